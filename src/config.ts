@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { parseKeyRing, type KeyRing } from './crypto/key-ring.ts';
+
+/** Either a configuration, or one line per problem: which variable, what is wrong, how to mend it. */
+export type Reading<Config> = Config | { readonly problems: readonly string[] };
+
+/** The environment, as `process.env` gives it. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface DatabaseConfig {
+  readonly databaseUrl: string;
+}
+
+/** What every process needs. */
+export interface CommonConfig extends DatabaseConfig {
+  readonly databaseConnections: number;
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug';
+  readonly businessStatusCase: 'upper' | 'title';
+}
+
+export interface ServerConfig extends CommonConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly shareTokenKeys: KeyRing;
+}
+
+export interface WebhooksConfig extends CommonConfig {
+  readonly shareTokenKeys: KeyRing;
+  /** Networks that webhooks may reach although they are not public; development only. */
+  readonly allowedCidrs: readonly string[];
+}
+
+const databaseShape = {
+  DATABASE_URL: z
+    .string({ error: 'is missing: set it to the Postgres to use, e.g. postgres://handoff:…@db:5432/handoff' })
+    .regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL'),
+};
+const commonShape = {
+  ...databaseShape,
+  DATABASE_CONNECTIONS: z.coerce.number('must be a number').int().min(2, 'must be at least 2').max(200).default(10),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug'], 'must be fatal, error, warn, info or debug').default('info'),
+  BUSINESS_STATUS_CASE: z.enum(['upper', 'title'], 'must be upper or title').default('upper'),
+};
+const shareTokenKeys = z
+  .string({ error: 'is missing: set it to kid:key, the key being 32 random bytes in base64url' })
+  .transform((text, context) => {
+    try {
+      return parseKeyRing(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as Error).message });
+      return z.NEVER;
+    }
+  });
+
+/** What `migrate` needs: `DATABASE_URL`. */
+export function readDatabaseConfig(env: Environment): Reading<DatabaseConfig> {
+  return read(databaseShape, env, (values) => ({ databaseUrl: values.DATABASE_URL }));
+}
+
+/** What the onboarding worker needs: the database; Temporal's own variables are read by its client. */
+export function readWorkerConfig(env: Environment): Reading<CommonConfig> {
+  return read(commonShape, env, common);
+}
+
+/** What the HTTP server needs. */
+export function readServerConfig(env: Environment): Reading<ServerConfig> {
+  const shape = {
+    ...commonShape,
+    SHARE_TOKEN_KEYS: shareTokenKeys,
+    HOST: z.string().min(1).default('127.0.0.1'),
+    PORT: z.coerce.number('must be a number').int().min(0).max(65_535, 'must be a port').default(8080),
+  };
+  return read(shape, env, (values) => ({
+    ...common(values),
+    host: values.HOST,
+    port: values.PORT,
+    shareTokenKeys: values.SHARE_TOKEN_KEYS,
+  }));
+}
+
+/** What the webhooks worker needs. Development addresses are refused in production. */
+export function readWebhooksConfig(env: Environment): Reading<WebhooksConfig> {
+  const shape = {
+    ...commonShape,
+    SHARE_TOKEN_KEYS: shareTokenKeys,
+    WEBHOOK_ALLOWED_CIDRS: z
+      .string()
+      .default('')
+      .transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
+      .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()], 'must be a comma-separated list such as 127.0.0.0/8,::1/128')))
+      .refine((cidrs) => cidrs.length === 0 || env['NODE_ENV'] !== 'production', {
+        error: 'is for development: it opens private addresses to webhooks and is refused when NODE_ENV=production',
+      }),
+  };
+  return read(shape, env, (values) => ({
+    ...common(values),
+    shareTokenKeys: values.SHARE_TOKEN_KEYS,
+    allowedCidrs: values.WEBHOOK_ALLOWED_CIDRS,
+  }));
+}
+
+function common(values: z.output<z.ZodObject<typeof commonShape>>): CommonConfig {
+  return {
+    databaseUrl: values.DATABASE_URL,
+    databaseConnections: values.DATABASE_CONNECTIONS,
+    logLevel: values.LOG_LEVEL,
+    businessStatusCase: values.BUSINESS_STATUS_CASE,
+  };
+}
+
+function read<Shape extends z.core.$ZodLooseShape, Config>(
+  shape: Shape,
+  env: Environment,
+  configure: (values: z.output<z.ZodObject<Shape>>) => Config,
+): Reading<Config> {
+  // An empty variable is one that is not set.
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = z.object(shape).safeParse(set);
+  if (parsed.success) return configure(parsed.data);
+  return { problems: parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) };
+}

@@ -1,0 +1,168 @@
+/** HTTP statuses that a refusal can answer with. */
+type RefusalStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503;
+
+interface FailureKind {
+  /** HTTP status of the refusal. */
+  readonly status: RefusalStatus;
+  /** Sentence for a person: what is wrong and how to mend it. Holds no datum of the request. */
+  readonly detail: string;
+  /** True when a partner can mend the cause, so that an onboarding waits again (`semantics.md`, "Import refusals inside a run"). */
+  readonly mendable?: true;
+}
+
+/**
+ * Every failure code of the product. It maps once to an HTTP status (here) and once to `ApplicationFailure.type`
+ * (`activities/translate-failure.ts`, the code itself). Code branches on the code, never on a message.
+ */
+export const FAILURES = {
+  // Requests and keys
+  invalid_request: { status: 400, detail: 'The request has a field that cannot be accepted.' },
+  authentication_failed: { status: 401, detail: 'Authentication credentials were not provided or are invalid.' },
+  permission_denied: { status: 403, detail: 'You do not have permission to perform this action.' },
+  not_found: { status: 404, detail: 'Not found.' },
+  method_not_allowed: { status: 404, detail: 'Not found: this path does not answer that method.' },
+  session_not_found: { status: 404, detail: 'Not found.' },
+  payload_too_large: { status: 413, detail: 'The request body is larger than this route accepts.' },
+  unsupported_media_type: { status: 415, detail: 'Send the body as application/json.' },
+  rate_limited: { status: 429, detail: 'Request was throttled. Try again after the time in Retry-After.' },
+  internal_error: { status: 500, detail: 'The request could not be completed. Quote the X-Request-Id to support.' },
+  service_unavailable: { status: 503, detail: 'The service is temporarily unavailable. Try again shortly.' },
+  idempotency_key_reused: {
+    status: 422,
+    detail: 'This Idempotency-Key was used with another request. Send a new key, or the same request again.',
+  },
+  idempotency_in_progress: {
+    status: 409,
+    detail: 'A request with this Idempotency-Key is still running. Try again shortly.',
+  },
+  resource_deleted: {
+    status: 404,
+    detail: 'The resource that this Idempotency-Key made has been deleted since; nothing was done again.',
+  },
+
+  // Mint
+  session_not_finished: {
+    status: 400,
+    detail: 'Only finished sessions ("Approved", "Declined", "In Review") can be shared.',
+  },
+  connection_suspended: {
+    status: 403,
+    detail: 'The connection between the two applications is suspended. The side that suspended it has to lift it.',
+    mendable: true,
+  },
+  application_deleted: { status: 403, detail: 'One of the two applications has been deleted.' },
+
+  // Import
+  share_token_invalid: { status: 401, detail: 'Invalid share token. Ask the issuer for a new one.' },
+  share_token_not_for_this_application: {
+    status: 403,
+    detail: 'This share token is not intended for your application.',
+  },
+  share_token_expired: { status: 401, detail: 'Share token has expired. Ask the issuer for a new one.' },
+  share_token_revoked: {
+    status: 401,
+    detail: 'This share token has been revoked, refused or closed. Ask the issuer for a new one.',
+  },
+  already_imported: {
+    status: 403,
+    detail: 'This session has already been imported into your application.',
+    mendable: true,
+  },
+  source_session_gone: { status: 404, detail: 'The original session no longer exists.' },
+  source_not_shareable: {
+    status: 403,
+    detail: 'The original session is no longer finished, so it cannot be imported.',
+  },
+  workflow_not_found: {
+    status: 404,
+    detail: 'The verification workflow in workflow_id does not exist in your application.',
+    mendable: true,
+  },
+  workflow_kind_mismatch: {
+    status: 400,
+    detail:
+      'This verification workflow is of the other kind: use a KYC workflow for a "user" token and a KYB workflow for a "business" token.',
+    mendable: true,
+  },
+  workflow_required: {
+    status: 400,
+    detail:
+      'This field is required: neither the connection nor your application has a default verification workflow of this kind.',
+    mendable: true,
+  },
+  entity_blocked: {
+    status: 403,
+    detail: 'The user or business with this vendor_data, or a person of the business, is blocked in your application.',
+    mendable: true,
+  },
+
+  // Onboardings and connections
+  onboarding_ended: { status: 409, detail: 'This onboarding has ended; nothing was changed.' },
+  onboarding_minting: {
+    status: 409,
+    detail: 'The share token of this onboarding is not minted yet. Try again when its status is past "minting".',
+  },
+  acceptance_mode: {
+    status: 409,
+    detail: 'This onboarding does not wait for an acknowledgement. Only a refusal (accept: false) can be given.',
+  },
+  acknowledgement_conflict: {
+    status: 409,
+    detail: 'Another acknowledgement of this onboarding is being carried out. Withdraw it with accept: false first.',
+  },
+  connection_exists: { status: 409, detail: 'A connection from this issuer to this partner exists already.' },
+  connection_change_not_yours: {
+    status: 403,
+    detail: 'This field belongs to the other side of the connection, which alone can change it.',
+  },
+  external_id_conflict: {
+    status: 409,
+    detail: 'A session of the other kind was taken in under this external_id. Use another external_id.',
+  },
+  unknown_onboarding: { status: 404, detail: 'Not found.' },
+} as const satisfies Record<string, FailureKind>;
+
+/** A stable failure code: what callers branch on. */
+export type FailureCode = keyof typeof FAILURES;
+
+/** Sentences for field errors, by field name: `{ "<field>": ["<sentence>", …] }` (contract row 3). */
+export type FieldErrors = Readonly<Record<string, readonly string[]>>;
+
+/** Extra members of a refusal's body. Only ids and enums: a refusal holds no personal datum. */
+export type RefusalExtra = Readonly<Record<string, string>>;
+
+/**
+ * A verb's "no": the caller's mistake or a rule of the business, never a fault of ours.
+ * The HTTP layer answers it with its status; an activity turns it into a non-retryable `ApplicationFailure`.
+ */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly code: FailureCode;
+  /** The field to mend, when the refusal is about one. */
+  readonly field: string | undefined;
+  readonly fields: FieldErrors | undefined;
+  readonly extra: RefusalExtra | undefined;
+
+  constructor(code: FailureCode, about: { field?: string; fields?: FieldErrors; extra?: RefusalExtra } = {}) {
+    super(FAILURES[code].detail);
+    this.code = code;
+    this.field = about.field ?? (about.fields === undefined ? undefined : Object.keys(about.fields)[0]);
+    this.fields = about.fields;
+    this.extra = about.extra;
+  }
+}
+
+/** A refusal about one or more fields of the request: 400 `{"<field>": ["…"], "code": "invalid_request"}`. */
+export function invalidFields(fields: FieldErrors): Refusal {
+  return new Refusal('invalid_request', { fields });
+}
+
+/** Whether an import that was refused with this code can succeed after the partner mends something. */
+export function isMendable(code: FailureCode): boolean {
+  return 'mendable' in FAILURES[code];
+}
+
+/** Whether a text is one of our failure codes, e.g. the `type` of an `ApplicationFailure`. */
+export function isFailureCode(text: string | null | undefined): text is FailureCode {
+  return typeof text === 'string' && Object.hasOwn(FAILURES, text);
+}

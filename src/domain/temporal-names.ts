@@ -1,0 +1,32 @@
+/** Workflow type of one handoff; its workflow id is the token id. */
+export const PARTNER_ONBOARDING = 'PartnerOnboarding';
+/** Workflow type that carries one delivery's retries; its workflow id is {@link webhookDeliveryWorkflowId}. */
+export const WEBHOOK_DELIVERY = 'WebhookDelivery';
+
+/** Task queues. Only workers of `webhooks` dial out. */
+export const TASK_QUEUES = { onboarding: 'handoff-onboarding', webhooks: 'handoff-webhooks' } as const;
+
+/** Signals of `PartnerOnboarding`: each carries the id of the row that says what happened. */
+export const SIGNALS = {
+  partnerAcknowledged: 'partnerAcknowledged',
+  tokenRedeemed: 'tokenRedeemed',
+  tokenRevoked: 'tokenRevoked',
+} as const;
+export type SignalName = keyof typeof SIGNALS;
+
+/** Query of `PartnerOnboarding`: what the run itself believes. Our own API answers from Postgres. */
+export const ONBOARDING_STATUS_QUERY = 'onboardingStatus';
+
+/** Search attributes, with the type each is registered under. Ids and enums only: they are never encrypted. */
+export const SEARCH_ATTRIBUTES = {
+  HandoffStatus: 'Keyword',
+  HandoffIssuer: 'Keyword',
+  HandoffPartner: 'Keyword',
+  HandoffSessionKind: 'Keyword',
+  HandoffExpiresAt: 'Datetime',
+} as const;
+
+/** Workflow id of a delivery's retries: made of event and destination, so that it cannot double. */
+export function webhookDeliveryWorkflowId(eventId: string, destinationId: string): string {
+  return `webhook:${eventId}:${destinationId}`;
+}

@@ -1,0 +1,67 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { canonicalJson, canonicalProblem } from '../crypto/canonical-json.ts';
+import type { Actor } from '../domain/events.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { EventStore, NewEvent, PayloadSealer } from '../sharing/ports.ts';
+import { newId } from './new-id.ts';
+import type { Transaction } from './tenants.ts';
+
+/** A signed body holds at most 64 KiB (contract row 30); the sender adds a token and times to the stored part. */
+const MAX_PAYLOAD_BYTES = 62 * 1024;
+
+/** Members that hold a customer's own text; all others are ids, enums and times. */
+const FREE_TEXT = ['metadata', 'vendor_data', 'partner_reason'];
+
+/** SQL of events. The payload is checked against the signing profile here, so that no state change fails for it. */
+export function eventStore(tx: Transaction, sealer: PayloadSealer): EventStore {
+  return {
+    insert: (events, actor) => {
+      const wishes = events.map((event) => {
+        const eventId = newId();
+        insertEvent(tx, sealer, eventId, event, actor);
+        return { wish: 'dispatch' as const, tokenId: event.tokenId, subjectId: eventId, signal: null };
+      });
+      if (wishes.length > 0) tx.wish(...wishes);
+    },
+  };
+}
+
+function insertEvent(tx: Transaction, sealer: PayloadSealer, eventId: string, event: NewEvent, actor: Actor): void {
+  const { body, text } = signable(event.body);
+  const salt = randomBytes(16);
+  const context = { applicationId: event.applicationId, sessionId: event.sessionId ?? eventId, category: 'event', position: 0 };
+  tx.send(
+    `with written as (
+       insert into event
+         (event_id, application_id, type, token_id, session_id, actor_kind, actor_id, salt, digest, dedupe_key)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+       on conflict (dedupe_key) do nothing returning event_id
+     )
+     insert into event_payload (event_id, application_id, payload) select event_id, $2, $11 from written`,
+    [
+      eventId,
+      event.applicationId,
+      event.type,
+      event.tokenId,
+      event.sessionId,
+      actor.kind,
+      actor.id,
+      salt,
+      createHash('sha256').update(salt).update(text).digest(),
+      event.dedupeKey,
+      sealer.sealPayload(context, body),
+    ],
+  );
+}
+
+/** The body as it can be signed: whole, or without its decision (and metadata) when those step outside the profile. */
+function signable(body: JsonObject): { body: JsonObject; text: string } {
+  if (canonicalProblem(body) === null) {
+    const text = canonicalJson(body);
+    if (Buffer.byteLength(text) <= MAX_PAYLOAD_BYTES) return { body, text };
+  }
+  const { decision: _decision, ...thin } = body;
+  thin['decision_omitted'] = true;
+  for (const key of FREE_TEXT) if (canonicalProblem(thin[key] ?? null) !== null) delete thin[key];
+  return { body: thin, text: canonicalJson(thin) };
+}

@@ -1,0 +1,21 @@
+import type { HandoffTransaction, PayloadSealer } from '../sharing/ports.ts';
+import { eventStore } from './events.ts';
+import { newId } from './new-id.ts';
+import { onboardingStore } from './onboardings.ts';
+import { sessionStore } from './sessions.ts';
+import { shareStore } from './shares.ts';
+import type { Transaction } from './tenants.ts';
+
+/** One Postgres transaction, as the verbs of `sharing/` see it. */
+export function handoffTransaction(tx: Transaction, sealer: PayloadSealer): HandoffTransaction {
+  return {
+    sessions: sessionStore(tx),
+    shares: shareStore(tx),
+    onboardings: onboardingStore(tx),
+    events: eventStore(tx, sealer),
+    sealer,
+    newId,
+    wishStart: (tokenId) => tx.wish({ wish: 'start', tokenId, subjectId: tokenId, signal: null }),
+    wishSignal: (tokenId, signal, rowId) => tx.wish({ wish: 'signal', tokenId, subjectId: rowId, signal }),
+  };
+}

@@ -1,0 +1,168 @@
+import { Pool, type PoolClient, type QueryResultRow } from 'pg';
+import type { SignalName } from '../domain/temporal-names.ts';
+
+/**
+ * What a committed verb wants from Temporal or the network. Its outbox row was written in the verb's transaction,
+ * so acting on it here is only the fast way: the relay does what is left.
+ */
+export interface Wish {
+  readonly outboxId: string;
+  readonly wish: 'start' | 'signal' | 'dispatch' | 'retry_delivery';
+  readonly tokenId: string | null;
+  /** The row that the wish is about: token, acknowledgement, session, event or delivery id (UUID). */
+  readonly subjectId: string;
+  readonly signal: SignalName | null;
+}
+
+/**
+ * One open transaction. Statements go out at once (pipelined), in order: independent ones cost one round trip together.
+ */
+export interface Transaction {
+  /** Sends a statement and returns its rows. */
+  query<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** Sends a statement whose rows nobody needs; the commit waits for it and fails with it. */
+  send(text: string, values?: readonly unknown[]): void;
+  /** Writes outbox rows, and hands them to `afterCommit` once the transaction is committed. */
+  wish(...wishes: readonly Omit<Wish, 'outboxId'>[]): void;
+}
+
+/**
+ * The operations that read or write across tenants, in one place. Each gets its own narrow role with row-level
+ * security; until then the name is recorded in the transaction (`handoff.crossing`).
+ */
+export type Crossing =
+  | 'authenticate'
+  | 'mint'
+  | 'redeem'
+  | 'onboarding'
+  | 'connection'
+  | 'delivery'
+  | 'relay'
+  | 'provision'
+  | 'health';
+
+/** The only way to a connection. */
+export interface Tenants {
+  /** Runs `work` in one transaction of one application; retried when Postgres reports a deadlock. */
+  withTenant<T>(applicationId: string, work: (tx: Transaction) => Promise<T>, crossing?: Crossing): Promise<T>;
+  /** Runs `work` in one transaction of a named operation that belongs to no single application. */
+  acrossTenants<T>(crossing: Crossing, work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /** Closes the pool after its running transactions. */
+  close(): Promise<void>;
+}
+
+export interface TenantsOptions {
+  readonly databaseUrl: string;
+  /** Connections of this process; default 10. */
+  readonly maxConnections?: number;
+  /** Called with a transaction's wishes after its commit; must not throw. */
+  readonly afterCommit?: (wishes: readonly Wish[]) => void;
+  /** Called when an idle connection breaks; the pool replaces it. */
+  readonly onConnectionError?: (error: Error) => void;
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const DEADLOCK_OR_SERIALIZATION = new Set(['40P01', '40001']);
+const MAX_TRIES = 3;
+
+/** Opens the pool. No connection is made before the first transaction. */
+export function createTenants(options: TenantsOptions): Tenants & { readonly pool: Pool } {
+  const pool = new Pool({
+    connectionString: options.databaseUrl,
+    max: options.maxConnections ?? 10,
+    pipeline: true,
+    connectionTimeoutMillis: 5_000,
+    // A lock that is held too long becomes a 503, not a hanging request.
+    statement_timeout: 20_000,
+    lock_timeout: 15_000,
+    idle_in_transaction_session_timeout: 30_000,
+    application_name: 'handoff',
+  });
+  pool.on('error', (error) => options.onConnectionError?.(error));
+
+  async function run<T>(settings: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const { result, wishes } = await runOnce(pool, settings, work);
+        if (wishes.length > 0) options.afterCommit?.(wishes);
+        return result;
+      } catch (error) {
+        const code = (error as { code?: unknown }).code;
+        if (attempt >= MAX_TRIES || typeof code !== 'string' || !DEADLOCK_OR_SERIALIZATION.has(code)) throw error;
+      }
+    }
+  }
+
+  return {
+    pool,
+    withTenant: (applicationId, work, crossing) => {
+      // The id goes into the text of a multi-statement query, which takes no parameters.
+      if (!UUID.test(applicationId)) throw new TypeError('withTenant needs an application id (UUID)');
+      return run(begin(applicationId, crossing ?? ''), work);
+    },
+    acrossTenants: (crossing, work) => run(begin('', crossing), work),
+    close: () => pool.end(),
+  };
+}
+
+function begin(tenant: string, crossing: string): string {
+  return `begin; select set_config('handoff.tenant', '${tenant}', true), set_config('handoff.crossing', '${crossing}', true)`;
+}
+
+async function runOnce<T>(
+  pool: Pool,
+  beginText: string,
+  work: (tx: Transaction) => Promise<T>,
+): Promise<{ result: T; wishes: Wish[] }> {
+  const client: PoolClient = await pool.connect();
+  const sent: Promise<unknown>[] = [];
+  const wishes: Promise<Wish[]>[] = [];
+  const send = <R extends QueryResultRow>(text: string, values?: readonly unknown[]) => {
+    const answer = client.query<R>(text, values === undefined ? undefined : [...values]);
+    // The commit reports the failure; here it must only not count as unhandled.
+    answer.catch(() => {});
+    sent.push(answer);
+    return answer;
+  };
+  const tx: Transaction = {
+    query: async <R extends QueryResultRow>(text: string, values?: readonly unknown[]) => (await send<R>(text, values)).rows,
+    send: (text, values) => void send(text, values),
+    wish: (...wanted) => {
+      const rows = send<{ outbox_id: string }>(
+        `insert into outbox (wish, token_id, subject_id, signal)
+         select * from unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[]) returning outbox_id`,
+        [
+          wanted.map(({ wish }) => wish),
+          wanted.map(({ tokenId }) => tokenId),
+          wanted.map(({ subjectId }) => subjectId),
+          wanted.map(({ signal }) => signal),
+        ],
+      );
+      const made = rows.then((answer) =>
+        wanted.map((wish, index) => ({ ...wish, outboxId: answer.rows[index]?.outbox_id ?? '' })),
+      );
+      made.catch(() => {});
+      wishes.push(made);
+    },
+  };
+  let broken: Error | undefined;
+  try {
+    send(beginText);
+    const result = await work(tx);
+    const committed = client.query('commit');
+    committed.catch(() => {});
+    await Promise.all(sent);
+    // Postgres answers the commit of a failed transaction with ROLLBACK and no error.
+    if ((await committed).command !== 'COMMIT') throw new Error('transaction was rolled back');
+    return { result, wishes: (await Promise.all(wishes)).flat() };
+  } catch (error) {
+    try {
+      await client.query('rollback');
+    } catch (rollbackError) {
+      broken = rollbackError as Error;
+    }
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}

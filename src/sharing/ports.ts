@@ -1,0 +1,294 @@
+import type { CheckCategory, SessionKind } from '../domain/decision-categories.ts';
+import type { Actor, EventType } from '../domain/events.ts';
+import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { Acceptance, ClosedEnding, Ending, OnboardingStatus, Step, VendorDataRule } from '../domain/onboarding.ts';
+import type { SessionStatus } from '../domain/session-status.ts';
+import type { SignalName } from '../domain/temporal-names.ts';
+
+export type Environment = 'sandbox' | 'live';
+
+/** The one way in which payloads reach the database and come back (`design.md`, "Data"). */
+export interface PayloadSealer {
+  sealPayload(context: SealContext, value: JsonValue): Buffer;
+  openPayload(context: SealContext, sealed: Buffer): JsonValue;
+}
+
+/** What a sealed payload is bound to. A clone copies sealed bytes to the same category and position. */
+export interface SealContext {
+  readonly applicationId: string;
+  readonly sessionId: string;
+  readonly category: string;
+  readonly position: number;
+}
+
+/** Everything that decides about one token, read after the row locks, by the database's clock. */
+export interface ShareFacts {
+  readonly tokenId: string;
+  /** `handoff_now()` of the read, ISO 8601. */
+  readonly now: string;
+  readonly token: {
+    readonly sessionId: string;
+    readonly sessionKind: SessionKind;
+    readonly issuerId: string;
+    readonly partnerId: string;
+    readonly environment: Environment;
+    readonly kid: string;
+    /** Unix seconds. */
+    readonly issuedAt: number;
+    /** Unix seconds. */
+    readonly expiresAt: number;
+    readonly expired: boolean;
+    /** At least 1; meaningless when expired. */
+    readonly remainingMs: number;
+    readonly closedAs: ClosedEnding | null;
+    readonly closedReason: string | null;
+  } | null;
+  readonly onboarding: {
+    readonly sessionId: string;
+    readonly sessionKind: SessionKind;
+    readonly issuerId: string;
+    readonly partnerId: string;
+    readonly environment: Environment;
+    readonly ttlSeconds: number;
+    readonly status: OnboardingStatus;
+    readonly reason: string | null;
+    readonly acceptance: Acceptance | null;
+    readonly ended: boolean;
+  } | null;
+  /** The partner's session that this token made. */
+  readonly redeemedSessionId: string | null;
+  readonly acknowledgement: Acknowledgement | null;
+  /** Whether `share.received` was ever made for this token. */
+  readonly sent: boolean;
+  /** Whether a destination ever answered `share.received` with 2xx. */
+  readonly answered: boolean;
+}
+
+/** An accepted acknowledgement that no import has spent yet: the partner's choices. */
+export interface Acknowledgement {
+  readonly acknowledgementId: string;
+  readonly choice: ImportChoice;
+  readonly bodySha256: Buffer;
+}
+
+/** What an importer chooses; an absent member follows the connection's rule or the default. */
+export interface ImportChoice {
+  /** Any text: one that is no workflow of the importer's is `workflow_not_found`. */
+  readonly workflowId?: string;
+  readonly vendorData?: string | null;
+  readonly trustReview?: boolean;
+}
+
+/** What a mint is judged by. */
+export interface MintFacts {
+  /** Unix seconds, whole, by the database's clock. */
+  readonly nowSeconds: number;
+  readonly session: { readonly kind: SessionKind; readonly status: SessionStatus; readonly environment: Environment } | null;
+  readonly issuerDeleted: boolean;
+  readonly partner: { readonly environment: Environment; readonly deleted: boolean } | null;
+  readonly connection: { readonly active: boolean; readonly suspended: boolean; readonly acceptance: Acceptance } | null;
+}
+
+/** What an import is judged by, with the source and its people locked against deletion and change. */
+export interface ImportFacts {
+  readonly source: SessionRow | null;
+  /** Finished sessions of the people whom a business's checks name; each once. */
+  readonly people: readonly SessionRow[];
+  readonly issuer: { readonly deleted: boolean };
+  readonly partner: { readonly environment: Environment; readonly deleted: boolean };
+  readonly connection: ConnectionTerms | null;
+  /** A living import of this source in this application, made by any token. */
+  readonly livingImport: { readonly sessionId: string; readonly tokenId: string } | null;
+  /** The workflow that the choice names, when it exists in the importing application. */
+  readonly chosenWorkflow: { readonly workflowId: string; readonly kind: SessionKind } | null;
+  /** Kind of the connection's default workflow id, when that still exists in the importing application. */
+  readonly defaults: Readonly<Record<SessionKind, string | null>>;
+}
+
+/** What the partner set on a connection; only an active one counts. */
+export interface ConnectionTerms {
+  readonly active: boolean;
+  readonly suspended: boolean;
+  readonly trustReview: boolean;
+  readonly vendorDataRule: VendorDataRule;
+}
+
+/** The stored columns of a session. */
+export interface SessionRow {
+  readonly sessionId: string;
+  readonly applicationId: string;
+  readonly kind: SessionKind;
+  /** Of the application and kind; bigint in SQL, safe as a number far beyond any real count. */
+  readonly number: number;
+  readonly status: SessionStatus;
+  readonly environment: Environment;
+  readonly workflowId: string | null;
+  readonly vendorData: string | null;
+  readonly externalId: string | null;
+  readonly features: readonly string[];
+  readonly nfcSkipReason: string | null;
+  /** ISO 8601 date. */
+  readonly documentExpiresOn: string | null;
+  readonly sharedFromSession: string | null;
+  readonly parentImport: string | null;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  readonly expiresAt: string | null;
+}
+
+/** One stored item of one array, still sealed. */
+export interface SealedCheck {
+  readonly category: CheckCategory;
+  readonly position: number;
+  readonly payload: Buffer;
+}
+
+/** Where a check names a person, and the person's session in the same application, if it is there. */
+export interface PersonLink {
+  readonly category: CheckCategory;
+  readonly position: number;
+  readonly pointer: string;
+  readonly reference: string | null;
+  readonly personSessionId: string | null;
+}
+
+/** Everything a decision is rendered from. */
+export interface StoredDecision {
+  readonly session: SessionRow;
+  readonly checks: readonly SealedCheck[];
+  /** The owner's own parts; none in an import. Category '' holds the settings. */
+  readonly home: readonly { readonly category: CheckCategory | ''; readonly position: number; readonly payload: Buffer }[];
+  readonly people: readonly PersonLink[];
+}
+
+/** A clone to be written: which session becomes which, with the importer's own columns. */
+export interface CloneOrder {
+  readonly tokenId: string;
+  readonly partnerId: string;
+  readonly sources: readonly { readonly from: SessionRow; readonly to: SessionRow }[];
+}
+
+/** An event to be written, once per `dedupeKey`, with the deliveries it wants. */
+export interface NewEvent {
+  readonly type: EventType;
+  /** The application that is told. */
+  readonly applicationId: string;
+  readonly tokenId: string | null;
+  readonly sessionId: string | null;
+  readonly dedupeKey: string;
+  /** Body of the webhook without `event_id`, `timestamp` and, for `share.received`, the token. */
+  readonly body: JsonObject;
+}
+
+export interface SessionStore {
+  mintFacts(sessionId: string, issuerId: string, partnerId: string): Promise<MintFacts>;
+  importFacts(share: NonNullable<ShareFacts['token']>, chosenWorkflowId: string | undefined): Promise<ImportFacts>;
+  /** Copies the checks and person links of every source; returns the main clone's checks and links. */
+  cloneChecks(order: CloneOrder): Promise<{ checks: SealedCheck[]; people: PersonLink[] }>;
+  /** Makes entities that are missing; resolves to whether any of them is blocked. */
+  touchEntities(applicationId: string, entities: readonly { kind: SessionKind; vendorData: string }[]): Promise<boolean>;
+  /** Takes the next numbers of an application; the row stays locked until the commit, so take it last. */
+  takeNumbers(applicationId: string, counts: Readonly<Record<SessionKind, number>>): Promise<Record<SessionKind, number[]>>;
+  /** Writes the clones' session rows and their provenance over every hop. */
+  insertClones(order: CloneOrder): void;
+  /** Whether any of these entities exists and is blocked; makes none. */
+  anyBlocked(applicationId: string, entities: readonly { kind: SessionKind; vendorData: string }[]): Promise<boolean>;
+  /** Locks an external id against a second take-in, and reads what is stored under it. */
+  takeInFacts(
+    applicationId: string,
+    externalId: string | null,
+  ): Promise<{
+    readonly now: string;
+    readonly environment: Environment;
+    readonly deleted: boolean;
+    readonly stored: { readonly sessionId: string; readonly kind: SessionKind } | null;
+  }>;
+  /** Writes a new session with its content; its number is taken last. */
+  insertContent(session: SessionRow, content: Omit<StoredDecision, 'session'>): void;
+  /** The whole stored decision of an application's own session. */
+  readDecision(applicationId: string, sessionId: string): Promise<StoredDecision | null>;
+}
+
+export interface ShareStore {
+  /** Locks the onboarding row, then the token's, then reads. `null` when neither exists. */
+  lock(tokenId: string): Promise<ShareFacts | null>;
+  /** Reads without a lock. */
+  look(tokenId: string): Promise<ShareFacts | null>;
+  insertToken(token: {
+    tokenId: string;
+    sessionId: string;
+    sessionKind: SessionKind;
+    issuerId: string;
+    partnerId: string;
+    environment: Environment;
+    kid: string;
+    issuedAt: number;
+    expiresAt: number;
+  }): void;
+  closeToken(tokenId: string, as: ClosedEnding, reason: string | null): void;
+  /** The once-only insert. Resolves to false when the token or the pair is taken. */
+  insertRedemption(redemption: {
+    tokenId: string;
+    sourceSessionId: string;
+    issuerId: string;
+    partnerId: string;
+    sessionId: string;
+    acknowledgementId: string | null;
+    trustReview: boolean;
+  }): Promise<boolean>;
+}
+
+export interface OnboardingStore {
+  insert(onboarding: {
+    tokenId: string;
+    sessionId: string;
+    sessionKind: SessionKind;
+    issuerId: string;
+    partnerId: string;
+    ttlSeconds: number;
+  }): void;
+  /** Moves the status forward, never backwards and never past an ending. */
+  advance(tokenId: string, status: OnboardingStatus): void;
+  setAcceptance(tokenId: string, acceptance: Acceptance): void;
+  end(tokenId: string, status: Ending, reason: string | null, importedSessionId: string | null): void;
+  /** Begins a step, or begins it again with a higher attempt number. */
+  beginStep(tokenId: string, step: Step, attempts: number): void;
+  /** Ends a step with its result; begins it at the same instant when it never began. */
+  endStep(tokenId: string, step: Step, result: string, attempts?: number): void;
+  insertAcknowledgement(row: {
+    acknowledgementId: string;
+    tokenId: string;
+    partnerId: string;
+    accept: boolean;
+    choice: ImportChoice;
+    reason: string | null;
+    bodySha256: Buffer;
+    state: 'unspent' | 'refused';
+  }): void;
+  /** Takes the unspent acknowledgement out of play. */
+  settleAcknowledgement(
+    tokenId: string,
+    state: 'spent' | 'redeemed' | 'refused' | 'withdrawn',
+    why?: { code: string; field: string | null },
+  ): void;
+}
+
+export interface EventStore {
+  /** Writes events with their payloads and a dispatch wish for each. */
+  insert(events: readonly NewEvent[], actor: Actor): void;
+}
+
+/** One open transaction, as the verbs see it. */
+export interface HandoffTransaction {
+  readonly sessions: SessionStore;
+  readonly shares: ShareStore;
+  readonly onboardings: OnboardingStore;
+  readonly events: EventStore;
+  readonly sealer: PayloadSealer;
+  /** A new time-ordered id (UUID version 7). */
+  newId(): string;
+  /** Asks for a run's start. */
+  wishStart(tokenId: string): void;
+  /** Asks for a signal to a run; `rowId` is the row that says what happened. */
+  wishSignal(tokenId: string, signal: SignalName, rowId: string): void;
+}

@@ -1,0 +1,190 @@
+import type { Actor } from '../domain/events.ts';
+import { Refusal } from '../domain/failures.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { ShareAnswer } from '../domain/onboarding.ts';
+import { decisionOf, type DecisionStyle } from './decision.ts';
+import { personVendorData, settleImport, type ImportWay, type SettledImport } from './import-rules.ts';
+import type { CloneOrder, HandoffTransaction, ImportChoice, ImportFacts, SessionRow, ShareFacts } from './ports.ts';
+import { answerOf } from './share-answer.ts';
+import { endingEvents, partiesOf } from './share-events.ts';
+import { statusUpdatedEvent } from './status-updated.ts';
+
+/** An import that is written: the new session and its decision, as the partner's `GET …/decision/` gives it. */
+export interface Imported {
+  readonly sessionId: string;
+  readonly decision: JsonObject;
+}
+
+/**
+ * The partner's own import call: `POST /v3/session/import-shared/`. Refuses in the order of contract row 2.
+ *
+ * @param tokenId `jti` of a token whose signature and claims were checked
+ * @throws {Refusal}
+ */
+export async function redeemShareToken(
+  tx: HandoffTransaction,
+  call: { readonly tokenId: string; readonly partnerId: string; readonly choice: ImportChoice },
+  actor: Actor,
+  style: DecisionStyle,
+): Promise<Imported> {
+  const share = await tx.shares.lock(call.tokenId);
+  if (share?.token == null) throw new Refusal('share_token_invalid');
+  if (share.token.partnerId !== call.partnerId) throw new Refusal('share_token_not_for_this_application');
+  if (share.token.expired) throw new Refusal('share_token_expired');
+  if (share.token.closedAs !== null) throw new Refusal('share_token_revoked');
+  if (share.redeemedSessionId !== null) {
+    throw new Refusal('already_imported', { extra: { existing_session_id: share.redeemedSessionId } });
+  }
+  const imported = await importSession(tx, share, call.choice, 'plain', actor, style);
+  if (share.onboarding !== null) tx.wishSignal(call.tokenId, 'tokenRedeemed', imported.sessionId);
+  return imported;
+}
+
+/**
+ * The run's import: of an acknowledged token, or of an automatic one before its expiry. Everything else is answered
+ * as it stands, a redemption of this very token included.
+ *
+ * @throws {Refusal} when a rule refuses the import; nothing is written then
+ */
+export async function importForOnboarding(
+  tx: HandoffTransaction,
+  tokenId: string,
+  attempt: number,
+  style: DecisionStyle,
+): Promise<ShareAnswer> {
+  const share = await tx.shares.lock(tokenId);
+  if (share === null) throw new Refusal('unknown_onboarding');
+  const answer = answerOf(share);
+  const automatic = answer.state === 'open' && share.onboarding?.acceptance === 'automatic';
+  if (answer.state !== 'acknowledged' && !automatic) return answer;
+  tx.onboardings.beginStep(tokenId, 'import', attempt);
+  const actor: Actor = { kind: 'onboarding', id: tokenId };
+  const choice = share.acknowledgement?.choice ?? {};
+  const { sessionId } = await importSession(tx, share, choice, 'onboarding', actor, style);
+  return { state: 'redeemed', sessionId };
+}
+
+async function importSession(
+  tx: HandoffTransaction,
+  share: ShareFacts,
+  choice: ImportChoice,
+  way: ImportWay,
+  actor: Actor,
+  style: DecisionStyle,
+): Promise<Imported> {
+  const token = share.token;
+  if (token === null) throw new Error('an import needs a token');
+  const facts = await tx.sessions.importFacts(token, choice.workflowId);
+  const settled = settleImport(token, facts, choice, way);
+  const order = cloneOrder(tx, share, facts, settled, way);
+  const [main, ...people] = order.sources;
+  if (main === undefined) throw new Error('a clone has a source');
+
+  const [inserted, blocked, clone] = await Promise.all([
+    tx.shares.insertRedemption({
+      tokenId: share.tokenId,
+      sourceSessionId: token.sessionId,
+      issuerId: token.issuerId,
+      partnerId: token.partnerId,
+      sessionId: main.to.sessionId,
+      acknowledgementId: share.acknowledgement?.acknowledgementId ?? null,
+      trustReview: settled.trustReview,
+    }),
+    tx.sessions.touchEntities(token.partnerId, entitiesOf(order)),
+    tx.sessions.cloneChecks(order),
+  ]);
+  if (!inserted) throw new Refusal('already_imported');
+  if (blocked) throw new Refusal('entity_blocked', { field: 'vendor_data' });
+
+  const numbers = await tx.sessions.takeNumbers(token.partnerId, {
+    user: people.length + (main.to.kind === 'user' ? 1 : 0),
+    business: main.to.kind === 'business' ? 1 : 0,
+  });
+  const numbered: CloneOrder = {
+    ...order,
+    sources: order.sources.map(({ from, to }) => ({ from, to: { ...to, number: numbers[to.kind].shift() ?? 0 } })),
+  };
+  tx.sessions.insertClones(numbered);
+  const session = numbered.sources[0]?.to ?? main.to;
+  const decision = decisionOf({ session, ...clone, home: [] }, tx.sealer, style);
+  recordImport(tx, share, session, decision, actor, style);
+  return { sessionId: session.sessionId, decision };
+}
+
+/** The redemption's consequences, in its own transaction: the onboarding's ending and every event of it. */
+function recordImport(
+  tx: HandoffTransaction,
+  share: ShareFacts,
+  session: SessionRow,
+  decision: JsonObject,
+  actor: Actor,
+  style: DecisionStyle,
+): void {
+  const parties = partiesOf(share);
+  if (share.onboarding !== null) {
+    tx.onboardings.end(share.tokenId, 'imported', null, session.sessionId);
+    tx.onboardings.endStep(share.tokenId, 'wait', share.acknowledgement === null ? 'open' : 'acknowledged');
+    tx.onboardings.endStep(share.tokenId, 'import', 'imported');
+    if (share.acknowledgement !== null) {
+      tx.onboardings.settleAcknowledgement(share.tokenId, actor.kind === 'onboarding' ? 'redeemed' : 'withdrawn');
+    }
+  }
+  tx.events.insert(
+    [
+      statusUpdatedEvent(session, decision, { tokenId: share.tokenId, cause: 'imported', style, now: share.now }),
+      ...endingEvents(parties, 'imported', {
+        reason: null,
+        sentToPartner: share.sent,
+        importedSessionId: session.sessionId,
+      }),
+    ],
+    actor,
+  );
+}
+
+function cloneOrder(
+  tx: HandoffTransaction,
+  share: ShareFacts,
+  facts: ImportFacts,
+  settled: SettledImport,
+  way: ImportWay,
+): CloneOrder {
+  const partnerId = partiesOf(share).partnerId;
+  const issuerId = partiesOf(share).issuerId;
+  const mainId = tx.newId();
+  const clone = (from: SessionRow, own: Partial<SessionRow>): { from: SessionRow; to: SessionRow } => ({
+    from,
+    to: {
+      ...from,
+      sessionId: tx.newId(),
+      applicationId: partnerId,
+      number: 0,
+      status: settled.trustReview ? from.status : 'In Review',
+      externalId: null,
+      sharedFromSession: from.sessionId,
+      parentImport: null,
+      createdAt: share.now,
+      // Didit's samples: a session expires seven days after its creation.
+      expiresAt: new Date(Date.parse(share.now) + 7 * 86_400_000).toISOString(),
+      ...own,
+    },
+  });
+  return {
+    tokenId: share.tokenId,
+    partnerId,
+    sources: [
+      clone(settled.source, { sessionId: mainId, workflowId: settled.workflowId, vendorData: settled.vendorData }),
+      ...settled.people.map((person) =>
+        clone(person, {
+          parentImport: mainId,
+          workflowId: settled.peopleWorkflowId,
+          vendorData: personVendorData(person, issuerId, facts, way),
+        }),
+      ),
+    ],
+  };
+}
+
+function entitiesOf(order: CloneOrder): { kind: SessionRow['kind']; vendorData: string }[] {
+  return order.sources.flatMap(({ to }) => (to.vendorData === null ? [] : [{ kind: to.kind, vendorData: to.vendorData }]));
+}

@@ -1,0 +1,100 @@
+import type { DecisionContent } from '../domain/decision-intake.ts';
+import { invalidFields, Refusal } from '../domain/failures.ts';
+import type { JsonValue } from '../domain/json.ts';
+import type { Environment, HandoffTransaction, SessionRow } from './ports.ts';
+
+/** What a take-in did: the session, and whether it is new. */
+export interface TakenIn {
+  readonly sessionId: string;
+  readonly created: boolean;
+}
+
+/**
+ * Takes in a session as a decision document of either kind: `POST /v1/sessions/`. The same `external_id` twice is one
+ * session, whose content stays as it was.
+ *
+ * @throws {Refusal} `external_id_conflict` when the stored session is of the other kind; `invalid_request` when the
+ *   document names the other environment; `application_deleted`
+ */
+export async function takeInSession(
+  tx: HandoffTransaction,
+  applicationId: string,
+  content: DecisionContent,
+): Promise<TakenIn> {
+  const facts = await tx.sessions.takeInFacts(applicationId, content.external_id);
+  if (facts.stored !== null) {
+    if (facts.stored.kind !== content.kind) throw new Refusal('external_id_conflict', { field: 'external_id' });
+    return { sessionId: facts.stored.sessionId, created: false };
+  }
+  if (facts.deleted) throw new Refusal('application_deleted');
+  if (content.environment !== null && content.environment !== facts.environment) {
+    throw invalidFields({
+      environment: [`This application is in ${facts.environment}. Leave the field out, or send "${facts.environment}".`],
+    });
+  }
+  const session = newSession(tx, applicationId, content, facts);
+  tx.sessions.insertContent(session, {
+    checks: content.checks.map((check) => ({
+      category: check.category,
+      position: check.position,
+      payload: seal(tx, session, check.category, check.position, check.shared),
+    })),
+    home: [
+      { category: '', position: 0, payload: seal(tx, session, '', 0, { ...content.home }) },
+      ...content.checks
+        .filter((check) => check.home.length > 0)
+        .map((check) => ({
+          category: check.category,
+          position: check.position,
+          payload: seal(tx, session, check.category, check.position, check.home as unknown as JsonValue),
+        })),
+    ],
+    people: content.checks.flatMap((check) =>
+      check.people.map(({ pointer, reference }) => ({
+        category: check.category,
+        position: check.position,
+        pointer,
+        reference,
+        personSessionId: null,
+      })),
+    ),
+  });
+  return { sessionId: session.sessionId, created: true };
+}
+
+function newSession(
+  tx: HandoffTransaction,
+  applicationId: string,
+  content: DecisionContent,
+  facts: { readonly environment: Environment; readonly now: string },
+): SessionRow {
+  return {
+    sessionId: tx.newId(),
+    applicationId,
+    kind: content.kind,
+    number: 0,
+    status: content.status,
+    environment: facts.environment,
+    workflowId: null,
+    vendorData: content.vendor_data,
+    externalId: content.external_id,
+    features: content.features,
+    nfcSkipReason: content.nfc_skip_reason,
+    documentExpiresOn: content.document_expires_on,
+    sharedFromSession: null,
+    parentImport: null,
+    createdAt: content.created_at ?? facts.now,
+    expiresAt: content.expires_at,
+  };
+}
+
+function seal(
+  tx: HandoffTransaction,
+  session: SessionRow,
+  category: string,
+  position: number,
+  value: JsonValue,
+): Buffer {
+  const { applicationId, sessionId } = session;
+  return tx.sealer.sealPayload({ applicationId, sessionId, category, position }, value);
+}

@@ -1,0 +1,301 @@
+import { Agent, Client, Pool, type buildConnector, type Dispatcher } from 'undici';
+
+import {
+  checkWebhookUrl,
+  createGuardedConnector,
+  type ResolvedAddress,
+  type WebhookUrlRules,
+} from './address-guard.ts';
+
+/** Why an attempt got no reply. */
+export type PostFailureCode =
+  | 'egress_blocked'
+  | 'timeout'
+  | 'dns'
+  | 'connect'
+  | 'tls'
+  | 'reset'
+  | 'response_too_large'
+  | 'failed';
+
+/** A reply whose headers arrived in time, whatever became of its body. */
+export type PostReply = {
+  kind: 'reply';
+  status: number;
+  /** The `retry-after` header as sent. */
+  retryAfter: string | null;
+  /** The `webhook-delivery` header as sent. */
+  webhookDelivery: string | null;
+  /** The host that a `location` header points to; its path and query may hold secrets. */
+  locationHost: string | null;
+  /** The beginning of the body as text. It is the receiver's: show it escaped only. */
+  bodyHead: string;
+  /** True when `bodyHead` is not the whole body: long, cut off, or still dripping at the time limit. */
+  bodyTruncated: boolean;
+  connectedIp: string | null;
+  durationMs: number;
+};
+
+/** An attempt without a reply. The message never holds the URL, a header or a body. */
+export type PostFailure = {
+  kind: 'failure';
+  code: PostFailureCode;
+  message: string;
+  connectedIp: string | null;
+  durationMs: number;
+};
+
+/** What came of one attempt. */
+export type PostOutcome = PostReply | PostFailure;
+
+/** One attempt to make. */
+export type WebhookPost = {
+  url: string;
+  headers: Record<string, string>;
+  body: string | Buffer;
+  /** Gives the attempt up: `post` then rejects with the signal's reason, unless the reply's headers are there. */
+  signal?: AbortSignal;
+};
+
+/** Settings of a poster; times in milliseconds, defaults from webhooks.md A5. */
+export type WebhookPosterOptions = WebhookUrlRules & {
+  /** For look-up, TCP and TLS. Default 5,000. */
+  connectTimeoutMs?: number;
+  /** From the request to the reply's headers. Default 10,000. */
+  headersTimeoutMs?: number;
+  /** For the whole attempt, body and waiting for a connection included. Default 15,000. */
+  attemptTimeoutMs?: number;
+  /** Bytes of a reply that are read before the connection is cut. Default 65,536. */
+  maxReplyBytes?: number;
+  /** Bytes of a reply that are kept. Default 4,096. */
+  keptReplyBytes?: number;
+  /** Connections to one origin at a time. Default 100: the caller limits requests in flight per destination. */
+  connectionsPerOrigin?: number;
+  /** See `createGuardedConnector`. */
+  extraCa?: string;
+  /** See `createGuardedConnector`. */
+  lookup?: (hostname: string) => Promise<readonly ResolvedAddress[]>;
+};
+
+/** Sends webhooks over connections that it keeps and reuses. */
+export type WebhookPoster = {
+  /** One attempt: never a redirect, never a retry. Rejects only when given up by its signal, or after `close`. */
+  readonly post: (post: WebhookPost) => Promise<PostOutcome>;
+  /** Waits for the attempts under way and closes every connection. */
+  readonly close: () => Promise<void>;
+};
+
+type Link = { remoteAddress: string | null };
+
+/** One connection that tells each exchange who is at its other end. */
+class TracedClient extends Client {
+  readonly #link: Link;
+
+  constructor(origin: URL, options: Client.Options, connector: buildConnector.connector) {
+    const link: Link = { remoteAddress: null };
+    super(origin, {
+      ...options,
+      connect: (target, callback) =>
+        connector(target, (...result) => {
+          link.remoteAddress = result[1]?.remoteAddress ?? null;
+          callback(...result);
+        }),
+    });
+    this.#link = link;
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    if ('opaque' in options && options.opaque instanceof Exchange) options.opaque.link = this.#link;
+    return super.dispatch(options, handler);
+  }
+}
+
+class AttemptTimeout extends Error {
+  readonly code = 'ATTEMPT_TIMEOUT';
+}
+
+/**
+ * Collects one reply as undici hands it out. Settles once: with the end of the reply, its failure, or at once when
+ * abandoned, even while the request still waits for a connection; it is then never sent.
+ */
+class Exchange implements Dispatcher.DispatchHandler {
+  link: Link | null = null;
+  connectedIp: string | null = null;
+  status: number | null = null;
+  headers: Record<string, string | string[] | undefined> = {};
+  readonly settled: Promise<Error | null>;
+  #settle: (error: Error | null) => void = () => {};
+  #controller: Dispatcher.DispatchController | null = null;
+  #abandoned: Error | null = null;
+  #received = 0;
+  readonly #kept: Buffer[] = [];
+  readonly #keep: number;
+
+  constructor(keep: number) {
+    this.#keep = keep;
+    this.settled = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  abandon(reason: Error): void {
+    this.#abandoned = reason;
+    this.#settle(reason);
+    this.#controller?.abort(reason);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (this.#abandoned !== null) {
+      controller.abort(this.#abandoned);
+      return;
+    }
+    this.#controller = controller;
+    this.connectedIp = this.link?.remoteAddress ?? null;
+  }
+
+  onResponseStart(_controller: unknown, status: number, headers: Record<string, string | string[] | undefined>): void {
+    // 1xx only announces the reply.
+    if (status < 200) return;
+    this.status = status;
+    this.headers = headers;
+  }
+
+  onResponseData(_controller: unknown, chunk: Buffer): void {
+    if (this.#received < this.#keep) this.#kept.push(chunk.subarray(0, this.#keep - this.#received));
+    this.#received += chunk.length;
+  }
+
+  onResponseEnd(): void {
+    this.#settle(null);
+  }
+
+  onResponseError(_controller: unknown, error: Error): void {
+    this.#settle(error);
+  }
+
+  /** The beginning of the body as text that PostgreSQL can hold, which has no NUL. */
+  body(cut: boolean): { bodyHead: string; bodyTruncated: boolean } {
+    const bodyTruncated = cut || this.#received > this.#keep;
+    const bytes = Buffer.concat(this.#kept);
+    // Streaming drops a character that was cut in two.
+    const text = bodyTruncated ? new TextDecoder().decode(bytes, { stream: true }) : bytes.toString('utf8');
+    return { bodyHead: text.replaceAll('\0', '\uFFFD'), bodyTruncated };
+  }
+
+  header(name: string): string | null {
+    const value = this.headers[name];
+    return (Array.isArray(value) ? value[0] : value) ?? null;
+  }
+}
+
+const MESSAGES: Record<PostFailureCode, string> = {
+  egress_blocked: 'The address is not allowed',
+  timeout: 'No reply in time',
+  dns: 'The host name was not found',
+  connect: 'No connection',
+  tls: 'The TLS connection was refused: check the certificate',
+  reset: 'The connection was closed before a reply',
+  response_too_large: 'The headers of the reply are too large',
+  failed: 'The request failed',
+};
+
+const CODES: readonly [RegExp, PostFailureCode][] = [
+  [/^EGRESS_BLOCKED$/, 'egress_blocked'],
+  [/^(?:ATTEMPT_TIMEOUT|UND_ERR_(?:CONNECT|HEADERS)_TIMEOUT|ETIMEDOUT)$/, 'timeout'],
+  [/^(?:ENOTFOUND|ENODATA|EAI_)/, 'dns'],
+  [/^(?:ECONNREFUSED|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH|ENETDOWN|EADDRNOTAVAIL)$/, 'connect'],
+  [
+    /^(?:ERR_TLS_|ERR_SSL_|EPROTO$|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA$)/,
+    'tls',
+  ],
+  [/^(?:ECONNRESET|EPIPE|UND_ERR_SOCKET)$/, 'reset'],
+  [/^UND_ERR_(?:HEADERS_OVERFLOW|RES_EXCEEDED_MAX_SIZE)$/, 'response_too_large'],
+];
+
+function describeFailure(error: Error): { code: PostFailureCode; message: string } {
+  const systemCode = 'code' in error ? String(error.code) : '';
+  const code = CODES.find(([pattern]) => pattern.test(systemCode))?.[1] ?? 'failed';
+  // The system's own message may hold the host, so its code must do.
+  return { code, message: `${MESSAGES[code]}${systemCode === '' ? '' : ` (${systemCode})`}.` };
+}
+
+function hostOf(location: string | null, base: string): string | null {
+  return location !== null && URL.canParse(location, base) ? new URL(location, base).host : null;
+}
+
+/**
+ * A poster with its own connections, which dial through the address guard. Replies are not inflated and redirects not
+ * followed; one clock bounds the whole attempt, since undici's body timeout starts again with each byte.
+ * @throws {RangeError} when an entry of `allowedCidrs` is no network
+ */
+export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoster {
+  const { attemptTimeoutMs = 15_000, connectTimeoutMs = 5_000, keptReplyBytes = 4_096, extraCa, lookup } = options;
+  const connector = createGuardedConnector({
+    allowedCidrs: options.allowedCidrs,
+    connectTimeoutMs,
+    ...(extraCa !== undefined && { extraCa }),
+    ...(lookup !== undefined && { lookup }),
+  });
+  const agent = new Agent({
+    allowH2: false,
+    headersTimeout: options.headersTimeoutMs ?? 10_000,
+    bodyTimeout: 0,
+    maxResponseSize: options.maxReplyBytes ?? 65_536,
+    connections: options.connectionsPerOrigin ?? 100,
+    factory: (origin, poolOptions) =>
+      new Pool(origin, {
+        ...(poolOptions as Pool.Options),
+        factory: (target, clientOptions) => new TracedClient(target, clientOptions, connector),
+      }),
+  });
+
+  let closing: Promise<void> | null = null;
+
+  async function post({ url, headers, body, signal }: WebhookPost): Promise<PostOutcome> {
+    signal?.throwIfAborted();
+    // No outcome: it must not count as an attempt of the receiver's.
+    if (closing !== null) throw new Error('The webhook poster is closed: make another to send more.');
+    const started = performance.now();
+    const exchange = new Exchange(keptReplyBytes);
+    const end = () => ({
+      connectedIp: exchange.connectedIp,
+      durationMs: Math.round(performance.now() - started),
+    });
+    const problem = checkWebhookUrl(url, options);
+    if (problem !== null) return { kind: 'failure', code: 'egress_blocked', message: problem, ...end() };
+
+    const { origin, pathname, search } = new URL(url);
+    const request: Dispatcher.RequestOptions<Exchange> = {
+      origin,
+      path: `${pathname}${search}`,
+      method: 'POST',
+      headers: { ...headers, 'accept-encoding': 'identity' },
+      body,
+      opaque: exchange,
+    };
+    const cancel = () => exchange.abandon(new Error('given up'));
+    signal?.addEventListener('abort', cancel, { once: true });
+    // A cleared timer; AbortSignal.timeout would keep every finished attempt for the whole limit.
+    const timer = setTimeout(() => exchange.abandon(new AttemptTimeout()), attemptTimeoutMs);
+    agent.dispatch(request, exchange);
+    const error = await exchange.settled;
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', cancel);
+
+    if (exchange.status !== null) {
+      return {
+        kind: 'reply',
+        status: exchange.status,
+        retryAfter: exchange.header('retry-after'),
+        webhookDelivery: exchange.header('webhook-delivery'),
+        locationHost: hostOf(exchange.header('location'), url),
+        ...exchange.body(error !== null),
+        ...end(),
+      };
+    }
+    signal?.throwIfAborted();
+    return { kind: 'failure', ...describeFailure(error ?? new Error('no reply')), ...end() };
+  }
+
+  return { post, close: () => (closing ??= agent.close()) };
+}

@@ -1,0 +1,165 @@
+import { createHmac } from 'node:crypto';
+
+import * as fc from 'fast-check';
+import { Webhook } from 'standardwebhooks';
+import { describe, expect, test } from 'vitest';
+
+import { canonicalJson, canonicalProblem } from '../../src/crypto/canonical-json.ts';
+import { diditSecret, newWebhookSecret, signWebhook, standardSecret } from '../../src/crypto/webhook-signature.ts';
+import type { JsonValue } from '../../src/domain/json.ts';
+import { canonicalObject } from '../support/canonical-arbitrary.ts';
+import { verifyInPython } from '../support/python-verifier.ts';
+
+const eventId = '0193a5f0-1111-7abc-8def-0123456789ab';
+const current = Buffer.alloc(32, 1);
+const previous = Buffer.alloc(32, 2);
+const now = () => Math.floor(Date.now() / 1000);
+const base = { eventId, webhookType: 'status.updated', body: '{"a":1}', timestampSeconds: 1_774_970_000, attempt: 1 };
+
+/** Headers that the Standard Webhooks library wants by type. */
+function standardHeaders(headers: Record<string, string>) {
+  const { 'webhook-id': id = '', 'webhook-timestamp': at = '', 'webhook-signature': signature = '' } = headers;
+  return { 'webhook-id': id, 'webhook-timestamp': at, 'webhook-signature': signature };
+}
+
+/** Didit's recipe for receivers in JavaScript. */
+function jsReceiverText(body: string): string {
+  const sortKeys = (value: JsonValue): JsonValue => {
+    if (Array.isArray(value)) return value.map(sortKeys);
+    if (value === null || typeof value !== 'object') return value;
+    return Object.fromEntries(
+      Object.keys(value)
+        .sort()
+        .map((key) => [key, sortKeys(value[key] ?? null)]),
+    );
+  };
+  return JSON.stringify(sortKeys(JSON.parse(body) as JsonValue));
+}
+
+describe('secrets', () => {
+  test('a new secret is 32 random bytes in two written forms', () => {
+    const secret = newWebhookSecret();
+    expect(secret).toHaveLength(32);
+    expect(newWebhookSecret().equals(secret)).toBe(false);
+    expect(diditSecret(secret)).toMatch(/^[A-Za-z0-9_-]{43}$/);
+    expect(standardSecret(secret)).toBe(`whsec_${secret.toString('base64')}`);
+  });
+});
+
+describe('signWebhook', () => {
+  test('gives every header of an attempt', () => {
+    const headers = signWebhook({ ...base, secrets: [current], sessionId: 'sid', status: 'In Review' });
+    const hex = (message: string) => createHmac('sha256', diditSecret(current)).update(message).digest('hex');
+    expect(headers).toEqual({
+      'content-type': 'application/json',
+      'user-agent': expect.stringMatching(/^Handoff-Webhooks\/\d+\.\d+\.\d+/),
+      'webhook-id': `evt_${eventId}`,
+      'webhook-timestamp': '1774970000',
+      'webhook-signature': `v1,${createHmac('sha256', current).update(`evt_${eventId}.1774970000.{"a":1}`).digest('base64')}`,
+      'webhook-attempt': '1',
+      'x-timestamp': '1774970000',
+      'x-signature-v2': hex('{"a":1}'),
+      'x-signature': hex('{"a":1}'),
+      'x-signature-simple': hex('1774970000:sid:In Review:status.updated'),
+    });
+  });
+
+  test('writes absent parts of the simple signature as empty text', () => {
+    const { 'x-signature-simple': simple } = signWebhook({ ...base, secrets: [current] });
+    expect(simple).toBe(createHmac('sha256', diditSecret(current)).update('1774970000:::status.updated').digest('hex'));
+  });
+
+  test('marks test sends only', () => {
+    expect(signWebhook({ ...base, secrets: [current], test: true })['x-didit-test-webhook']).toBe('true');
+    expect(signWebhook({ ...base, secrets: [current], test: false })).not.toHaveProperty('x-didit-test-webhook');
+  });
+
+  test('in a rotation both secrets verify, and the Didit headers use the one asked for', () => {
+    const body = '{"name":"ë 😀"}';
+    const signed = (index: number) =>
+      signWebhook({ ...base, body, timestampSeconds: now(), secrets: [current, previous], diditSecretIndex: index });
+    for (const secret of [current, previous]) {
+      const receiver = new Webhook(standardSecret(secret));
+      expect(receiver.verify(body, standardHeaders(signed(1)))).toEqual(JSON.parse(body));
+    }
+    const stranger = new Webhook(standardSecret(newWebhookSecret()));
+    expect(() => stranger.verify(body, standardHeaders(signed(1)))).toThrow('No matching signature');
+    const verified = [current, previous].flatMap((secret) =>
+      [0, 1].map((index) => ({
+        body,
+        secret: diditSecret(secret),
+        signature: signed(index)['x-signature-v2'] ?? '',
+      })),
+    );
+    expect(verifyInPython(verified)).toEqual([true, false, false, true]);
+  });
+
+  test('signs a body given as bytes alike', () => {
+    const body = '{"name":"ë"}';
+    expect(signWebhook({ ...base, body: Buffer.from(body), secrets: [current] })).toEqual(
+      signWebhook({ ...base, body, secrets: [current] }),
+    );
+  });
+
+  test.each([
+    ['eventId', { eventId: eventId.toUpperCase() }],
+    ['timestampSeconds', { timestampSeconds: 1.5 }],
+    ['attempt', { attempt: 0 }],
+    ['diditSecretIndex', { diditSecretIndex: 1 }],
+    ['secrets', { secrets: [Buffer.alloc(16)] as [Buffer] }],
+  ])('refuses a wrong %s by name', (name, wrong) => {
+    expect(() => signWebhook({ ...base, secrets: [current], ...wrong })).toThrow(new RegExp(`^${name}:`));
+  });
+});
+
+describe('independent receivers', () => {
+  test('2,000 bodies of the profile verify in Python, in JavaScript and with the Standard Webhooks library', () => {
+    const seed = Date.now() & 0x7fffffff;
+    const timestampSeconds = now();
+    const cases = fc.sample(fc.tuple(canonicalObject, fc.uint8Array({ minLength: 32, maxLength: 32 })), {
+      numRuns: 2_000,
+      seed,
+    });
+    const received = cases.map(([value, bytes]) => {
+      const secret = Buffer.from(bytes);
+      const body = canonicalJson(value);
+      const headers = signWebhook({ ...base, body, timestampSeconds, secrets: [secret] });
+      return {
+        body,
+        secret: diditSecret(secret),
+        standard: standardSecret(secret),
+        headers,
+        signature: headers['x-signature-v2'] ?? '',
+      };
+    });
+    const refused = (verdicts: boolean[]) =>
+      received.filter((_, index) => verdicts[index] !== true).map(({ body }) => body);
+
+    expect(refused(verifyInPython(received)), `Python refused, seed ${seed}`).toEqual([]);
+    const inJs = received.map(
+      ({ body, secret, signature }) =>
+        createHmac('sha256', secret).update(jsReceiverText(body)).digest('hex') === signature,
+    );
+    expect(refused(inJs), `JavaScript refused, seed ${seed}`).toEqual([]);
+    const byLibrary = received.map(({ body, standard, headers }) => {
+      new Webhook(standard).verify(body, standardHeaders(headers));
+      return true;
+    });
+    expect(refused(byLibrary)).toEqual([]);
+  });
+
+  test.each<[string, JsonValue]>([
+    ['a small decimal', { n: 0.00001 }],
+    ['a smaller one', { n: 1e-7 }],
+    ['a large whole number', { n: 1e21 }],
+    ['keys beyond the basic plane', { '\u{10000}': 1, '\uffff': 2 }],
+    ['half a surrogate pair', { s: '\ud800' }],
+  ])('Python refuses what the profile keeps out: %s', (_name, value) => {
+    const body = canonicalJson(value);
+    const headers = signWebhook({ ...base, body, secrets: [current] });
+    expect(canonicalProblem(value)).not.toBeNull();
+    expect(
+      verifyInPython([{ body, secret: diditSecret(current), signature: headers['x-signature-v2'] ?? '' }]),
+    ).toEqual([false]);
+  });
+});

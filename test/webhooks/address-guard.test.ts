@@ -1,0 +1,227 @@
+import { Agent, request } from 'undici';
+import { afterEach, describe, expect, test } from 'vitest';
+
+import {
+  checkWebhookUrl,
+  createGuardedConnector,
+  EgressBlocked,
+  type ResolvedAddress,
+  type WebhookUrlRules,
+} from '../../src/webhooks/address-guard.ts';
+import { receive, type Loopback } from '../support/loopback.ts';
+
+const cleanUp: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  await Promise.all(cleanUp.splice(0).map((close) => close()));
+});
+
+async function target(host?: string, port?: number): Promise<Loopback> {
+  const server = await receive((incoming, response) => response.end(incoming.headers.host), host, port);
+  cleanUp.push(server.close);
+  return server;
+}
+
+/** What one request over a guarded connection of its own ends in: the reply's body, or the error's code. */
+async function reach(
+  url: string,
+  allowedCidrs: string[],
+  lookup?: (hostname: string) => Promise<readonly ResolvedAddress[]>,
+): Promise<string> {
+  const connect = createGuardedConnector({ allowedCidrs, connectTimeoutMs: 2_000, ...(lookup && { lookup }) });
+  const agent = new Agent({ connect });
+  try {
+    const { body } = await request(url, { dispatcher: agent });
+    return await body.text();
+  } catch (error) {
+    if (error instanceof EgressBlocked) return error.code;
+    return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  } finally {
+    await agent.destroy();
+  }
+}
+
+const answer =
+  (...addresses: string[]) =>
+  () =>
+    Promise.resolve(addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })));
+
+describe('createGuardedConnector', () => {
+  const spellings = [
+    'localhost',
+    '127.0.0.1',
+    '127.1',
+    '127.0.1',
+    '127.255.255.254',
+    '2130706433',
+    '0x7f000001',
+    '0x7f.1',
+    '0x7f.0x0.0x0.0x1',
+    '0177.0.0.1',
+    '017700000001',
+    '0',
+    '0.0.0.0',
+    '%31%32%37.0.0.1',
+    '127。0。0。1',
+    '①②⑦.0.0.1',
+    '[::1]',
+    '[0:0:0:0:0:0:0:1]',
+    '[::]',
+    '[::ffff:127.0.0.1]',
+    '[::ffff:7f00:1]',
+    '[::127.0.0.1]',
+    '[64:ff9b::7f00:1]',
+    '[2002:7f00:1::]',
+  ];
+
+  test.each(spellings)('does not reach loopback as %s', async (host) => {
+    const victim = await target();
+    expect(await reach(`http://${host}:${victim.port}/`, [])).toBe('EGRESS_BLOCKED');
+    expect(victim.connections()).toBe(0);
+  });
+
+  test('the same spellings do reach it when loopback is allowed', async () => {
+    const victim = await target();
+    for (const host of ['127.0.0.1', '127.1', '2130706433', '0x7f.1', '0177.0.0.1', '127。0。0。1']) {
+      expect(await reach(`http://${host}:${victim.port}/`, ['127.0.0.0/8'])).toBe(`127.0.0.1:${victim.port}`);
+    }
+    expect(victim.connections()).toBe(6);
+  });
+
+  test.each([
+    '10.1.2.3',
+    '172.16.0.1',
+    '192.168.1.1',
+    '169.254.169.254',
+    '100.64.0.1',
+    '198.18.0.1',
+    '192.0.2.1',
+    '203.0.113.5',
+    '224.0.0.1',
+    '255.255.255.255',
+    'fd00::1',
+    'fe80::1',
+    'fe80::1%lo',
+    'ff02::1',
+    '::ffff:10.0.0.1',
+    '64:ff9b::a00:1',
+    '2001:db8::1',
+    '2001::1',
+    'not an address',
+  ])('does not dial a name that leads to %s', async (address) => {
+    expect(await reach('http://receiver.test/', [], answer(address))).toBe('EGRESS_BLOCKED');
+  });
+
+  test('refuses a name of which only one address is not public, wherever it stands', async () => {
+    const victim = await target();
+    const url = `http://receiver.test:${victim.port}/`;
+    expect(await reach(url, ['127.0.0.2/32'], answer('127.0.0.2', '127.0.0.1'))).toBe('EGRESS_BLOCKED');
+    expect(await reach(url, ['127.0.0.2/32'], answer('127.0.0.1', '127.0.0.2'))).toBe('EGRESS_BLOCKED');
+    expect(victim.connections()).toBe(0);
+  });
+
+  test('a resolver that changes its answer never gets past: 50 dials', async () => {
+    const victim = await target('127.0.0.1');
+    const allowed = await target('127.0.0.2', victim.port);
+    let calls = 0;
+    const rebinding = () => answer(calls++ % 2 === 0 ? '127.0.0.2' : '127.0.0.1')();
+    const outcomes: string[] = [];
+    for (let dial = 0; dial < 50; dial += 1) {
+      outcomes.push(await reach(`http://receiver.test:${victim.port}/`, ['127.0.0.2/32'], rebinding));
+    }
+    expect(calls).toBe(50);
+    expect(victim.connections()).toBe(0);
+    expect(allowed.connections()).toBe(25);
+    expect(outcomes.filter((outcome) => outcome === 'EGRESS_BLOCKED')).toHaveLength(25);
+  });
+
+  test('dials the address and still asks for the name', async () => {
+    const server = await target();
+    const url = `http://receiver.test:${server.port}/`;
+    expect(await reach(url, ['127.0.0.0/8'], answer('127.0.0.1'))).toBe(`receiver.test:${server.port}`);
+  });
+
+  test('goes on to the next address of a name when one does not answer', async () => {
+    const server = await target('127.0.0.1');
+    const url = `http://receiver.test:${server.port}/`;
+    expect(await reach(url, ['127.0.0.0/8'], answer('127.0.0.3', '127.0.0.1'))).toBe(`receiver.test:${server.port}`);
+  });
+
+  test('a name without address is not found', async () => {
+    expect(await reach('http://receiver.test/', [], answer())).toBe('ENOTFOUND');
+  });
+
+  test('says nothing about the address in the message, and keeps it for the security log', () => {
+    const error = new EgressBlocked('10.1.2.3');
+    expect(error.message).not.toContain('10.1.2.3');
+    expect(error.address).toBe('10.1.2.3');
+  });
+
+  test('refuses an allowance that is no network, by name', () => {
+    expect(() => createGuardedConnector({ allowedCidrs: ['localhost'], connectTimeoutMs: 1 })).toThrow(
+      /^allowedCidrs: localhost is no network/,
+    );
+  });
+});
+
+describe('checkWebhookUrl', () => {
+  const production: WebhookUrlRules = { allowHttp: false, allowedPorts: [8443], allowedCidrs: [] };
+  const development: WebhookUrlRules = {
+    allowHttp: true,
+    allowedPorts: 'any',
+    allowedCidrs: ['127.0.0.0/8', '::1/128'],
+  };
+
+  test.each([
+    'https://partner.example/hooks',
+    'https://partner.example',
+    'https://partner.example:443/a?b=c%20d',
+    'https://partner.example:8443/',
+    'https://bücher.example/',
+  ])('takes %s', (url) => {
+    expect(checkWebhookUrl(url, production)).toBeNull();
+  });
+
+  test.each([
+    ['http://partner.example/', /https:/],
+    ['ftp://partner.example/', /https:/],
+    ['javascript:alert(1)', /https:/],
+    ['partner.example/hooks', /full address/],
+    ['https://', /full address/],
+    ['', /full address/],
+    ['https://u:p@partner.example/', /user name/],
+    ['https://u@partner.example/', /user name/],
+    ['https://partner.example/#top', /fragment/],
+    ['https://partner.example/#', /fragment/],
+    ['https://partner.example:22/', /Port 22/],
+    ['https://partner.example:80/', /Port 80/],
+    ['https://partner.example/a b', /white space/],
+    ['https://partner.\texample/', /white space/],
+    ['https:\\\\partner.example/', /backslash/],
+    ['https://203.0.113.5/', /IP address/],
+    ['https://8.8.8.8/', /IP address/],
+    ['https://2130706433/', /IP address/],
+    ['https://0x7f.1/', /IP address/],
+    ['https://[::1]/', /IP address/],
+    ['https://[2606:4700::1111]/', /IP address/],
+    [`https://partner.example/${'a'.repeat(2_100)}`, /longer than/],
+  ])('refuses %s', (url, problem) => {
+    expect(checkWebhookUrl(url, production)).toMatch(problem);
+  });
+
+  test('never repeats the URL', () => {
+    for (const url of [
+      'https://u:s3cret@partner.example/',
+      'https://partner.example/#s3cret',
+      's3cret',
+      'ftp://s3cret/',
+    ]) {
+      expect(checkWebhookUrl(url, production)).not.toContain('s3cret');
+    }
+  });
+
+  test('in development takes http, any port and the listed networks, no others', () => {
+    expect(checkWebhookUrl('http://127.0.0.1:4001/hook', development)).toBeNull();
+    expect(checkWebhookUrl('http://[::1]:4001/hook', development)).toBeNull();
+    expect(checkWebhookUrl('http://10.0.0.1:4001/hook', development)).toMatch(/IP address/);
+  });
+});
