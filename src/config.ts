@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseKeyRing, type KeyRing } from './crypto/key-ring.ts';
+import type { WebhookUrlRules } from './webhooks/address-guard.ts';
 
 /** Either a configuration, or one line per problem: which variable, what is wrong, how to mend it. */
 export type Reading<Config> = Config | { readonly problems: readonly string[] };
@@ -22,12 +23,12 @@ export interface ServerConfig extends CommonConfig {
   readonly host: string;
   readonly port: number;
   readonly shareTokenKeys: KeyRing;
+  readonly webhookUrlRules: WebhookUrlRules;
 }
 
 export interface WebhooksConfig extends CommonConfig {
   readonly shareTokenKeys: KeyRing;
-  /** Networks that webhooks may reach although they are not public; development only. */
-  readonly allowedCidrs: readonly string[];
+  readonly webhookUrlRules: WebhookUrlRules;
 }
 
 const databaseShape = {
@@ -38,7 +39,9 @@ const databaseShape = {
 const commonShape = {
   ...databaseShape,
   DATABASE_CONNECTIONS: z.coerce.number('must be a number').int().min(2, 'must be at least 2').max(200).default(10),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug'], 'must be fatal, error, warn, info or debug').default('info'),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug'], 'must be fatal, error, warn, info or debug')
+    .default('info'),
   BUSINESS_STATUS_CASE: z.enum(['upper', 'title'], 'must be upper or title').default('upper'),
 };
 const shareTokenKeys = z
@@ -51,6 +54,27 @@ const shareTokenKeys = z
       return z.NEVER;
     }
   });
+
+const webhookUrlRules = (env: Environment) =>
+  z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== ''),
+    )
+    .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()], 'must be a comma-separated list such as 127.0.0.0/8,::1/128')))
+    .refine((cidrs) => cidrs.length === 0 || env['NODE_ENV'] !== 'production', {
+      error: 'is for development: it opens private addresses to webhooks and is refused when NODE_ENV=production',
+    })
+    // Whoever opens private addresses is developing: receivers there have no certificate and any port.
+    .transform((allowedCidrs): WebhookUrlRules =>
+      allowedCidrs.length === 0
+        ? { allowHttp: false, allowedPorts: [], allowedCidrs }
+        : { allowHttp: true, allowedPorts: 'any', allowedCidrs },
+    );
 
 /** What `migrate` needs: `DATABASE_URL`. */
 export function readDatabaseConfig(env: Environment): Reading<DatabaseConfig> {
@@ -67,6 +91,7 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
   const shape = {
     ...commonShape,
     SHARE_TOKEN_KEYS: shareTokenKeys,
+    WEBHOOK_ALLOWED_CIDRS: webhookUrlRules(env),
     HOST: z.string().min(1).default('127.0.0.1'),
     PORT: z.coerce.number('must be a number').int().min(0).max(65_535, 'must be a port').default(8080),
   };
@@ -75,27 +100,21 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     host: values.HOST,
     port: values.PORT,
     shareTokenKeys: values.SHARE_TOKEN_KEYS,
+    webhookUrlRules: values.WEBHOOK_ALLOWED_CIDRS,
   }));
 }
 
-/** What the webhooks worker needs. Development addresses are refused in production. */
+/** What the webhooks worker needs. */
 export function readWebhooksConfig(env: Environment): Reading<WebhooksConfig> {
   const shape = {
     ...commonShape,
     SHARE_TOKEN_KEYS: shareTokenKeys,
-    WEBHOOK_ALLOWED_CIDRS: z
-      .string()
-      .default('')
-      .transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
-      .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()], 'must be a comma-separated list such as 127.0.0.0/8,::1/128')))
-      .refine((cidrs) => cidrs.length === 0 || env['NODE_ENV'] !== 'production', {
-        error: 'is for development: it opens private addresses to webhooks and is refused when NODE_ENV=production',
-      }),
+    WEBHOOK_ALLOWED_CIDRS: webhookUrlRules(env),
   };
   return read(shape, env, (values) => ({
     ...common(values),
     shareTokenKeys: values.SHARE_TOKEN_KEYS,
-    allowedCidrs: values.WEBHOOK_ALLOWED_CIDRS,
+    webhookUrlRules: values.WEBHOOK_ALLOWED_CIDRS,
   }));
 }
 

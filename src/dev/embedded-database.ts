@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { Client, escapeIdentifier } from 'pg';
 import { type RunningChild, startChild } from './child-process.ts';
 import { freePort } from './free-port.ts';
@@ -47,8 +47,9 @@ const FAST_SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_write
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const account = unprivilegedAccount();
   const programs = await findPrograms(account);
-  const dataFolder = reachableFolder(options.dataFolder, account);
-  const password = await prepareCluster({ folder: dataFolder, named: options.dataFolder, programs, account });
+  const named = resolve(options.dataFolder);
+  const dataFolder = reachableFolder(named, account);
+  const password = await prepareCluster({ folder: dataFolder, named, programs, account });
   removeStalePid(dataFolder);
 
   const port = options.port ?? (await freePort());
@@ -59,7 +60,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     name: 'The embedded Postgres',
     command: programs.postgres,
     args: ['-D', dataFolder, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
-    logFile: `${options.dataFolder}.log`,
+    logFile: `${named}.log`,
     account,
     ready: () => onDatabase(url('postgres'), () => Promise.resolve(true)),
     // Postgres' "fast" shutdown: sessions are ended, the data is left clean.

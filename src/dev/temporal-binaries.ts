@@ -118,14 +118,14 @@ export const DEFAULT_SOURCES: readonly BinarySource[] = [
  */
 async function cached(
   tool: TemporalTool,
-  { cacheFolder, report }: FindContext,
-  download: (tool: TemporalTool, folder: string) => Promise<string>,
+  { cacheFolder, report, env }: FindContext,
+  download: (tool: TemporalTool, folder: string, env: NodeJS.ProcessEnv) => Promise<string>,
 ): Promise<string> {
   await mkdir(cacheFolder, { recursive: true });
   const scratch = await mkdtemp(join(cacheFolder, 'download-'));
   try {
     report(`Downloading the ${tool.name} ${tool.version}`);
-    const file = await download(tool, scratch);
+    const file = await download(tool, scratch, env);
     await chmod(file, 0o755);
     await checked(file, tool);
     const place = join(cacheFolder, cachedName(tool));

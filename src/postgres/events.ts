@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { canonicalJson, canonicalProblem } from '../crypto/canonical-json.ts';
 import type { Actor } from '../domain/events.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { EventStore, NewEvent, PayloadSealer } from '../sharing/ports.ts';
+import type { EventStore, NewEvent, PayloadSealer, SealContext } from '../sharing/ports.ts';
 import { newId } from './new-id.ts';
 import type { Transaction } from './tenants.ts';
 
@@ -16,20 +16,31 @@ const FREE_TEXT = ['metadata', 'vendor_data', 'partner_reason'];
 export function eventStore(tx: Transaction, sealer: PayloadSealer): EventStore {
   return {
     insert: (events, actor) => {
-      const wishes = events.map((event) => {
+      const wishes = events.flatMap((event) => {
         const eventId = newId();
         insertEvent(tx, sealer, eventId, event, actor);
-        return { wish: 'dispatch' as const, tokenId: event.tokenId, subjectId: eventId, signal: null };
+        // The run of an onboarding delivers its token itself.
+        if (event.type === 'share.received') return [];
+        return [{ wish: 'dispatch' as const, tokenId: event.tokenId, subjectId: eventId, signal: null }];
       });
       if (wishes.length > 0) tx.wish(...wishes);
     },
   };
 }
 
+/** What an event's payload is bound to. */
+export function sealContextOfEvent(event: {
+  readonly applicationId: string;
+  readonly sessionId: string | null;
+  readonly eventId: string;
+}): SealContext {
+  const { applicationId, sessionId, eventId } = event;
+  return { applicationId, sessionId: sessionId ?? eventId, category: 'event', position: 0 };
+}
+
 function insertEvent(tx: Transaction, sealer: PayloadSealer, eventId: string, event: NewEvent, actor: Actor): void {
   const { body, text } = signable(event.body);
   const salt = randomBytes(16);
-  const context = { applicationId: event.applicationId, sessionId: event.sessionId ?? eventId, category: 'event', position: 0 };
   tx.send(
     `with written as (
        insert into event
@@ -49,7 +60,7 @@ function insertEvent(tx: Transaction, sealer: PayloadSealer, eventId: string, ev
       salt,
       createHash('sha256').update(salt).update(text).digest(),
       event.dedupeKey,
-      sealer.sealPayload(context, body),
+      sealer.sealPayload(sealContextOfEvent({ ...event, eventId }), body),
     ],
   );
 }

@@ -2,6 +2,7 @@ import { ONBOARDING_STATUSES } from '../domain/onboarding.ts';
 import type { OnboardingStore } from '../sharing/ports.ts';
 import { uuidOrNull } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
+import { stopTokenDeliveries } from './token-deliveries.ts';
 
 /** SQL of onboardings, their steps and acknowledgements. */
 export function onboardingStore(tx: Transaction): OnboardingStore {
@@ -20,12 +21,14 @@ export function onboardingStore(tx: Transaction): OnboardingStore {
       ),
     setAcceptance: (tokenId, acceptance) =>
       tx.send('update onboarding set acceptance = $2 where token_id = $1', [tokenId, acceptance]),
-    end: (tokenId, status, reason, importedSessionId) =>
+    end: (tokenId, status, reason, importedSessionId) => {
       tx.send(
         `update onboarding set status = $2, reason = $3, imported_session_id = $4, ended_at = handoff_now()
          where token_id = $1 and ended_at is null`,
         [tokenId, status, reason, importedSessionId],
-      ),
+      );
+      stopTokenDeliveries(tx, tokenId);
+    },
     beginStep: (tokenId, step, attempts) =>
       tx.send(
         `insert into onboarding_step (token_id, step, started_at, attempts) values ($1, $2, handoff_now(), $3)

@@ -1,7 +1,16 @@
-const NETWORK_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH']);
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+]);
 /** SQLSTATE classes and codes that say "not now": connection, resources, shutdown, cancelled or lock not available. */
 const SQLSTATE = /^(08...|53...|57P0.|57014|55P03|25P03|40P01|40001)$/;
-const POOL_MESSAGES = /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error/;
+const POOL_MESSAGES =
+  /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error/;
 
 /** Whether an error says that Postgres cannot answer now, so that the same call may succeed later (HTTP 503). */
 export function isDatabaseOutage(error: unknown): boolean {

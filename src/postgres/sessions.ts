@@ -31,6 +31,7 @@ export function sessionStore(tx: Transaction): SessionStore {
 async function mintFacts(tx: Transaction, sessionId: string, issuerId: string, partnerId: string): Promise<MintFacts> {
   const [row] = await tx.query<{
     now: number;
+    active_kid: string | null;
     kind: SessionKind | null;
     status: SessionRow['status'];
     environment: SessionRow['environment'];
@@ -42,6 +43,7 @@ async function mintFacts(tx: Transaction, sessionId: string, issuerId: string, p
     acceptance: NonNullable<MintFacts['connection']>['acceptance'];
   }>(
     `select floor(extract(epoch from handoff_now()))::float8 as now,
+       (select kid from signing_key where active) as active_kid,
        s.session_kind as kind, s.status, s.environment, i.deleted_at is not null as issuer_deleted,
        p.environment as partner_environment, p.deleted_at is not null as partner_deleted,
        c.status = 'active' as active, coalesce(c.suspended_by_issuer_at, c.suspended_by_partner_at) is not null as suspended,
@@ -56,6 +58,7 @@ async function mintFacts(tx: Transaction, sessionId: string, issuerId: string, p
   if (row === undefined) throw new Error('mintFacts always has a row');
   return {
     nowSeconds: row.now,
+    activeKid: row.active_kid,
     session: row.kind === null ? null : { kind: row.kind, status: row.status, environment: row.environment },
     issuerDeleted: row.issuer_deleted === true,
     partner:
@@ -269,11 +272,7 @@ function insertContent(tx: Transaction, session: SessionRow, content: Omit<Store
   );
 }
 
-async function readDecision(
-  tx: Transaction,
-  applicationId: string,
-  sessionId: string,
-): Promise<StoredDecision | null> {
+async function readDecision(tx: Transaction, applicationId: string, sessionId: string): Promise<StoredDecision | null> {
   const [sessions, checks, home, people] = await Promise.all([
     tx.query<SessionRow>(
       `select ${sessionColumns('s')} from session s where s.session_id = $1 and s.application_id = $2`,

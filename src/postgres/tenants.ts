@@ -125,7 +125,8 @@ async function runOnce<T>(
     return answer;
   };
   const tx: Transaction = {
-    query: async <R extends QueryResultRow>(text: string, values?: readonly unknown[]) => (await send<R>(text, values)).rows,
+    query: async <R extends QueryResultRow>(text: string, values?: readonly unknown[]) =>
+      (await send<R>(text, values)).rows,
     send: (text, values) => void send(text, values),
     wish: (...wanted) => {
       const rows = send<{ outbox_id: string }>(
@@ -147,7 +148,7 @@ async function runOnce<T>(
   };
   let broken: Error | undefined;
   try {
-    send(beginText);
+    void send(beginText);
     const result = await work(tx);
     const committed = client.query('commit');
     committed.catch(() => {});

@@ -24,9 +24,14 @@ export interface AcknowledgeCall {
  * @throws {Refusal} `unknown_onboarding` for anybody but the partner, `onboarding_minting`, `onboarding_ended`,
  *   `acceptance_mode`, `acknowledgement_conflict`, or the rule that the import would break; nothing is written then
  */
-export async function acknowledgeOnboarding(tx: HandoffTransaction, call: AcknowledgeCall, actor: Actor): Promise<void> {
+export async function acknowledgeOnboarding(
+  tx: HandoffTransaction,
+  call: AcknowledgeCall,
+  actor: Actor,
+): Promise<void> {
   const share = await tx.shares.lock(call.tokenId);
-  if (share?.onboarding == null || share.onboarding.partnerId !== call.partnerId) throw new Refusal('unknown_onboarding');
+  if (share?.onboarding == null || share.onboarding.partnerId !== call.partnerId)
+    throw new Refusal('unknown_onboarding');
   const answer = answerOf(share);
   switch (answer.state) {
     case 'minting':

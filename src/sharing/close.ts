@@ -115,7 +115,10 @@ export function recordEnding(
     tx.onboardings.end(share.tokenId, as, reason, null);
   }
   const events = endingEvents(partiesOf(share), as, { reason, sentToPartner: share.sent });
-  tx.events.insert(events.map((event) => withPartnerReason(event, tell.partnerReason)), actor);
+  tx.events.insert(
+    events.map((event) => withPartnerReason(event, tell.partnerReason)),
+    actor,
+  );
 }
 
 function withPartnerReason(event: NewEvent, partnerReason: string | null): NewEvent {

@@ -82,7 +82,6 @@ export async function openOnboarding(
 export async function mintForOnboarding(
   tx: HandoffTransaction,
   tokenId: string,
-  kid: string,
   attempt: number,
 ): Promise<MintOutcome> {
   const share = await tx.shares.lock(tokenId);
@@ -97,6 +96,8 @@ export async function mintForOnboarding(
   const order = { ...onboarding };
   const facts = await tx.sessions.mintFacts(order.sessionId, order.issuerId, order.partnerId);
   const session = checkMint(facts, order);
+  const kid = facts.activeKid;
+  if (kid === null) throw new Error('no signing key is registered yet: start a server with SHARE_TOKEN_KEYS');
   const acceptance = facts.connection?.active === true ? facts.connection.acceptance : 'acknowledge';
   const actor: Actor = { kind: 'onboarding', id: tokenId };
   const token = writeToken(tx, order, { tokenId, kid, session, nowSeconds: facts.nowSeconds }, actor);

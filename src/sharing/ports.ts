@@ -83,10 +83,20 @@ export interface ImportChoice {
 export interface MintFacts {
   /** Unix seconds, whole, by the database's clock. */
   readonly nowSeconds: number;
-  readonly session: { readonly kind: SessionKind; readonly status: SessionStatus; readonly environment: Environment } | null;
+  /** The key that new tokens of a run are signed with, as the servers registered it. */
+  readonly activeKid: string | null;
+  readonly session: {
+    readonly kind: SessionKind;
+    readonly status: SessionStatus;
+    readonly environment: Environment;
+  } | null;
   readonly issuerDeleted: boolean;
   readonly partner: { readonly environment: Environment; readonly deleted: boolean } | null;
-  readonly connection: { readonly active: boolean; readonly suspended: boolean; readonly acceptance: Acceptance } | null;
+  readonly connection: {
+    readonly active: boolean;
+    readonly suspended: boolean;
+    readonly acceptance: Acceptance;
+  } | null;
 }
 
 /** What an import is judged by, with the source and its people locked against deletion and change. */
@@ -157,7 +167,11 @@ export interface StoredDecision {
   readonly session: SessionRow;
   readonly checks: readonly SealedCheck[];
   /** The owner's own parts; none in an import. Category '' holds the settings. */
-  readonly home: readonly { readonly category: CheckCategory | ''; readonly position: number; readonly payload: Buffer }[];
+  readonly home: readonly {
+    readonly category: CheckCategory | '';
+    readonly position: number;
+    readonly payload: Buffer;
+  }[];
   readonly people: readonly PersonLink[];
 }
 
@@ -186,9 +200,15 @@ export interface SessionStore {
   /** Copies the checks and person links of every source; returns the main clone's checks and links. */
   cloneChecks(order: CloneOrder): Promise<{ checks: SealedCheck[]; people: PersonLink[] }>;
   /** Makes entities that are missing; resolves to whether any of them is blocked. */
-  touchEntities(applicationId: string, entities: readonly { kind: SessionKind; vendorData: string }[]): Promise<boolean>;
+  touchEntities(
+    applicationId: string,
+    entities: readonly { kind: SessionKind; vendorData: string }[],
+  ): Promise<boolean>;
   /** Takes the next numbers of an application; the row stays locked until the commit, so take it last. */
-  takeNumbers(applicationId: string, counts: Readonly<Record<SessionKind, number>>): Promise<Record<SessionKind, number[]>>;
+  takeNumbers(
+    applicationId: string,
+    counts: Readonly<Record<SessionKind, number>>,
+  ): Promise<Record<SessionKind, number[]>>;
   /** Writes the clones' session rows and their provenance over every hop. */
   insertClones(order: CloneOrder): void;
   /** Whether any of these entities exists and is blocked; makes none. */
@@ -291,4 +311,51 @@ export interface HandoffTransaction {
   wishStart(tokenId: string): void;
   /** Asks for a signal to a run; `rowId` is the row that says what happened. */
   wishSignal(tokenId: string, signal: SignalName, rowId: string): void;
+}
+
+/** Which side of a connection somebody is. */
+export type ConnectionSide = 'issuer' | 'partner';
+
+/** What one side signed under the data-sharing agreement; dates are `YYYY-MM-DD`. */
+export interface AgreementSignature {
+  readonly reference: string;
+  /** SHA-256 of the document, 64 hexadecimal digits. */
+  readonly documentSha256: string;
+  readonly legalBasis: string;
+  readonly purpose: string;
+  readonly signer: string;
+  readonly signedOn: string;
+  readonly validUntil: string | null;
+}
+
+/** What the partner alone sets on a connection; an absent member stays as it is. */
+export interface PartnerTerms {
+  readonly status?: 'active' | undefined;
+  readonly acceptance?: Acceptance | undefined;
+  readonly trustReview?: boolean | undefined;
+  readonly defaultWorkflows?: Readonly<Partial<Record<SessionKind, string | null | undefined>>> | undefined;
+  readonly vendorDataRule?: VendorDataRule | undefined;
+}
+
+export interface ConnectionStore {
+  /** Both applications, as far as they exist. */
+  applications(
+    issuerId: string,
+    partnerId: string,
+  ): Promise<Readonly<Record<ConnectionSide, { readonly environment: Environment; readonly deleted: boolean } | null>>>;
+  /** Resolves to whether it was written: one connection for each issuer and partner. */
+  insert(row: {
+    connectionId: string;
+    issuerId: string;
+    partnerId: string;
+    environment: Environment;
+  }): Promise<boolean>;
+  /** Locks a connection; null when there is none. */
+  lock(connectionId: string): Promise<{ readonly issuerId: string; readonly partnerId: string } | null>;
+  /** Kinds of an application's own verification workflows among these ids. */
+  workflowKinds(applicationId: string, workflowIds: readonly string[]): Promise<ReadonlyMap<string, SessionKind>>;
+  setTerms(connectionId: string, terms: PartnerTerms): void;
+  /** Suspends or lifts one side's own suspension; a suspension in force keeps its time. */
+  setSuspended(connectionId: string, side: ConnectionSide, suspended: boolean): void;
+  addAgreement(agreementId: string, connectionId: string, applicationId: string, signature: AgreementSignature): void;
 }

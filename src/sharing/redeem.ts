@@ -186,5 +186,7 @@ function cloneOrder(
 }
 
 function entitiesOf(order: CloneOrder): { kind: SessionRow['kind']; vendorData: string }[] {
-  return order.sources.flatMap(({ to }) => (to.vendorData === null ? [] : [{ kind: to.kind, vendorData: to.vendorData }]));
+  return order.sources.flatMap(({ to }) =>
+    to.vendorData === null ? [] : [{ kind: to.kind, vendorData: to.vendorData }],
+  );
 }

@@ -12,7 +12,12 @@ import type { NewEvent, SessionRow } from './ports.ts';
 export function statusUpdatedEvent(
   session: SessionRow,
   decision: JsonObject,
-  about: { readonly tokenId: string | null; readonly cause: string; readonly style: DecisionStyle; readonly now: string },
+  about: {
+    readonly tokenId: string | null;
+    readonly cause: string;
+    readonly style: DecisionStyle;
+    readonly now: string;
+  },
 ): NewEvent {
   const body: JsonObject = {
     webhook_type: 'status.updated',

@@ -29,7 +29,9 @@ export async function takeInSession(
   if (facts.deleted) throw new Refusal('application_deleted');
   if (content.environment !== null && content.environment !== facts.environment) {
     throw invalidFields({
-      environment: [`This application is in ${facts.environment}. Leave the field out, or send "${facts.environment}".`],
+      environment: [
+        `This application is in ${facts.environment}. Leave the field out, or send "${facts.environment}".`,
+      ],
     });
   }
   const session = newSession(tx, applicationId, content, facts);

@@ -223,6 +223,29 @@ function hostOf(location: string | null, base: string): string | null {
   return location !== null && URL.canParse(location, base) ? new URL(location, base).host : null;
 }
 
+type Target = { problem: string } | { problem: null; origin: string; path: string };
+
+function splitUrl(url: string): Target {
+  const { origin, pathname, search } = new URL(url);
+  return { problem: null, origin, path: `${pathname}${search}` };
+}
+
+const REMEMBERED_URLS = 1_024;
+
+/** Judges and splits URLs, and remembers: a destination's URL comes with every event. */
+function createTargetReader(rules: WebhookUrlRules): (url: string) => Target {
+  const targets = new Map<string, Target>();
+  return (url) => {
+    const known = targets.get(url);
+    if (known !== undefined) return known;
+    if (targets.size >= REMEMBERED_URLS) targets.clear();
+    const problem = checkWebhookUrl(url, rules);
+    const target = problem === null ? splitUrl(url) : { problem };
+    targets.set(url, target);
+    return target;
+  };
+}
+
 /**
  * A poster with its own connections, which dial through the address guard. Replies are not inflated and redirects not
  * followed; one clock bounds the whole attempt, since undici's body timeout starts again with each byte.
@@ -249,6 +272,7 @@ export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoste
       }),
   });
 
+  const readTarget = createTargetReader(options);
   let closing: Promise<void> | null = null;
 
   async function post({ url, headers, body, signal }: WebhookPost): Promise<PostOutcome> {
@@ -261,13 +285,12 @@ export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoste
       connectedIp: exchange.connectedIp,
       durationMs: Math.round(performance.now() - started),
     });
-    const problem = checkWebhookUrl(url, options);
-    if (problem !== null) return { kind: 'failure', code: 'egress_blocked', message: problem, ...end() };
+    const target = readTarget(url);
+    if (target.problem !== null) return { kind: 'failure', code: 'egress_blocked', message: target.problem, ...end() };
 
-    const { origin, pathname, search } = new URL(url);
     const request: Dispatcher.RequestOptions<Exchange> = {
-      origin,
-      path: `${pathname}${search}`,
+      origin: target.origin,
+      path: target.path,
       method: 'POST',
       headers: { ...headers, 'accept-encoding': 'identity' },
       body,

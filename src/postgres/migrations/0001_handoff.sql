@@ -182,6 +182,14 @@ create index connection_agreement_connection on connection_agreement (connection
 
 -- ---------------------------------------------------------------- sharing
 
+-- Ids of the share-token keys, registered by the processes that hold them; the keys themselves are never here.
+create table signing_key (
+  kid text primary key,
+  active boolean not null,
+  registered_at timestamptz not null default handoff_now()
+);
+create unique index signing_key_active on signing_key (active) where active;
+
 create table share_token (
   token_id uuid primary key,
   session_id uuid not null,

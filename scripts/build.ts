@@ -1,0 +1,25 @@
+/* `npm run build`: compiles src/ to dist/, with the migrations and the bundled workflow code that production loads. */
+import { execFileSync } from 'node:child_process';
+import { cp, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DefaultLogger, bundleWorkflowCode } from '@temporalio/worker';
+
+const root = dirname(import.meta.dirname);
+const dist = join(root, 'dist');
+
+await rm(dist, { recursive: true, force: true });
+const compiler = join(dirname(fileURLToPath(import.meta.resolve('typescript/package.json'))), 'bin', 'tsc');
+try {
+  execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
+} catch {
+  process.exit(1);
+}
+const migrations = join('postgres', 'migrations');
+await cp(join(root, 'src', migrations), join(dist, migrations), { recursive: true });
+const { code } = await bundleWorkflowCode({
+  workflowsPath: join(dist, 'workflows', 'index.js'),
+  logger: new DefaultLogger('WARN'),
+});
+await writeFile(join(dist, 'workflow-bundle.js'), code);
+console.log(`Built dist/ (workflow bundle: ${(code.length / 1e6).toFixed(2)} MB)`);

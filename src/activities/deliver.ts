@@ -1,0 +1,60 @@
+import { activityInfo, ApplicationFailure } from '@temporalio/activity';
+import type { UndeliverableReason } from '../domain/onboarding.ts';
+import { attemptDelivery, type AttemptTools } from '../webhooks/attempt-delivery.ts';
+import type { AttemptRecord, TokenDeliveryLedger, TokenRoundResult } from '../webhooks/ports.ts';
+import type { WebhookActivities } from '../workflows/activity-types.ts';
+
+/** Replies by which a receiver asks for time: its own delay then replaces the retry policy's. */
+const OVERLOADED = new Set(['http_429', 'http_502', 'http_503', 'http_504']);
+
+/** The deliver step: one round of `share.received` to every destination that has not ended. */
+export function deliverActivity(
+  ledger: TokenDeliveryLedger,
+  tools: AttemptTools,
+): Pick<WebhookActivities, 'deliverShareToken'> {
+  return {
+    deliverShareToken: async ({ tokenId }) => {
+      const { attempt } = activityInfo();
+      const round = await ledger.begin(tokenId, attempt);
+      if (!round.open) return { pending: 0 };
+      // A token's attempts are limited by its expiry; a notice gets one.
+      const limits = { maxAttempts: round.withToken ? Infinity : 1 };
+      const records = await Promise.all(round.deliveries.map((delivery) => attemptDelivery(delivery, tools, limits)));
+      const result = await ledger.finish(tokenId, { withToken: round.withToken, attempt }, records);
+      if (records.some(({ state }) => state === 'delivered')) return { pending: result.pending };
+      if (result.pending > 0) throw stillTrying(result, records);
+      if (result.delivered > 0 || !round.withToken) return { pending: 0 };
+      throw undeliverable(result);
+    },
+  };
+}
+
+function stillTrying(result: TokenRoundResult, records: readonly AttemptRecord[]): ApplicationFailure {
+  const waits = records.flatMap(({ reason, retryInMs }) =>
+    OVERLOADED.has(reason) && retryInMs !== null ? [retryInMs] : [],
+  );
+  const reasons = [...new Set(records.map(({ reason }) => reason))].join(', ');
+  return ApplicationFailure.create({
+    type: 'delivery_failed',
+    message: `${result.pending} destination(s) still to be tried: ${reasons || 'another attempt is under way'}`,
+    category: 'BENIGN',
+    ...(waits.length > 0 && waits.length === records.length ? { nextRetryDelay: Math.min(...waits) } : {}),
+  });
+}
+
+function undeliverable({ failedStates }: TokenRoundResult): ApplicationFailure {
+  const reason = reasonOf(failedStates);
+  return ApplicationFailure.create({
+    type: 'undeliverable',
+    message: `no destination is left to try: ${reason}`,
+    nonRetryable: true,
+    details: [reason],
+  });
+}
+
+function reasonOf(states: readonly string[]): UndeliverableReason | 'signing_key_removed' {
+  if (states.includes('signing_key_removed')) return 'signing_key_removed';
+  if (states.includes('blocked')) return 'blocked_address';
+  if (states.includes('gone')) return 'gone';
+  return states.includes('aborted') ? 'aborted' : 'no_destination';
+}

@@ -1,0 +1,25 @@
+import { activityInfo } from '@temporalio/activity';
+import { Refusal } from '../domain/failures.ts';
+import { spendAcknowledgement } from '../sharing/close.ts';
+import { importForOnboarding } from '../sharing/redeem.ts';
+import type { OnboardingActivities } from '../workflows/activity-types.ts';
+import type { OnboardingDependencies } from './ports.ts';
+
+/** The import step. A refusal spends the acknowledgement in a transaction of its own, so that expiry works again. */
+export function importActivity(deps: OnboardingDependencies): Pick<OnboardingActivities, 'importSharedSession'> {
+  return {
+    importSharedSession: async ({ tokenId }) => {
+      try {
+        return await deps.onboardingTransaction((tx) =>
+          importForOnboarding(tx, tokenId, activityInfo().attempt, deps.style),
+        );
+      } catch (error) {
+        if (error instanceof Refusal) {
+          const why = { code: error.code, field: error.field ?? null };
+          await deps.onboardingTransaction((tx) => spendAcknowledgement(tx, tokenId, why));
+        }
+        throw error;
+      }
+    },
+  };
+}

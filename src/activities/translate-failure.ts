@@ -1,0 +1,43 @@
+import { ApplicationFailure } from '@temporalio/activity';
+import { FAILURES, Refusal } from '../domain/failures.ts';
+
+/**
+ * Turns what an activity threw into what Temporal may keep. A refusal becomes non-retryable under its own code; any
+ * other error keeps its kind alone, because a database's message can quote the values it was given.
+ */
+export function translateFailure(error: unknown): ApplicationFailure {
+  if (error instanceof ApplicationFailure) return error;
+  if (error instanceof Refusal) {
+    return ApplicationFailure.create({
+      type: error.code,
+      message: FAILURES[error.code].detail,
+      nonRetryable: true,
+      details: [error.field ?? null],
+    });
+  }
+  const code = (error as { code?: unknown } | null)?.code;
+  const kind = error instanceof Error ? error.constructor.name : 'unknown';
+  return ApplicationFailure.create({
+    type: 'technical',
+    message: typeof code === 'string' ? `${kind} ${code}` : kind,
+    nonRetryable: false,
+  });
+}
+
+/** Wraps each activity so that its failures are translated. */
+export function translating<Activities extends object>(activities: Activities): Activities {
+  const wrapped = Object.entries(activities as Record<string, (...args: unknown[]) => Promise<unknown>>).map(
+    ([name, activity]) =>
+      [
+        name,
+        async (...args: unknown[]) => {
+          try {
+            return await activity(...args);
+          } catch (error) {
+            throw translateFailure(error);
+          }
+        },
+      ] as const,
+  );
+  return Object.fromEntries(wrapped) as Activities;
+}

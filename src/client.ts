@@ -1,0 +1,182 @@
+import { Client, Connection, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import { TypedSearchAttributes } from '@temporalio/common';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import type { SessionKind } from './domain/decision-categories.ts';
+import {
+  ONBOARDING_STATUS_QUERY,
+  PARTNER_ONBOARDING,
+  SEARCH_ATTRIBUTES,
+  TASK_QUEUES,
+  WEBHOOK_DELIVERY,
+  webhookDeliveryWorkflowId,
+  type SignalName,
+} from './domain/temporal-names.ts';
+import type { OnboardingView } from './workflows/partner-onboarding.ts';
+import {
+  HANDOFF_ISSUER,
+  HANDOFF_PARTNER,
+  HANDOFF_SESSION_KIND,
+  HANDOFF_STATUS,
+} from './workflows/search-attributes.ts';
+
+/** How an onboarding's run stands in Temporal; `unknown` when Temporal has never heard of it, or no longer. */
+export type RunState = 'running' | 'completed' | 'canceled' | 'terminated' | 'failed' | 'timed_out' | 'unknown';
+
+/** What a run is started with: ids and enums only. */
+export interface OnboardingRun {
+  readonly tokenId: string;
+  readonly issuerId: string;
+  readonly partnerId: string;
+  readonly sessionKind: SessionKind;
+}
+
+/** What a delivery's retries are started with. */
+export interface WebhookDeliveryRun {
+  readonly deliveryId: string;
+  readonly eventId: string;
+  readonly destinationId: string;
+  /** Milliseconds until the second attempt. */
+  readonly delayMs: number;
+}
+
+/** The only way to start, signal or query our workflows. Every call fails after five seconds without an answer. */
+export interface HandoffClient {
+  /** Starts the run of a token; a second start is refused by Temporal and reported as `already_started`. */
+  startOnboarding(run: OnboardingRun): Promise<'started' | 'already_started'>;
+  /** Wakes a run with the id of the row that says what happened. */
+  signalOnboarding(tokenId: string, signal: SignalName, rowId: string): Promise<'signalled' | 'not_found'>;
+  /** Asks a run about itself; for lists and history ask Postgres. */
+  queryOnboarding(tokenId: string): Promise<OnboardingView>;
+  describeOnboarding(tokenId: string): Promise<RunState>;
+  /** Starts the retries of one delivery. */
+  startWebhookDelivery(run: WebhookDeliveryRun): Promise<'started' | 'already_started'>;
+  /** Names of our search attributes that the namespace lacks. */
+  missingSearchAttributes(): Promise<string[]>;
+  /** Rejects when Temporal does not answer. */
+  ping(): Promise<void>;
+  /** Link to a run in Temporal's Web UI. */
+  close(): Promise<void>;
+  readonly temporal: Client;
+}
+
+export interface HandoffClientOptions {
+  /** Share a connection, e.g. a worker's native one, whose runs then start without a round through the task queue. */
+  readonly client?: Client;
+  /** Milliseconds before a call is given up; default 5,000. */
+  readonly deadlineMs?: number;
+}
+
+/**
+ * Connects lazily: a Temporal that is down fails the calls, never the start-up. Reads Temporal's own environment
+ * (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, TLS, profiles).
+ */
+export function connectHandoffClient(options: HandoffClientOptions = {}): HandoffClient {
+  const deadlineMs = options.deadlineMs ?? 5_000;
+  const client = options.client ?? lazyClient();
+  const within = <T>(call: () => Promise<T>) => client.connection.withDeadline(Date.now() + deadlineMs, call);
+
+  return {
+    temporal: client,
+    startOnboarding: (run) =>
+      startOnce(() =>
+        within(() =>
+          client.workflow.start(PARTNER_ONBOARDING, {
+            workflowId: run.tokenId,
+            taskQueue: TASK_QUEUES.onboarding,
+            args: [{ tokenId: run.tokenId }],
+            // One run for a token, while it runs and after; Postgres says so for ever.
+            workflowIdReusePolicy: 'REJECT_DUPLICATE',
+            workflowIdConflictPolicy: 'FAIL',
+            typedSearchAttributes: new TypedSearchAttributes([
+              { key: HANDOFF_STATUS, value: 'minting' },
+              { key: HANDOFF_ISSUER, value: run.issuerId },
+              { key: HANDOFF_PARTNER, value: run.partnerId },
+              { key: HANDOFF_SESSION_KIND, value: run.sessionKind },
+            ]),
+            staticSummary: run.sessionKind === 'user' ? 'Hand over a person (KYC)' : 'Hand over a company (KYB)',
+          }),
+        ),
+      ),
+    signalOnboarding: async (tokenId, signal, rowId) => {
+      try {
+        await within(() => client.workflow.getHandle(tokenId).signal(signal, rowId));
+        return 'signalled';
+      } catch (error) {
+        if (error instanceof WorkflowNotFoundError) return 'not_found';
+        throw error;
+      }
+    },
+    queryOnboarding: (tokenId) =>
+      within(() => client.workflow.getHandle(tokenId).query<OnboardingView>(ONBOARDING_STATUS_QUERY)),
+    describeOnboarding: async (tokenId) => {
+      try {
+        const { status } = await within(() => client.workflow.getHandle(tokenId).describe());
+        return runState(status.name);
+      } catch (error) {
+        if (error instanceof WorkflowNotFoundError) return 'unknown';
+        throw error;
+      }
+    },
+    startWebhookDelivery: (run) =>
+      startOnce(() =>
+        within(() =>
+          client.workflow.start(WEBHOOK_DELIVERY, {
+            workflowId: webhookDeliveryWorkflowId(run.eventId, run.destinationId),
+            taskQueue: TASK_QUEUES.webhooks,
+            args: [{ deliveryId: run.deliveryId, delayMs: run.delayMs }],
+            // A run that somebody ended before its delivery may be started again; never two at once.
+            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+            workflowIdConflictPolicy: 'FAIL',
+            staticSummary: 'Retry a webhook delivery',
+          }),
+        ),
+      ),
+    missingSearchAttributes: async () => {
+      const { namespace } = client.options;
+      const known = await within(() => client.connection.operatorService.listSearchAttributes({ namespace }));
+      const names = new Set(Object.keys(known.customAttributes ?? {}));
+      return Object.keys(SEARCH_ATTRIBUTES).filter((name) => !names.has(name));
+    },
+    ping: async () => {
+      const { namespace } = client.options;
+      await within(() => client.connection.workflowService.describeNamespace({ namespace }));
+    },
+    close: () => (options.client === undefined ? client.connection.close() : Promise.resolve()),
+  };
+}
+
+function lazyClient(): Client {
+  const { connectionOptions, namespace } = loadClientConnectConfig();
+  return new Client({ connection: Connection.lazy(connectionOptions), namespace: namespace ?? 'default' });
+}
+
+async function startOnce(start: () => Promise<unknown>): Promise<'started' | 'already_started'> {
+  try {
+    await start();
+    return 'started';
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return 'already_started';
+    throw error;
+  }
+}
+
+function runState(name: string): RunState {
+  switch (name) {
+    case 'RUNNING':
+    case 'PAUSED':
+    case 'CONTINUED_AS_NEW':
+      return 'running';
+    case 'COMPLETED':
+      return 'completed';
+    case 'CANCELLED':
+      return 'canceled';
+    case 'TERMINATED':
+      return 'terminated';
+    case 'FAILED':
+      return 'failed';
+    case 'TIMED_OUT':
+      return 'timed_out';
+    default:
+      return 'unknown';
+  }
+}

@@ -1,0 +1,77 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Refusal, invalidFields } from '../domain/failures.ts';
+import { storeEffect, takeIdempotencySlot } from '../postgres/idempotency.ts';
+import type { Transaction } from '../postgres/tenants.ts';
+import { callerOf } from './auth.ts';
+import { bodySha256Of } from './json-body.ts';
+
+/** What a POST did: its status, and the id of what it made or changed. `result` is what its answer is rendered from. */
+export interface Effect<T> {
+  readonly status: number;
+  /** UUID. */
+  readonly resourceId: string;
+  readonly result: T;
+}
+
+/** An effect's answer, to be rendered: `replayed` when an earlier request had the effect. */
+export interface Outcome<T> {
+  readonly status: number;
+  readonly result: T;
+  readonly replayed: boolean;
+}
+
+const KEY = /^[\x21-\x7e]{1,255}$/;
+
+/** @throws {Refusal} when there is an `Idempotency-Key` that is none */
+export function idempotencyKeyOf(request: FastifyRequest): string | null {
+  const key = request.headers['idempotency-key'];
+  if (key === undefined) return null;
+  if (typeof key !== 'string' || !KEY.test(key)) {
+    throw invalidFields({ 'Idempotency-Key': ['Must be 1 to 255 visible ASCII characters, such as a UUID.'] });
+  }
+  return key;
+}
+
+/**
+ * Has a POST's effect once per `Idempotency-Key` (contract, "Outside Didit's contract"), within the effect's own
+ * transaction. Only a committed effect is remembered, so a refusal is evaluated anew.
+ *
+ * @param replay renders an earlier effect's resource again; null when it has been deleted since
+ * @throws {Refusal} `idempotency_in_progress`, `idempotency_key_reused`, `resource_deleted`, and whatever `run` refuses
+ */
+export async function oncePerKey<T>(
+  request: FastifyRequest,
+  sql: Transaction,
+  effect: {
+    readonly run: () => Promise<Effect<T>>;
+    readonly replay: (resourceId: string) => Promise<T | null>;
+  },
+): Promise<Outcome<T>> {
+  const key = idempotencyKeyOf(request);
+  if (key === null) return { ...(await effect.run()), replayed: false };
+  const slot = { scope: callerOf(request).keyId, key };
+  const route = routeOf(request);
+  const bodySha256 = bodySha256Of(request);
+  const earlier = await takeIdempotencySlot(sql, slot);
+  if (earlier === 'busy') throw new Refusal('idempotency_in_progress');
+  if (earlier === null) {
+    const { status, resourceId, result } = await effect.run();
+    storeEffect(sql, slot, { route, bodySha256, status, resourceId });
+    return { status, result, replayed: false };
+  }
+  if (earlier.route !== route || !earlier.bodySha256.equals(bodySha256)) throw new Refusal('idempotency_key_reused');
+  const result = await effect.replay(earlier.resourceId);
+  if (result === null) throw new Refusal('resource_deleted');
+  return { status: earlier.status, result, replayed: true };
+}
+
+/** Sets an outcome's status, and says when it is a replay. */
+export function answerWith(reply: FastifyReply, outcome: Outcome<unknown>): void {
+  void reply.code(outcome.status);
+  if (outcome.replayed) void reply.header('idempotent-replayed', 'true');
+}
+
+function routeOf(request: FastifyRequest): string {
+  const path = request.url.split('?', 1)[0] ?? '';
+  return `${request.method} ${path.endsWith('/') ? path : `${path}/`}`;
+}

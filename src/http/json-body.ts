@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { UnreadableRequest } from './errors.ts';
+import { invalidFields } from '../domain/failures.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** SHA-256 of the body's bytes, when an `Idempotency-Key` asks for it. */
+    bodySha256: Buffer | null;
+  }
+}
+
+const EMPTY_SHA256 = createHash('sha256').digest();
+
+/**
+ * Reads bodies as JSON (RFC 8259) and nothing else. Refuses bytes that are no UTF-8, the key `__proto__`, and texts that
+ * Postgres or another reader could not hold: NUL and lone surrogates.
+ */
+export function acceptJsonBodies(app: FastifyInstance): void {
+  app.decorateRequest('bodySha256', null);
+  app.removeAllContentTypeParsers();
+  const parse = app.getDefaultJsonParser('error', 'error');
+  const utf8 = new TextDecoder('utf-8', { fatal: true });
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    if (request.headers['idempotency-key'] !== undefined) {
+      request.bodySha256 = createHash('sha256').update(body).digest();
+    }
+    if (body.length === 0) return done(null, undefined);
+    let text: string;
+    try {
+      text = utf8.decode(body);
+    } catch {
+      return done(new UnreadableRequest('The body is not UTF-8: encode it so.'));
+    }
+    parse(request, text, (error, value: unknown) => {
+      if (error !== null)
+        return done(new UnreadableRequest('The body is not JSON, or has a key __proto__: send one JSON object.'));
+      // Neither can stand in a text without an escape.
+      const field = text.includes('\\u') ? fieldWithBadText(value) : null;
+      if (field !== null) {
+        return done(invalidFields({ [field]: ['Holds NUL or half a surrogate pair: remove it.'] }));
+      }
+      done(null, value);
+    });
+  });
+}
+
+/** SHA-256 of the request's body, also when it has none. */
+export function bodySha256Of(request: FastifyRequest): Buffer {
+  return request.bodySha256 ?? EMPTY_SHA256;
+}
+
+/** The top-level field that holds a NUL or a lone surrogate anywhere, in a key or a value. */
+function fieldWithBadText(body: unknown): string | null {
+  if (typeof body !== 'object' || body === null) return null;
+  for (const [field, member] of Object.entries(body)) {
+    if (isBadText(field)) return 'detail';
+    // A list, not recursion: bodies nest as deep as their size allows.
+    const left: unknown[] = [member];
+    while (left.length > 0) {
+      const value = left.pop();
+      if (typeof value === 'string' && isBadText(value)) return field;
+      if (typeof value !== 'object' || value === null) continue;
+      for (const [key, inner] of Object.entries(value)) {
+        if (isBadText(key)) return field;
+        left.push(inner);
+      }
+    }
+  }
+  return null;
+}
+
+function isBadText(text: string): boolean {
+  return text.includes('\0') || !text.isWellFormed();
+}

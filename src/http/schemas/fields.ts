@@ -1,0 +1,61 @@
+import { z } from 'zod';
+
+/** A message for what is missing, null, or of the wrong sort: Didit's sentences (contract/didit-api.md 1.1). */
+function orRequired(wrong: string): (issue: { readonly input?: unknown }) => string {
+  return ({ input }) => {
+    if (input === undefined) return 'This field is required.';
+    return input === null ? 'This field may not be null.' : wrong;
+  };
+}
+
+/** Text of bounded length, not empty. */
+export function text(most: number) {
+  return z
+    .string(orRequired('Not a valid string.'))
+    .min(1, 'This field may not be blank.')
+    .max(most, `Ensure this field has no more than ${most} characters.`);
+}
+
+/** Text that nothing is asked of. */
+export const anyText = z.string(orRequired('Not a valid string.'));
+
+/** A UUID in either case, given on in lower case. */
+export const uuid = z
+  .string(orRequired('Must be a valid UUID.'))
+  .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i, 'Must be a valid UUID.')
+  .transform((id) => id.toLowerCase());
+
+export const bool = z.boolean(orRequired('Must be a valid boolean: true or false.'));
+
+/** One of some words. */
+export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
+  return z.enum(words, orRequired(`Must be one of: ${words.join(', ')}.`));
+}
+
+/** An object of ours: unknown fields are refused (contract row 25). */
+export function ours<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  return z.strictObject(shape, 'Must be an object.');
+}
+
+/** A day, `YYYY-MM-DD`. */
+export const day = z.iso.date(orRequired('Must be a day, written YYYY-MM-DD.'));
+
+const TTL = 'A valid integer is required.';
+
+/** Contract row 13: 60 to 86400, default 3600; digits in a string are accepted. */
+export const ttlInSeconds = z
+  .preprocess(
+    (value) => (typeof value === 'string' && /^-?\d{1,9}$/.test(value) ? Number(value) : value),
+    z
+      .int(orRequired(TTL))
+      .min(60, 'Ensure this value is greater than or equal to 60.')
+      .max(86_400, 'Ensure this value is less than or equal to 86400.'),
+  )
+  .optional()
+  .transform((ttl) => ttl ?? 3600);
+
+/** The importer's own id of the person or company; null is "none". */
+export const vendorData = text(512).nullable();
+
+/** ISO 8601 in UTC. */
+export const time = z.string();

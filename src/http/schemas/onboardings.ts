@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { ACCEPTANCES, ONBOARDING_STATUSES, STEPS } from '../../domain/onboarding.ts';
+import { pageQuery } from '../paging.ts';
+import { bool, oneOf, ours, text, time, ttlInSeconds, uuid, vendorData } from './fields.ts';
+import { workflowId } from './sharing.ts';
+
+/** Body of `POST /v1/onboardings/`. */
+export const startBody = ours({ session_id: uuid, for_application_id: uuid, ttl_in_seconds: ttlInSeconds });
+
+/** Body of `POST /v1/onboardings/{token_id}/acknowledge/`. */
+export const acknowledgeBody = ours({
+  accept: bool,
+  workflow_id: workflowId.optional(),
+  vendor_data: vendorData.optional(),
+  trust_review: bool.optional(),
+  reason: text(1000).nullable().optional(),
+});
+
+/** Body of `POST /v1/onboardings/{token_id}/revoke/`. */
+export const revokeBody = ours({});
+
+/** Query of `GET /v1/onboardings/`. */
+export const onboardingsQuery = z.object({
+  ...pageQuery,
+  status: oneOf(ONBOARDING_STATUSES).optional(),
+  session_kind: oneOf(['user', 'business']).optional(),
+  role: oneOf(['issuer', 'partner']).optional(),
+});
+
+/** An onboarding, as its issuer or its partner sees it. */
+export const onboardingReply = z.strictObject({
+  token_id: z.string(),
+  status: z.enum(ONBOARDING_STATUSES),
+  reason: z.string().nullable(),
+  session_kind: z.enum(['user', 'business']),
+  issuer_application_id: z.string(),
+  partner_application_id: z.string(),
+  /** The issuer's own session; null for the partner. */
+  session_id: z.string().nullable(),
+  imported_session_id: z.string().nullable(),
+  /** Null until minted. */
+  acceptance: z.enum(ACCEPTANCES).nullable(),
+  created_at: time,
+  ended_at: time.nullable(),
+  /** Null until minted. */
+  expires_at: time.nullable(),
+  acknowledgement: z
+    .strictObject({
+      accept: z.boolean(),
+      state: z.enum(['unspent', 'spent', 'redeemed', 'refused', 'withdrawn']),
+      reason: z.string().nullable(),
+      /** Why its import was refused, and the field to mend. */
+      code: z.string().nullable(),
+      field: z.string().nullable(),
+    })
+    .nullable(),
+  steps: z.array(
+    z.strictObject({
+      step: z.enum(STEPS),
+      started_at: time,
+      finished_at: time.nullable(),
+      attempts: z.int(),
+      result: z.string().nullable(),
+    }),
+  ),
+});
+
+export const startReply = onboardingReply.extend({ for_application_id: z.string() });

@@ -1,0 +1,50 @@
+import { z } from 'zod';
+import { anyText, bool, text, time, ttlInSeconds, uuid, vendorData } from './fields.ts';
+
+/** Body of `POST /v3/session/{id}/share/`. */
+export const mintBody = z.object({ for_application_id: uuid, ttl_in_seconds: ttlInSeconds });
+
+export const mintReply = z.object({
+  share_token: z.string(),
+  for_application_id: z.string(),
+  session_kind: z.enum(['user', 'business']),
+});
+
+/** An id in any spelling; one that names nothing is not found, never malformed (contract row 12). */
+export const workflowId = anyText.transform((id) => id.toLowerCase());
+
+/** Body of `POST /v3/session/import-shared/`. */
+export const importBody = z.object({
+  share_token: text(1_000_000),
+  workflow_id: workflowId.optional(),
+  vendor_data: vendorData.optional(),
+  trust_review: bool.optional(),
+});
+
+/** A decision: Didit's keys, whose arrays hold whatever the checks said. */
+export const decisionReply = z.looseObject({
+  session_id: z.string(),
+  session_kind: z.enum(['user', 'business']),
+  shared_from_session: z.string().nullable(),
+  session_number: z.int(),
+  session_url: z.unknown(),
+  status: z.string(),
+  environment: z.enum(['sandbox', 'live']),
+  workflow_id: z.string().nullable(),
+  features: z.array(z.string()),
+  vendor_data: z.string().nullable(),
+  metadata: z.unknown(),
+  created_at: time,
+  expires_at: time.nullable(),
+});
+
+/** A session that was taken in: its decision, and the caller's own id of it. */
+export const takenInReply = decisionReply.extend({ external_id: z.string().nullable() });
+
+export const provenanceItem = z.strictObject({
+  hop: z.int(),
+  source_session_id: z.string(),
+  source_application_id: z.string(),
+  token_id: z.string(),
+  imported_at: time,
+});

@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import { EVENT_TYPES, isEventType, type EventType } from '../../domain/events.ts';
+import { bool, oneOf, text, time } from './fields.ts';
+
+const url = text(2048);
+const label = text(255);
+const version = oneOf(['v1', 'v2', 'v3']);
+const subscribedEvents = z
+  .array(z.string('Not a valid string.'), {
+    error: ({ input }) => (input === undefined ? 'This field is required.' : 'Must be a list of event names.'),
+  })
+  .min(1, 'At least one subscribed event is required.')
+  .max(100, 'Ensure this list has no more than 100 names.')
+  .transform((names, context): EventType[] => {
+    const unknown = names.filter((name) => !isEventType(name));
+    if (unknown.length > 0) {
+      const shown = unknown.slice(0, 5).map((name) => name.slice(0, 50));
+      context.addIssue({
+        code: 'custom',
+        message: `Unsupported webhook events: ${shown.join(', ')}. Known are ${EVENT_TYPES.join(', ')}.`,
+      });
+    }
+    return [...new Set(names.filter(isEventType))];
+  });
+
+/** Body of `POST /v3/webhook/destinations/`. */
+export const createDestinationBody = z.object({
+  url,
+  subscribed_events: subscribedEvents,
+  label: label.optional(),
+  enabled: bool.optional(),
+  webhook_version: version.optional(),
+});
+
+/** Body of `PATCH /v3/webhook/destinations/{uuid}/`. */
+export const changeDestinationBody = createDestinationBody.partial();
+
+const destination = z.strictObject({
+  uuid: z.string(),
+  label: z.string(),
+  url: z.string(),
+  enabled: z.boolean(),
+  webhook_version: z.literal('v3'),
+  subscribed_events: z.array(z.enum(EVENT_TYPES)),
+  created_at: time,
+  updated_at: time,
+});
+
+/** One row of `GET /v3/webhook/destinations/`. */
+export const destinationItem = destination.extend({
+  subscribed_events_count: z.int(),
+  deliveries_count: z.int(),
+  failed_deliveries_count: z.int(),
+  average_response_time_ms: z.number().nullable(),
+  error_rate_percentage: z.int(),
+  last_delivery_at: time.nullable(),
+});
+
+/** One destination, without its secret. */
+export const destinationReply = destination.extend({
+  summary: z.strictObject({
+    total_deliveries: z.int(),
+    failed_deliveries: z.int(),
+    error_rate_percentage: z.int(),
+    min_response_time_ms: z.number().nullable(),
+    avg_response_time_ms: z.number().nullable(),
+    max_response_time_ms: z.number().nullable(),
+    last_delivery_at: time.nullable(),
+  }),
+});
+
+/** A created destination: its secret in both forms, this once (contract row 26); null in a replay, which says so. */
+export const createdDestinationReply = destinationReply.extend({
+  secret_shared_key: z.string().nullable(),
+  secret_standard_webhooks: z.string().nullable(),
+  secret_replayed: z.literal(true).optional(),
+});

@@ -1,0 +1,202 @@
+import type { JsonObject } from '../domain/json.ts';
+import type { SessionKind } from '../domain/decision-categories.ts';
+import type { PayloadSealer } from '../sharing/ports.ts';
+import type { AttemptRecord, ClaimedDelivery, DeliveryLedger } from '../webhooks/ports.ts';
+import { sealContextOfEvent } from './events.ts';
+import type { Tenants, Transaction } from './tenants.ts';
+
+/** How long an attempt may hold its delivery, in seconds: its 15 s limit and room for the database. */
+const LEASE_SECONDS = 45;
+
+/** Channel on which senders are woken; nothing is said on it but "look". */
+export const DELIVERIES_CHANNEL = 'handoff_deliveries';
+
+/**
+ * Makes the deliveries of events due and takes their wishes away, in one statement: no event without its deliveries,
+ * none twice. Wakes the senders when there is something to send.
+ *
+ * @param which the events of one token, or these events
+ */
+export async function dispatchEvents(
+  tx: Transaction,
+  which: { readonly tokenId: string } | { readonly eventIds: readonly string[] },
+): Promise<number> {
+  const [column, type, value] =
+    'tokenId' in which
+      ? (['token_id', 'uuid', which.tokenId] as const)
+      : (['subject_id', 'uuid[]', which.eventIds] as const);
+  const [row] = await tx.query<{ made: number }>(
+    `with taken as (
+       delete from outbox where wish = 'dispatch' and ${column} = any (array[$1::${type}]) returning subject_id
+     ), made as (
+       insert into delivery (delivery_id, event_id, destination_id, application_id, owner)
+       select gen_random_uuid(), e.event_id, d.destination_id, e.application_id, 'sender'
+       from taken join event e on e.event_id = taken.subject_id
+       join webhook_destination d on d.application_id = e.application_id
+         and d.enabled and d.deleted_at is null and e.type = any (d.subscribed_events)
+       on conflict (event_id, destination_id) do nothing
+       returning 1
+     )
+     select count(*)::int as made from made`,
+    [value],
+  );
+  const made = row?.made ?? 0;
+  if (made > 0) tx.send(`select pg_notify('${DELIVERIES_CHANNEL}', '')`);
+  return made;
+}
+
+/** The sender's side of the delivery log. */
+export function deliveryLedger(tenants: Tenants, sealer: PayloadSealer): DeliveryLedger {
+  return {
+    claimDue: (limit) =>
+      tenants.acrossTenants('delivery', (tx) =>
+        claimDeliveries(
+          tx,
+          sealer,
+          `select delivery_id from delivery
+           where owner = 'sender' and ended_at is null and next_at <= handoff_now()
+             and (lease_until is null or lease_until < handoff_now())
+           order by next_at limit $1 for update skip locked`,
+          [limit],
+        ),
+      ),
+    claimOne: (deliveryId) =>
+      tenants.acrossTenants('delivery', async (tx) => {
+        const [claimed] = await claimDeliveries(
+          tx,
+          sealer,
+          `select delivery_id from delivery
+           where delivery_id = $1 and ended_at is null and (lease_until is null or lease_until < handoff_now())
+           for update`,
+          [deliveryId],
+        );
+        if (claimed !== undefined) return claimed;
+        const [row] = await tx.query<{ ended: boolean; state: string }>(
+          'select ended_at is not null as ended, state from delivery where delivery_id = $1',
+          [deliveryId],
+        );
+        return row ?? { ended: true, state: 'stopped' };
+      }),
+    record: (record) => tenants.acrossTenants('delivery', async (tx) => recordAttempt(tx, record)),
+  };
+}
+
+/** Takes the deliveries that `selection` locks: lease, attempt number and attempt row, before anything is sent. */
+export async function claimDeliveries(
+  tx: Transaction,
+  sealer: PayloadSealer,
+  selection: string,
+  values: readonly unknown[],
+): Promise<ClaimedDelivery[]> {
+  const rows = await tx.query<ClaimedRow>(
+    `with claimed as (
+       update delivery set attempts = attempts + 1, lease_until = handoff_now() + interval '${LEASE_SECONDS} seconds'
+       where delivery_id in (${selection})
+       returning delivery_id, event_id, destination_id, application_id, attempts
+     ), lost as (
+       -- An attempt that was sent or not, and never recorded.
+       update delivery_attempt a set state = 'unknown' from claimed c
+       where a.delivery_id = c.delivery_id and a.state = 'started'
+     ), attempt as (
+       insert into delivery_attempt (delivery_id, attempt, application_id, started_at)
+       select delivery_id, attempts, application_id, handoff_now() from claimed
+     )
+     select c.delivery_id as "deliveryId", c.attempts as attempt, c.event_id as "eventId", e.type as "eventType",
+       c.destination_id as "destinationId", c.application_id as "applicationId", e.session_id as "sessionId",
+       floor(extract(epoch from e.created_at))::float8 as "createdAt", p.payload, d.url, d.payload_mode as "payloadMode",
+       array(select s.sealed from webhook_secret s where s.destination_id = c.destination_id
+             and (s.expires_at is null or s.expires_at > handoff_now()) order by s.expires_at desc nulls first) as secrets,
+       case when e.dedupe_key like '%:token' then json_build_object(
+         'kid', t.kid, 'claims', json_build_object(
+           'session_id', t.session_id, 'session_kind', t.session_kind, 'from_application_id', t.issuer_id,
+           'for_application_id', t.partner_id, 'iat', extract(epoch from t.issued_at)::bigint,
+           'exp', extract(epoch from t.expires_at)::bigint, 'jti', t.token_id)) end as token
+     from claimed c
+     join event e on e.event_id = c.event_id
+     join event_payload p on p.event_id = c.event_id
+     join webhook_destination d on d.destination_id = c.destination_id
+     left join share_token t on e.type = 'share.received' and t.token_id = e.token_id`,
+    values,
+  );
+  return rows.map(({ applicationId, sessionId, payload, secrets, ...row }) => ({
+    ...row,
+    payload: sealer.openPayload(
+      sealContextOfEvent({ applicationId, sessionId, eventId: row.eventId }),
+      payload,
+    ) as JsonObject,
+    secrets: secrets.map((sealed) => openSecret(sealer, applicationId, row.destinationId, sealed)),
+  }));
+}
+
+interface ClaimedRow extends Omit<ClaimedDelivery, 'payload' | 'secrets' | 'token'> {
+  applicationId: string;
+  sessionId: string | null;
+  payload: Buffer;
+  secrets: Buffer[];
+  token: {
+    kid: string;
+    claims: NonNullable<ClaimedDelivery['token']>['claims'] & { session_kind: SessionKind };
+  } | null;
+}
+
+/** What a webhook secret is sealed with, and opened again: its bytes in base64 under its destination. */
+export function sealSecret(
+  sealer: PayloadSealer,
+  applicationId: string,
+  destinationId: string,
+  secret: Buffer,
+): Buffer {
+  return sealer.sealPayload(secretContext(applicationId, destinationId), secret.toString('base64'));
+}
+
+function openSecret(sealer: PayloadSealer, applicationId: string, destinationId: string, sealed: Buffer): Buffer {
+  const text = sealer.openPayload(secretContext(applicationId, destinationId), sealed);
+  if (typeof text !== 'string') throw new Error('a webhook secret is stored as text');
+  return Buffer.from(text, 'base64');
+}
+
+function secretContext(applicationId: string, destinationId: string) {
+  return { applicationId, sessionId: destinationId, category: 'webhook_secret', position: 0 };
+}
+
+/** Records an attempt with what follows from it for its delivery and destination. */
+export function recordAttempt(tx: Transaction, record: AttemptRecord): void {
+  tx.send(
+    `update delivery_attempt set state = case when $3 = 'delivered' then 'delivered' else 'failed' end,
+       duration_ms = $4, connected_ip = $5, response_status = $6, response_head = $7, reason = $8
+     where delivery_id = $1 and attempt = $2`,
+    [
+      record.deliveryId,
+      record.attempt,
+      record.state,
+      record.durationMs,
+      record.connectedIp,
+      record.responseStatus,
+      record.responseHead,
+      record.reason,
+    ],
+  );
+  // An attempt whose lease ran out may be recorded after a later one: it never undoes an ending.
+  tx.send(
+    `update delivery set state = $2, last_reason = $3, lease_until = null,
+       ended_at = case when $2 = 'retrying' then null else handoff_now() end,
+       next_at = handoff_now() + make_interval(secs => $4 / 1000.0)
+     where delivery_id = $1 and ended_at is null`,
+    [record.deliveryId, record.state, record.reason, record.retryInMs ?? 0],
+  );
+  if (record.disableDestination) {
+    tx.send('update webhook_destination set enabled = false, updated_at = handoff_now() where destination_id = $1', [
+      record.destinationId,
+    ]);
+  }
+  if (record.state === 'retrying') {
+    tx.send(
+      `with handed_over as (
+         update delivery set owner = 'run'
+         where delivery_id = $1 and owner = 'sender' and ended_at is null returning delivery_id
+       )
+       insert into outbox (wish, subject_id) select 'retry_delivery', delivery_id from handed_over`,
+      [record.deliveryId],
+    );
+  }
+}

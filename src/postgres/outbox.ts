@@ -1,0 +1,95 @@
+import type { Transaction, Wish } from './tenants.ts';
+
+/** Wishes younger than this are left to the process that made them. In seconds. */
+const GRACE_SECONDS = 2;
+
+/**
+ * Takes wishes that nobody carried out yet, for a while: a relay that dies leaves them to the next one. Wishes of one
+ * token come in their order, so that a signal waits for its start.
+ */
+export function takeWishes(tx: Transaction, limit: number): Promise<Wish[]> {
+  return tx.query<Wish & Record<string, unknown>>(
+    `update outbox set attempts = attempts + 1,
+       due_at = handoff_now() + make_interval(secs => least(60, 5 * power(2, least(attempts, 4))))
+     where outbox_id in (
+       select o.outbox_id from outbox o
+       where o.due_at <= handoff_now() and o.created_at < handoff_now() - interval '${GRACE_SECONDS} seconds'
+         and not exists (
+           select 1 from outbox earlier
+           where o.wish in ('start', 'signal') and earlier.token_id = o.token_id
+             and earlier.wish in ('start', 'signal') and earlier.outbox_id < o.outbox_id)
+       order by o.outbox_id limit $1 for update skip locked)
+     returning outbox_id as "outboxId", wish, token_id as "tokenId", subject_id as "subjectId", signal`,
+    [limit],
+  );
+}
+
+/** Takes carried-out wishes away. */
+export function forgetWishes(tx: Transaction, outboxIds: readonly string[]): void {
+  tx.send('delete from outbox where outbox_id = any ($1::bigint[])', [outboxIds]);
+}
+
+/** Rows of open onboardings that were not compared with Temporal for a while; each is taken once a round. */
+export async function takeOnboardingsToCheck(
+  tx: Transaction,
+  idleSeconds: number,
+  limit: number,
+): Promise<{ tokenId: string }[]> {
+  return tx.query<{ tokenId: string }>(
+    `update onboarding set checked_at = handoff_now()
+     where token_id in (
+       select token_id from onboarding
+       where ended_at is null and checked_at < handoff_now() - make_interval(secs => $1)
+       order by checked_at limit $2 for update skip locked)
+     returning token_id as "tokenId"`,
+    [idleSeconds, limit],
+  );
+}
+
+/** Asks again for the retries of deliveries whose `WebhookDelivery` run seems to be gone. */
+export function wishOverdueDeliveries(tx: Transaction): void {
+  tx.send(
+    `insert into outbox (wish, subject_id)
+     select 'retry_delivery', d.delivery_id from delivery d
+     where d.owner = 'run' and d.ended_at is null and d.next_at < handoff_now() - interval '5 minutes'
+       and not exists (select 1 from outbox o where o.wish = 'retry_delivery' and o.subject_id = d.delivery_id)
+     limit 100`,
+  );
+}
+
+/** What a run is started with, when its onboarding is still open. */
+export async function runToStart(
+  tx: Transaction,
+  tokenId: string,
+): Promise<{ tokenId: string; issuerId: string; partnerId: string; sessionKind: 'user' | 'business' } | null> {
+  const [row] = await tx.query<{
+    tokenId: string;
+    issuerId: string;
+    partnerId: string;
+    sessionKind: 'user' | 'business';
+  }>(
+    `select token_id as "tokenId", issuer_id as "issuerId", partner_id as "partnerId", session_kind as "sessionKind"
+     from onboarding where token_id = $1 and ended_at is null`,
+    [tokenId],
+  );
+  return row ?? null;
+}
+
+/** What a delivery's retries are started with, when it has not ended. */
+export async function deliveryToRetry(
+  tx: Transaction,
+  deliveryId: string,
+): Promise<{ deliveryId: string; eventId: string; destinationId: string; delayMs: number } | null> {
+  const [row] = await tx.query<{ deliveryId: string; eventId: string; destinationId: string; delayMs: number }>(
+    `select delivery_id as "deliveryId", event_id as "eventId", destination_id as "destinationId",
+       greatest(0, ceil(extract(epoch from next_at - handoff_now()) * 1000))::float8 as "delayMs"
+     from delivery where delivery_id = $1 and owner = 'run' and ended_at is null`,
+    [deliveryId],
+  );
+  return row ?? null;
+}
+
+/** Ends idempotency keys after their 24 hours. */
+export function forgetIdempotencyKeys(tx: Transaction): void {
+  tx.send(`delete from idempotency_key where created_at < handoff_now() - interval '24 hours'`);
+}

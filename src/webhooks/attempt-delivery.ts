@@ -1,0 +1,84 @@
+import type { KeyRing } from '../crypto/key-ring.ts';
+import { delayBeforeAttempt, MAX_ATTEMPTS } from '../domain/delivery-schedule.ts';
+import { composeAttempt, SigningKeyRemoved } from './compose-attempt.ts';
+import type { PostOutcome, WebhookPoster } from './http-post.ts';
+import type { AttemptRecord, ClaimedDelivery, DeliveryState } from './ports.ts';
+import { judgeReply, type Verdict } from './reply-policy.ts';
+
+/** What an attempt needs besides its delivery. */
+export interface AttemptTools {
+  readonly poster: WebhookPoster;
+  readonly shareTokenKeys: KeyRing;
+}
+
+/**
+ * Makes one attempt and says what to record. Never throws for what a receiver does.
+ *
+ * @param limits.maxAttempts attempts after which a delivery is exhausted; a token's are limited by its expiry alone
+ */
+export async function attemptDelivery(
+  delivery: ClaimedDelivery,
+  tools: AttemptTools,
+  limits: { readonly maxAttempts: number } = { maxAttempts: MAX_ATTEMPTS },
+): Promise<AttemptRecord> {
+  const { deliveryId, attempt, destinationId } = delivery;
+  let composed;
+  try {
+    composed = await composeAttempt(delivery, tools.shareTokenKeys, Math.floor(Date.now() / 1000));
+  } catch (error) {
+    if (!(error instanceof SigningKeyRemoved)) throw error;
+    return { ...unsent, deliveryId, attempt, destinationId, state: 'stopped', reason: 'signing_key_removed' };
+  }
+  const outcome = await tools.poster.post({ url: delivery.url, ...composed });
+  const scheduledDelayMs = delayBeforeAttempt(Math.min(attempt + 1, MAX_ATTEMPTS), Math.random());
+  const verdict = judgeReply(outcome, { scheduledDelayMs, nowMs: Date.now() });
+  const state = stateAfter(verdict, attempt >= limits.maxAttempts);
+  return {
+    deliveryId,
+    attempt,
+    destinationId,
+    state,
+    retryInMs: state === 'retrying' && verdict.verdict === 'retry' ? Math.round(verdict.delayMs) : null,
+    reason: verdict.reason,
+    ...observed(outcome),
+    disableDestination: verdict.verdict === 'gone' || verdict.verdict === 'disable',
+  };
+}
+
+const unsent = {
+  retryInMs: null,
+  durationMs: 0,
+  connectedIp: null,
+  responseStatus: null,
+  responseHead: null,
+  disableDestination: false,
+};
+
+function observed(
+  outcome: PostOutcome,
+): Pick<AttemptRecord, 'durationMs' | 'connectedIp' | 'responseStatus' | 'responseHead'> {
+  return {
+    durationMs: Math.round(outcome.durationMs),
+    connectedIp: outcome.connectedIp,
+    responseStatus: outcome.kind === 'reply' ? outcome.status : null,
+    // Postgres text holds no NUL.
+    responseHead: outcome.kind === 'reply' ? outcome.bodyHead.replaceAll('\0', '\uFFFD') : null,
+  };
+}
+
+function stateAfter(verdict: Verdict, last: boolean): DeliveryState {
+  switch (verdict.verdict) {
+    case 'delivered':
+      return 'delivered';
+    case 'retry':
+      return last ? 'exhausted' : 'retrying';
+    case 'gone':
+      return 'gone';
+    case 'disable':
+      return verdict.delivered ? 'delivered' : 'gone';
+    case 'abort':
+      return 'aborted';
+    case 'blocked':
+      return 'blocked';
+  }
+}

@@ -1,0 +1,184 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import {
+  bundleWorkflowCode,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions,
+  type WorkflowBundleOption,
+} from '@temporalio/worker';
+import { attemptActivity } from './activities/attempt-delivery.ts';
+import { deliverActivity } from './activities/deliver.ts';
+import { onboardingActivities } from './activities/onboarding-activities.ts';
+import { translating } from './activities/translate-failure.ts';
+import { connectHandoffClient } from './client.ts';
+import { readWebhooksConfig, readWorkerConfig, type CommonConfig, type WebhooksConfig } from './config.ts';
+import { plainSealer } from './crypto/payload-seal.ts';
+import { crashPoints } from './dev/crash-points.ts';
+import { TASK_QUEUES } from './domain/temporal-names.ts';
+import { createLogger, errorKind, temporalLogger, type HandoffLogger } from './logging.ts';
+import { deliveryLedger, DELIVERIES_CHANNEL, dispatchEvents } from './postgres/deliveries.ts';
+import { handoffTenants } from './postgres/handoff-tenants.ts';
+import { registerSigningKeys } from './postgres/signing-keys.ts';
+import { createTenants } from './postgres/tenants.ts';
+import { tokenDeliveryLedger } from './postgres/token-deliveries.ts';
+import { listen } from './postgres/wake-up.ts';
+import { startRelay } from './relay/relay.ts';
+import { stopWithProblems } from './stop-with-problems.ts';
+import { createWebhookPoster } from './webhooks/http-post.ts';
+import { startSender } from './webhooks/sender.ts';
+import type { WebhookActivities } from './workflows/activity-types.ts';
+
+/** A worker process's part that runs until it is stopped. */
+export interface RunningWorker {
+  /** Takes no more work, finishes what is under way, and closes its connections. */
+  stop(): Promise<void>;
+  /** Rejects when the worker fails. */
+  readonly done: Promise<void>;
+}
+
+interface WorkerParts {
+  readonly logger: HandoffLogger;
+  readonly bundle: WorkflowBundleOption;
+}
+
+/** Longer than any normal activity, so that a SIGTERM does not cancel one. */
+const GRACE = { shutdownGraceTime: '25s', shutdownForceTime: '40s' } as const;
+
+/** The workflow bundle: the built one beside this file, else made of the sources now. */
+export async function loadWorkflowBundle(): Promise<WorkflowBundleOption> {
+  const built = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url));
+  if (existsSync(built)) return { codePath: built };
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return bundleWorkflowCode({
+    workflowsPath: fileURLToPath(new URL(`./workflows/index.${extension}`, import.meta.url)),
+    logger: temporalLogger(createLogger('bundle', 'warn')),
+  });
+}
+
+/** Workflows, database steps and the relay. Has no outbound network but Postgres and Temporal, and no keys. */
+export async function startOnboardingWorker(config: CommonConfig, parts: WorkerParts): Promise<RunningWorker> {
+  const { logger } = parts;
+  const onError = (error: unknown) => logger.error(errorKind(error), 'relay: will try again');
+  const tenants = createTenants({
+    databaseUrl: config.databaseUrl,
+    maxConnections: config.databaseConnections,
+    onConnectionError: (error) => logger.warn(errorKind(error), 'database connection lost'),
+  });
+  const handoff = handoffTenants(tenants, plainSealer);
+  const client = connectHandoffClient();
+  const activities = onboardingActivities({
+    onboardingTransaction: (work) => handoff.acrossTenants('onboarding', (tx) => work(tx)),
+    dispatchEvents: (tokenId, attempt) =>
+      handoff.acrossTenants('relay', async (tx, sql) => {
+        tx.onboardings.endStep(tokenId, 'notify', 'notified', attempt);
+        await dispatchEvents(sql, { tokenId });
+      }),
+    style: { businessStatusCase: config.businessStatusCase },
+  });
+  const worker = await connectWorker({ taskQueue: TASK_QUEUES.onboarding, activities }, parts);
+  const relay = startRelay({ tenants, handoff, client, onError });
+  return running(worker, async () => {
+    await relay.stop();
+    await client.close();
+    await tenants.close();
+  });
+}
+
+/** The only worker that dials out: the token's delivery, the sender of notifications, and their retries. */
+export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerParts): Promise<RunningWorker> {
+  const { logger } = parts;
+  const tenants = createTenants({
+    databaseUrl: config.databaseUrl,
+    maxConnections: config.databaseConnections,
+    onConnectionError: (error) => logger.warn(errorKind(error), 'database connection lost'),
+  });
+  await tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
+  const poster = createWebhookPoster(config.webhookUrlRules);
+  const tools = { poster, shareTokenKeys: config.shareTokenKeys };
+  const ledger = deliveryLedger(tenants, plainSealer);
+  const activities = translating<WebhookActivities>({
+    ...deliverActivity(tokenDeliveryLedger(handoffTenants(tenants, plainSealer), plainSealer), tools),
+    ...attemptActivity(ledger, tools),
+  });
+  const worker = await connectWorker({ taskQueue: TASK_QUEUES.webhooks, activities }, parts);
+  const sender = startSender(ledger, tools, {
+    onError: (error) => logger.error(errorKind(error), 'sender: will try again'),
+  });
+  const wakeUps = listen(config.databaseUrl, DELIVERIES_CHANNEL, () => sender.wake());
+  return running(worker, async () => {
+    await wakeUps.stop();
+    await sender.stop();
+    await poster.close();
+    await tenants.close();
+  });
+}
+
+async function connectWorker(
+  options: Pick<WorkerOptions, 'taskQueue'> & { activities: object },
+  { bundle }: WorkerParts,
+): Promise<{ worker: Worker; connection: NativeConnection }> {
+  const { connectionOptions, namespace } = loadClientConnectConfig();
+  const connection = await NativeConnection.connect(connectionOptions);
+  const worker = await Worker.create({
+    ...options,
+    ...GRACE,
+    connection,
+    namespace: namespace ?? 'default',
+    workflowBundle: bundle,
+    interceptors: { activity: crashPoints(process.env) },
+  });
+  return { worker, connection };
+}
+
+function running(
+  { worker, connection }: { worker: Worker; connection: NativeConnection },
+  close: () => Promise<void>,
+): RunningWorker {
+  const done = worker.run();
+  // Whoever started it awaits `done`; a failure before that must not count as unhandled.
+  done.catch(() => {});
+  return {
+    done,
+    stop: async () => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await done.catch(() => {});
+      await close();
+      await connection.close();
+    },
+  };
+}
+
+async function startWorker(role: string | undefined): Promise<RunningWorker> {
+  const begin = async (level: string) => {
+    const logger = createLogger(`${role}-worker`, level);
+    Runtime.install({ logger: temporalLogger(logger), shutdownSignals: [] });
+    return { logger, bundle: await loadWorkflowBundle() };
+  };
+  switch (role ?? '') {
+    case 'onboarding': {
+      const config = readWorkerConfig(process.env);
+      if ('problems' in config) return stopWithProblems(config.problems);
+      return startOnboardingWorker(config, await begin(config.logLevel));
+    }
+    case 'webhooks': {
+      const config = readWebhooksConfig(process.env);
+      if ('problems' in config) return stopWithProblems(config.problems);
+      return startWebhooksWorker(config, await begin(config.logLevel));
+    }
+    default:
+      return stopWithProblems([
+        'name the worker to start: "onboarding" (workflows, database steps) or "webhooks" (sends)',
+      ]);
+  }
+}
+
+if (import.meta.main) {
+  const worker = await startWorker(process.argv[2]);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void worker.stop());
+  worker.done.catch((error: unknown) => {
+    stopWithProblems([`the worker failed: ${Object.values(errorKind(error)).join(' ')}`]);
+  });
+}

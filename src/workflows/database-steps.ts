@@ -1,0 +1,61 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  isCancellation,
+  proxyActivities,
+  proxyLocalActivities,
+} from '@temporalio/workflow';
+import { isFailureCode, type FailureCode } from '../domain/failures.ts';
+import type { OnboardingActivities } from './activity-types.ts';
+
+type Steps = OnboardingActivities;
+type StepName = keyof Steps;
+
+/** A proxied step, whichever it is: the proxies' own types do not follow a type parameter. */
+interface AnyStep {
+  executeWithOptions(options: { summary: string }, args: readonly unknown[]): Promise<unknown>;
+}
+
+// One short transaction: local, which saves a Temporal task. A few quick tries ride out a restart of Postgres.
+const quick = proxyLocalActivities<Steps>({
+  startToCloseTimeout: '10s',
+  scheduleToCloseTimeout: '15s',
+  retry: { initialInterval: '200ms', maximumInterval: '3s' },
+});
+
+/**
+ * Runs a step that is one transaction: as a local activity, and through a longer outage as a regular one, whose
+ * retries cost no history and show in the UI with their last failure.
+ *
+ * @param patienceMs how long the step may be retried in all, in milliseconds
+ * @throws {ActivityFailure} a refusal at once (see {@link refusalCode}), anything else once patience is over
+ */
+export async function databaseStep<Name extends StepName>(
+  name: Name,
+  input: Parameters<Steps[Name]>[0],
+  options: { readonly summary: string; readonly patienceMs: number },
+): Promise<Awaited<ReturnType<Steps[Name]>>> {
+  const { summary, patienceMs } = options;
+  const run = async (proxy: unknown) => {
+    const result = await (proxy as AnyStep).executeWithOptions({ summary }, [input]);
+    return result as Awaited<ReturnType<Steps[Name]>>;
+  };
+  try {
+    return await run(quick[name]);
+  } catch (error) {
+    if (isCancellation(error) || refusalCode(error) !== null) throw error;
+    const patient = proxyActivities<Steps>({
+      startToCloseTimeout: '10s',
+      scheduleToCloseTimeout: Math.max(patienceMs, 1_000),
+      retry: { initialInterval: '1s', maximumInterval: '30s' },
+    });
+    return await run(patient[name]);
+  }
+}
+
+/** The failure code of a step that a rule refused; `null` for any other failure. */
+export function refusalCode(error: unknown): FailureCode | null {
+  if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return null;
+  const { type } = error.cause;
+  return isFailureCode(type) ? type : null;
+}

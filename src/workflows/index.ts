@@ -1,0 +1,2 @@
+export { PartnerOnboarding } from './partner-onboarding.ts';
+export { WebhookDelivery } from './webhook-delivery.ts';

@@ -1,0 +1,228 @@
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  defineQuery,
+  defineSignal,
+  isCancellation,
+  setCurrentDetails,
+  setHandler,
+  upsertSearchAttributes,
+} from '@temporalio/workflow';
+import { isMendable } from '../domain/failures.ts';
+import type {
+  Acceptance,
+  CloseRequest,
+  OnboardingResult,
+  OnboardingStatus,
+  ShareAnswer,
+} from '../domain/onboarding.ts';
+import { ONBOARDING_STATUS_QUERY, SIGNALS } from '../domain/temporal-names.ts';
+import type { MintResult, TokenRef } from './activity-types.ts';
+import { databaseStep, refusalCode } from './database-steps.ts';
+import { resultOf } from './onboarding-result.ts';
+import { HANDOFF_EXPIRES_AT, HANDOFF_STATUS } from './search-attributes.ts';
+import { startDelivery, type TokenDelivery } from './token-delivery.ts';
+
+/** The partner gave its word; the argument is the acknowledgement's id. */
+export const partnerAcknowledged = defineSignal<[acknowledgementId: string]>(SIGNALS.partnerAcknowledged);
+/** The partner imported by its own call; the argument is its new session's id. */
+export const tokenRedeemed = defineSignal<[sessionId: string]>(SIGNALS.tokenRedeemed);
+/** The issuer took the share back; the argument is the token's id. */
+export const tokenRevoked = defineSignal<[tokenId: string]>(SIGNALS.tokenRevoked);
+/** What the run itself believes. Our API answers from Postgres, where histories do not end. */
+export const onboardingStatus = defineQuery<OnboardingView>(ONBOARDING_STATUS_QUERY);
+
+/** Answer of {@link onboardingStatus}. */
+export interface OnboardingView {
+  readonly tokenId: string;
+  readonly status: OnboardingStatus;
+  /** ISO 8601; `null` until minted. */
+  readonly expiresAt: string | null;
+  readonly acceptance: Acceptance | null;
+  /** Code of the last refused import, while the run waits for the partner to mend it. */
+  readonly refusedWith: string | null;
+}
+
+const WEEK_MS = 7 * 86_400_000;
+
+/**
+ * One handoff: mint → deliver → wait for the partner → import → notify. Its workflow id is the token id.
+ * Every business ending completes the run. It follows the answer that Postgres gives, never the message that woke it.
+ */
+export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<OnboardingResult> {
+  let status: OnboardingStatus = 'minting';
+  let acceptance: Acceptance | null = null;
+  let expiresAt: string | null = null;
+  let refusedWith: string | null = null;
+  let delivery: TokenDelivery | undefined;
+  // Messages only wake the run; what they mean, it asks.
+  let messages = 0;
+  let heeded = 0;
+  let acknowledged = false;
+
+  setHandler(partnerAcknowledged, () => {
+    messages += 1;
+    acknowledged = true;
+  });
+  setHandler(tokenRedeemed, () => void (messages += 1));
+  setHandler(tokenRevoked, () => void (messages += 1));
+  setHandler(onboardingStatus, () => ({ tokenId, status, expiresAt, acceptance, refusedWith }));
+
+  try {
+    enter('minting', 'Minting the share token');
+    const answer = await handOff();
+    return await tell(answer);
+  } catch (error) {
+    delivery?.stop();
+    if (!isCancellation(error)) throw error;
+    return CancellationScope.nonCancellable(async () => {
+      const result = await tell(await close({ as: 'revoked', reason: 'cancelled' }));
+      // Too late to cancel: the partner has it.
+      if (result.status === 'imported') return result;
+      throw error;
+    });
+  }
+
+  async function handOff(): Promise<ShareAnswer> {
+    const minted = await mint();
+    if (minted.state === 'ended') return minted.answer;
+    ({ acceptance, expiresAt } = minted);
+    upsertSearchAttributes([{ key: HANDOFF_EXPIRES_AT, value: new Date(expiresAt) }]);
+    delivery = deliver(minted.remainingMs);
+    const answer = await race(minted.remainingMs);
+    if (isAutomatic()) await condition(delivery.settled, '20s', { summary: 'the notice to the partner' });
+    delivery.stop();
+    return answer;
+  }
+
+  async function mint(): Promise<MintResult> {
+    try {
+      const summary = 'Mint the share token';
+      return await databaseStep('mintShareToken', { tokenId }, { summary, patienceMs: WEEK_MS });
+    } catch (error) {
+      const code = refusalCode(error);
+      if (code === null) throw error;
+      const answer: ShareAnswer =
+        code === 'unknown_onboarding'
+          ? { state: 'closed', as: 'rejected', reason: code }
+          : await close({ as: 'rejected', reason: code });
+      return { state: 'ended', answer };
+    }
+  }
+
+  /** From the mint on: delivery, the partner's word, its own import, the issuer's revocation and the expiry race. */
+  async function race(remainingMs: number): Promise<ShareAnswer> {
+    let answer: ShareAnswer = { state: 'open', remainingMs };
+    while (answer.state === 'open' || answer.state === 'acknowledged') {
+      if (answer.state === 'open') remainingMs = answer.remainingMs;
+      if (answer.state === 'acknowledged') answer = await importSession(WEEK_MS);
+      else if (isAutomatic()) answer = await importSession(remainingMs);
+      else answer = await next(remainingMs);
+      if (answer.state === 'expired') answer = await close({ as: 'expired' });
+    }
+    return answer;
+  }
+
+  /** Waits for whatever comes first, and asks how the token stands after it. */
+  async function next(remainingMs: number): Promise<ShareAnswer> {
+    const undeliverable = () => delivery?.undeliverable() ?? null;
+    const woken = await condition(() => messages > heeded || undeliverable() !== null, remainingMs, {
+      summary: 'until the share token expires',
+    });
+    heeded = messages;
+    if (!woken) return close({ as: 'expired' });
+    if (acknowledged) return importSession(WEEK_MS);
+    const reason = undeliverable();
+    return reason === null ? look(remainingMs) : close({ as: 'undeliverable', reason });
+  }
+
+  /** Imports if the partner's word (or the connection) allows it; answers how the token stands otherwise. */
+  async function importSession(patienceMs: number): Promise<ShareAnswer> {
+    acknowledged = false;
+    heeded = messages;
+    const before = status;
+    status = 'importing';
+    setCurrentDetails('Importing the session into the partner’s workspace');
+    const summary = 'Import the session, if the partner accepted it';
+    try {
+      const answer = await databaseStep('importSharedSession', { tokenId }, { summary, patienceMs });
+      if (answer.state === 'open') status = before;
+      return answer;
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      const code = refusalCode(error);
+      if (code !== null) return isMendable(code) ? waitAgain(code) : close({ as: 'rejected', reason: code });
+      // Postgres was away until the expiry of an automatic share: only the close can answer now.
+      if (isAutomatic()) return close({ as: 'expired' });
+      throw error;
+    }
+  }
+
+  /** The partner can mend what refused its import, as long as the token lives. */
+  async function waitAgain(code: string): Promise<ShareAnswer> {
+    refusedWith = code;
+    const answer = await look(WEEK_MS);
+    if (answer.state === 'expired') return close({ as: 'rejected', reason: code });
+    if (isAutomatic() && answer.state === 'open') {
+      acceptance = 'acknowledge';
+      delivery?.stop();
+      delivery = deliver(answer.remainingMs);
+    } else {
+      enter('waiting', `Import refused (${code}); waiting for the partner again`);
+    }
+    return answer;
+  }
+
+  function deliver(lifetimeMs: number): TokenDelivery {
+    const automatic = isAutomatic();
+    enter('delivering', automatic ? 'Telling the partner of an automatic import' : 'Delivering the share token');
+    return startDelivery({
+      tokenId,
+      lifetimeMs,
+      summary: automatic ? 'Tell the partner (share.received, no token)' : 'Deliver the share token (share.received)',
+      ...(automatic ? { attempts: 1 } : {}),
+      onAnswered: () => {
+        if (!automatic && status === 'delivering') enter('waiting', 'Delivered; waiting for the partner');
+      },
+    });
+  }
+
+  async function look(patienceMs: number): Promise<ShareAnswer> {
+    try {
+      return await databaseStep('lookAtShareToken', { tokenId }, { summary: 'Ask how the token stands', patienceMs });
+    } catch (error) {
+      if (isCancellation(error) || refusalCode(error) !== null) throw error;
+      // Postgres was away until the expiry: only the close can answer now, and it waits longer.
+      return close({ as: 'expired' });
+    }
+  }
+
+  function close(request: CloseRequest): Promise<ShareAnswer> {
+    const summary = `Close the token (${request.as})`;
+    return databaseStep('closeShareToken', { tokenId, request }, { summary, patienceMs: WEEK_MS });
+  }
+
+  /** Lets both sides know, and gives the run's result. */
+  async function tell(answer: ShareAnswer): Promise<OnboardingResult> {
+    const result = resultOf(answer);
+    status = 'notifying';
+    setCurrentDetails('Notifying both sides');
+    if (result.reason !== 'unknown_onboarding') {
+      await databaseStep('notifyParties', { tokenId }, { summary: `Notify (${result.status})`, patienceMs: WEEK_MS });
+    }
+    await condition(allHandlersFinished);
+    enter(result.status, result.reason === null ? result.status : `${result.status}: ${result.reason}`);
+    return result;
+  }
+
+  function isAutomatic(): boolean {
+    return acceptance === 'automatic';
+  }
+
+  function enter(next: OnboardingStatus, details: string): void {
+    if (next !== 'minting') upsertSearchAttributes([{ key: HANDOFF_STATUS, value: next }]);
+    status = next;
+    setCurrentDetails(details);
+  }
+}
