@@ -16,7 +16,7 @@ import { translating } from './activities/translate-failure.ts';
 import { connectHandoffClient } from './client.ts';
 import { readWebhooksConfig, readWorkerConfig, type CommonConfig, type WebhooksConfig } from './config.ts';
 import { plainSealer } from './crypto/payload-seal.ts';
-import { crashPoints } from './dev/crash-points.ts';
+import { crashPoints } from './crash-points.ts';
 import { TASK_QUEUES } from './domain/temporal-names.ts';
 import { createLogger, errorKind, temporalLogger, type HandoffLogger } from './logging.ts';
 import { deliveryLedger, DELIVERIES_CHANNEL, dispatchEvents } from './postgres/deliveries.ts';

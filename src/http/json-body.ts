@@ -71,5 +71,5 @@ function fieldWithBadText(body: unknown): string | null {
 }
 
 function isBadText(text: string): boolean {
-  return text.includes('\0') || !text.isWellFormed();
+  return text.includes('\0') || /\p{Surrogate}/u.test(text);
 }

@@ -3,7 +3,7 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 /** What may be logged of a fault: where it is, never the values that a database error quotes. */
 export function faultFacts(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error };
-  const { severity, code, constraint, table, routine } = error as Partial<Record<string, unknown>>;
+  const { severity, code, constraint, table, routine } = error as Error & Partial<Record<string, unknown>>;
   const frames = (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
   if (typeof severity === 'string') return { type: 'DatabaseError', code, constraint, table, routine, frames };
   return { type: error.name, code, message: error.message, frames };

@@ -13,7 +13,7 @@ export async function cloneChecks(
   const [checks, people] = await Promise.all([
     tx.query<SealedCheck & { main: boolean }>(
       `insert into session_check (session_id, application_id, category, position, payload)
-       select pair.clone_id, $3, c.category, c.position, c.payload
+       select pair.clone_id, $3::uuid, c.category, c.position, c.payload
        from ${PAIRS} join session_check c on c.session_id = pair.source_id
        returning session_id = $4 as main, category, position, case when session_id = $4 then payload end as payload`,
       [...pairs(order), order.partnerId, main],
@@ -21,7 +21,7 @@ export async function cloneChecks(
     tx.query<PersonLink & { main: boolean }>(
       `with pair as (select * from ${PAIRS})
        insert into session_person (session_id, application_id, category, position, pointer, person_session_id)
-       select pair.clone_id, $3, l.category, l.position, l.pointer, person.clone_id
+       select pair.clone_id, $3::uuid, l.category, l.position, l.pointer, person.clone_id
        from pair join session_person_found l on l.session_id = pair.source_id
        left join pair person on person.source_id = l.person_session_id
        returning session_id = $4 as main, category, position, pointer, reference, person_session_id as "personSessionId"`,
@@ -43,10 +43,10 @@ export function insertClones(tx: Transaction, order: CloneOrder): void {
     `with pair as (select * from ${PAIRS})
      insert into session_provenance
        (session_id, application_id, hop, source_session_id, source_application_id, token_id, imported_at)
-     select pair.clone_id, $3, 1, s.session_id, s.application_id, $4::uuid, handoff_now()
+     select pair.clone_id, $3::uuid, 1, s.session_id, s.application_id, $4::uuid, handoff_now()
      from pair join session s on s.session_id = pair.source_id
      union all
-     select pair.clone_id, $3, p.hop + 1, p.source_session_id, p.source_application_id, p.token_id, p.imported_at
+     select pair.clone_id, $3::uuid, p.hop + 1, p.source_session_id, p.source_application_id, p.token_id, p.imported_at
      from pair join session_provenance p on p.session_id = pair.source_id`,
     [...pairs(order), order.partnerId, order.tokenId],
   );

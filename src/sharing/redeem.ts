@@ -123,7 +123,7 @@ function recordImport(
   const parties = partiesOf(share);
   if (share.onboarding !== null) {
     tx.onboardings.end(share.tokenId, 'imported', null, session.sessionId);
-    tx.onboardings.endStep(share.tokenId, 'wait', share.acknowledgement === null ? 'open' : 'acknowledged');
+    if (actor.kind !== 'onboarding') tx.onboardings.endStep(share.tokenId, 'wait', 'redeemed');
     tx.onboardings.endStep(share.tokenId, 'import', 'imported');
     if (share.acknowledgement !== null) {
       tx.onboardings.settleAcknowledgement(share.tokenId, actor.kind === 'onboarding' ? 'redeemed' : 'withdrawn');

@@ -19,8 +19,9 @@ interface AnyStep {
 // One short transaction: local, which saves a Temporal task. A few quick tries ride out a restart of Postgres.
 const quick = proxyLocalActivities<Steps>({
   startToCloseTimeout: '10s',
-  scheduleToCloseTimeout: '15s',
-  retry: { initialInterval: '200ms', maximumInterval: '3s' },
+  scheduleToCloseTimeout: '45s',
+  // The attempts bound it: a local activity that keeps failing is retried past its schedule-to-close (SDK 1.24).
+  retry: { initialInterval: '200ms', maximumAttempts: 4 },
 });
 
 /**

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 
 /** A message for what is missing, null, or of the wrong sort: Didit's sentences (contract/didit-api.md 1.1). */
-function orRequired(wrong: string): (issue: { readonly input?: unknown }) => string {
-  return ({ input }) => {
-    if (input === undefined) return 'This field is required.';
-    return input === null ? 'This field may not be null.' : wrong;
+function orRequired(wrong: string): { error: (issue: { readonly input?: unknown }) => string } {
+  return {
+    error: ({ input }) => {
+      if (input === undefined) return 'This field is required.';
+      return input === null ? 'This field may not be null.' : wrong;
+    },
   };
 }
 
@@ -28,7 +30,7 @@ export const uuid = z
 export const bool = z.boolean(orRequired('Must be a valid boolean: true or false.'));
 
 /** One of some words. */
-export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
+export function oneOf<const Words extends readonly string[]>(words: Words) {
   return z.enum(words, orRequired(`Must be one of: ${words.join(', ')}.`));
 }
 

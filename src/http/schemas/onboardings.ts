@@ -7,6 +7,9 @@ import { workflowId } from './sharing.ts';
 /** Body of `POST /v1/onboardings/`. */
 export const startBody = ours({ session_id: uuid, for_application_id: uuid, ttl_in_seconds: ttlInSeconds });
 
+/** The part of it that is looked at first: an unknown session is refused before any other field. */
+export const startSession = z.looseObject({ session_id: uuid });
+
 /** Body of `POST /v1/onboardings/{token_id}/acknowledge/`. */
 export const acknowledgeBody = ours({
   accept: bool,

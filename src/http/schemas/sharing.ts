@@ -48,3 +48,19 @@ export const provenanceItem = z.strictObject({
   token_id: z.string(),
   imported_at: time,
 });
+
+/** Bounds a text, and leaves everything else to `readDecision`. */
+const atMost = (most: number) =>
+  z
+    .unknown()
+    .refine((value) => typeof value !== 'string' || value.length <= most, {
+      error: `Ensure this field has no more than ${most} characters.`,
+    })
+    .optional();
+
+/** Body of `POST /v1/sessions/`: a decision document of either kind, and `external_id`. `readDecision` reads the rest. */
+export const documentBody = z.looseObject({
+  external_id: atMost(255),
+  vendor_data: atMost(512),
+  nfc_skip_reason: atMost(100),
+});

@@ -1,0 +1,99 @@
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import { createKeyChecker } from '../accounts/key-checker.ts';
+import type { KeyRing } from '../crypto/key-ring.ts';
+import { findApiKey } from '../postgres/api-keys.ts';
+import type { HandoffTenants } from '../postgres/handoff-tenants.ts';
+import { newId } from '../postgres/new-id.ts';
+import type { DecisionStyle } from '../sharing/decision.ts';
+import type { WebhookUrlRules } from '../webhooks/address-guard.ts';
+import { authHook } from './auth.ts';
+import { answerErrors } from './error-answers.ts';
+import { acceptJsonBodies } from './json-body.ts';
+import { LOG_SERIALIZERS, isLogger, logAnswer } from './logging.ts';
+import type { Readiness } from './readiness.ts';
+import { connectionRoutes } from './routes/connections.ts';
+import { healthRoutes } from './routes/health.ts';
+import { onboardingRoutes } from './routes/onboardings.ts';
+import { sessionRoutes } from './routes/sessions.ts';
+import { shareRoutes } from './routes/shares.ts';
+import { webhookDestinationRoutes } from './routes/webhook-destinations.ts';
+
+/** What the app stands on. */
+export interface AppDeps {
+  readonly tenants: HandoffTenants;
+  readonly shareTokenKeys: KeyRing;
+  readonly style: DecisionStyle;
+  /** Where webhook destinations may point to. */
+  readonly webhookUrlRules: WebhookUrlRules;
+  readonly readiness: () => Promise<Readiness>;
+  /** pino's options, a ready logger, or false for silence. */
+  readonly logger: NonNullable<FastifyServerOptions['logger']> | FastifyBaseLogger;
+  /** Whose `X-Forwarded-*` headers to believe; nobody's by default. */
+  readonly trustProxy?: NonNullable<FastifyServerOptions['trustProxy']>;
+}
+
+const KIB = 1024;
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
+
+/** Builds the HTTP app. It listens nowhere: `server.ts` does, and tests inject. */
+export function buildApp(deps: AppDeps): FastifyInstance {
+  const app = fastify({
+    ...loggerOptions(deps.logger),
+    ...(deps.trustProxy !== undefined && { trustProxy: deps.trustProxy }),
+    disableRequestLogging: true,
+    // A decision document has its own limit.
+    bodyLimit: 64 * KIB,
+    requestTimeout: 30_000,
+    // A request may wait this long for a lock of another one and still succeed.
+    connectionTimeout: 35_000,
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
+    exposeHeadRoutes: false,
+    genReqId: (request) => {
+      const given = request.headers['x-request-id'];
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
+    },
+    routerOptions: { ignoreTrailingSlash: true },
+    frameworkErrors: (error, request, reply) => {
+      void reply.header('x-request-id', request.id);
+      app.errorHandler(error, request as never, reply as never);
+    },
+  });
+  acceptJsonBodies(app);
+  answerErrors(app);
+  app.decorateRequest('caller', null);
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-request-id', request.id);
+    done();
+  });
+  const checkKey = createKeyChecker((keyId) =>
+    deps.tenants.acrossTenants('authenticate', (_tx, sql) => findApiKey(sql, keyId)),
+  );
+  app.addHook('onRequest', authHook(checkKey));
+  app.addHook('onRoute', ({ url, config }) => {
+    if (config?.needs === undefined) throw new Error(`route ${url} does not say what it needs of a key`);
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    logAnswer(request, reply);
+    done();
+  });
+
+  for (const routes of [
+    healthRoutes,
+    shareRoutes,
+    sessionRoutes,
+    onboardingRoutes,
+    connectionRoutes,
+    webhookDestinationRoutes,
+  ]) {
+    routes(app, deps);
+  }
+  return app;
+}
+
+function loggerOptions(
+  logger: AppDeps['logger'],
+): Pick<FastifyServerOptions, 'logger'> | Pick<FastifyServerOptions, 'loggerInstance'> {
+  if (typeof logger === 'boolean') return { logger: logger && { serializers: LOG_SERIALIZERS } };
+  if (isLogger(logger)) return { loggerInstance: logger };
+  return { logger: { ...logger, serializers: LOG_SERIALIZERS } };
+}
