@@ -73,6 +73,7 @@ export async function startOnboardingWorker(config: CommonConfig, parts: WorkerP
     onboardingTransaction: (work) => handoff.acrossTenants('onboarding', (tx) => work(tx)),
     dispatchEvents: (tokenId, attempt) =>
       handoff.acrossTenants('relay', async (tx, sql) => {
+        tx.onboardings.lock(tokenId);
         tx.onboardings.endStep(tokenId, 'notify', 'notified', attempt);
         await dispatchEvents(sql, { tokenId });
       }),

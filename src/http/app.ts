@@ -1,4 +1,10 @@
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyServerOptions,
+} from 'fastify';
+import pino, { type Logger, type LoggerOptions } from 'pino';
 import { createKeyChecker } from '../accounts/key-checker.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
 import { findApiKey } from '../postgres/api-keys.ts';
@@ -7,7 +13,7 @@ import { newId } from '../postgres/new-id.ts';
 import type { DecisionStyle } from '../sharing/decision.ts';
 import type { WebhookUrlRules } from '../webhooks/address-guard.ts';
 import { authHook } from './auth.ts';
-import { answerErrors } from './error-answers.ts';
+import { answerErrors, clientErrorAnswer } from './error-answers.ts';
 import { acceptJsonBodies } from './json-body.ts';
 import { LOG_SERIALIZERS, isLogger, logAnswer } from './logging.ts';
 import type { Readiness } from './readiness.ts';
@@ -27,7 +33,7 @@ export interface AppDeps {
   readonly webhookUrlRules: WebhookUrlRules;
   readonly readiness: () => Promise<Readiness>;
   /** pino's options, a ready logger, or false for silence. */
-  readonly logger: NonNullable<FastifyServerOptions['logger']> | FastifyBaseLogger;
+  readonly logger: Logger | LoggerOptions | false;
   /** Whose `X-Forwarded-*` headers to believe; nobody's by default. */
   readonly trustProxy?: NonNullable<FastifyServerOptions['trustProxy']>;
 }
@@ -37,10 +43,10 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
 /** Builds the HTTP app. It listens nowhere: `server.ts` does, and tests inject. */
 export function buildApp(deps: AppDeps): FastifyInstance {
-  const app = fastify({
-    ...loggerOptions(deps.logger),
+  const app: FastifyInstance = fastify({
+    ...(deps.logger !== false && { loggerInstance: quiet(deps.logger) }),
     ...(deps.trustProxy !== undefined && { trustProxy: deps.trustProxy }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     // A decision document has its own limit.
     bodyLimit: 64 * KIB,
     requestTimeout: 30_000,
@@ -53,9 +59,13 @@ export function buildApp(deps: AppDeps): FastifyInstance {
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
     },
     routerOptions: { ignoreTrailingSlash: true },
+    clientErrorHandler: (error, socket) => {
+      if (socket.writable) socket.end(clientErrorAnswer(error.code ?? ''));
+      else socket.destroy();
+    },
     frameworkErrors: (error, request, reply) => {
       void reply.header('x-request-id', request.id);
-      app.errorHandler(error, request as never, reply as never);
+      app.errorHandler(error, request, reply);
     },
   });
   acceptJsonBodies(app);
@@ -90,10 +100,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   return app;
 }
 
-function loggerOptions(
-  logger: AppDeps['logger'],
-): Pick<FastifyServerOptions, 'logger'> | Pick<FastifyServerOptions, 'loggerInstance'> {
-  if (typeof logger === 'boolean') return { logger: logger && { serializers: LOG_SERIALIZERS } };
-  if (isLogger(logger)) return { loggerInstance: logger };
-  return { logger: { ...logger, serializers: LOG_SERIALIZERS } };
+/** The logger with serializers that let only an allow-list through, whatever the framework logs. */
+function quiet(logger: Logger | LoggerOptions): FastifyBaseLogger {
+  return (isLogger(logger) ? logger : pino(logger)).child({}, { serializers: LOG_SERIALIZERS });
 }

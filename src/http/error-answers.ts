@@ -12,7 +12,7 @@ export function answerErrors(app: FastifyInstance): void {
 
   app.setErrorHandler((error, request, reply) => {
     const { status, body, fault } = replyTo(error);
-    if (fault) request.log.error({ request_id: request.id, fault: faultFacts(error) }, 'request failed');
+    if (fault) request.log.error({ fault: faultFacts(error) }, 'request failed');
     return reply.code(status).send(body);
   });
 

@@ -32,7 +32,7 @@ export function acceptJsonBodies(app: FastifyInstance): void {
     } catch {
       return done(new UnreadableRequest('The body is not UTF-8: encode it so.'));
     }
-    parse(request, text, (error, value: unknown) => {
+    void parse(request, text, (error, value: unknown) => {
       if (error !== null)
         return done(new UnreadableRequest('The body is not JSON, or has a key __proto__: send one JSON object.'));
       // Neither can stand in a text without an escape.

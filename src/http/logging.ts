@@ -1,4 +1,5 @@
-import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger, LoggerOptions } from 'pino';
 
 /** What may be logged of a fault: where it is, never the values that a database error quotes. */
 export function faultFacts(error: unknown): Record<string, unknown> {
@@ -13,7 +14,6 @@ export function faultFacts(error: unknown): Record<string, unknown> {
 export function logAnswer(request: FastifyRequest, reply: FastifyReply): void {
   request.log.info(
     {
-      request_id: request.id,
       method: request.method,
       route: request.routeOptions.url ?? null,
       status: reply.statusCode,
@@ -26,12 +26,12 @@ export function logAnswer(request: FastifyRequest, reply: FastifyReply): void {
 
 /** What the framework's own log lines may hold of a request, a reply and an error. */
 export const LOG_SERIALIZERS = {
-  req: (request: { method?: string; id?: unknown }) => ({ method: request.method, request_id: request.id }),
-  res: (reply: { statusCode?: number }) => ({ status: reply.statusCode }),
-  err: (error: unknown) => faultFacts(error) as { type: string; message: string; stack: string },
+  req: (request: { readonly method?: unknown }) => ({ method: request.method }),
+  res: (reply: { readonly statusCode?: unknown }) => ({ status: reply.statusCode }),
+  err: faultFacts,
 };
 
-/** Whether a logger option is a ready logger. */
-export function isLogger(logger: object | boolean): logger is FastifyBaseLogger {
-  return typeof logger === 'object' && 'info' in logger && typeof logger.info === 'function';
+/** Whether this is a ready logger, not the options for one. */
+export function isLogger(logger: Logger | LoggerOptions): logger is Logger {
+  return 'info' in logger && typeof logger.info === 'function';
 }

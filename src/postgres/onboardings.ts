@@ -13,6 +13,7 @@ export function onboardingStore(tx: Transaction): OnboardingStore {
          values ($1, $2, $3, $4, $5, $6)`,
         [row.tokenId, row.sessionId, row.sessionKind, row.issuerId, row.partnerId, row.ttlSeconds],
       ),
+    lock: (tokenId) => tx.send('select 1 from onboarding where token_id = $1 for update', [tokenId]),
     advance: (tokenId, status) =>
       tx.send(
         `update onboarding set status = $2

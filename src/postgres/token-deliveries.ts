@@ -24,7 +24,7 @@ async function begin(
   tokenId: string,
   attempt: number,
 ): Promise<TokenRound> {
-  const share = await tx.shares.look(tokenId);
+  const share = await tx.shares.lock(tokenId);
   if (share?.onboarding == null) throw new Refusal('unknown_onboarding');
   const { token, onboarding } = share;
   if (token === null || answerOf(share).state !== 'open') {
@@ -63,6 +63,7 @@ async function finish(
   round: { readonly withToken: boolean; readonly attempt: number },
   records: readonly AttemptRecord[],
 ): Promise<TokenRoundResult> {
+  tx.onboardings.lock(tokenId);
   for (const record of records) recordAttempt(sql, record);
   if (round.withToken && records.some(({ state }) => state === 'delivered')) {
     tx.onboardings.endStep(tokenId, 'deliver', 'delivered', round.attempt);

@@ -267,6 +267,8 @@ export interface OnboardingStore {
     partnerId: string;
     ttlSeconds: number;
   }): void;
+  /** Locks the row: everything that writes a step, an acknowledgement or a delivery of it does so first, or deadlocks. */
+  lock(tokenId: string): void;
   /** Moves the status forward, never backwards and never past an ending. */
   advance(tokenId: string, status: OnboardingStatus): void;
   setAcceptance(tokenId: string, acceptance: Acceptance): void;

@@ -119,7 +119,6 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
       if (answer.state === 'acknowledged') answer = await importSession(WEEK_MS);
       else if (isAutomatic()) answer = await importSession(remainingMs);
       else answer = await next(remainingMs);
-      if (answer.state === 'expired') answer = await close({ as: 'expired' });
     }
     return answer;
   }
@@ -141,13 +140,13 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
   async function importSession(patienceMs: number): Promise<ShareAnswer> {
     acknowledged = false;
     heeded = messages;
-    const before = status;
     status = 'importing';
     setCurrentDetails('Importing the session into the partner’s workspace');
     const summary = 'Import the session, if the partner accepted it';
     try {
       const answer = await databaseStep('importSharedSession', { tokenId }, { summary, patienceMs });
-      if (answer.state === 'open') status = before;
+      if (answer.state === 'expired') return await close({ as: 'expired' });
+      if (answer.state === 'open') resume(answer.remainingMs);
       return answer;
     } catch (error) {
       if (isCancellation(error)) throw error;
@@ -164,14 +163,21 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
     refusedWith = code;
     const answer = await look(WEEK_MS);
     if (answer.state === 'expired') return close({ as: 'rejected', reason: code });
-    if (isAutomatic() && answer.state === 'open') {
+    if (answer.state === 'open') resume(answer.remainingMs);
+    return answer;
+  }
+
+  /** No import came of it: on with the story where it was, an automatic one by the partner's word from here on. */
+  function resume(remainingMs: number): void {
+    if (isAutomatic()) {
       acceptance = 'acknowledge';
       delivery?.stop();
-      delivery = deliver(answer.remainingMs);
+      delivery = deliver(remainingMs);
+    } else if (delivery?.answered() === true) {
+      enterWaiting();
     } else {
-      enter('waiting', `Import refused (${code}); waiting for the partner again`);
+      enter('delivering', 'Delivering the share token');
     }
-    return answer;
   }
 
   function deliver(lifetimeMs: number): TokenDelivery {
@@ -183,9 +189,13 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
       summary: automatic ? 'Tell the partner (share.received, no token)' : 'Deliver the share token (share.received)',
       ...(automatic ? { attempts: 1 } : {}),
       onAnswered: () => {
-        if (!automatic && status === 'delivering') enter('waiting', 'Delivered; waiting for the partner');
+        if (!automatic && status === 'delivering') enterWaiting();
       },
     });
+  }
+
+  function enterWaiting(): void {
+    enter('waiting', refusedWith === null ? 'Waiting for the partner' : `Import refused (${refusedWith}); waiting again`);
   }
 
   async function look(patienceMs: number): Promise<ShareAnswer> {

@@ -10,86 +10,106 @@ import { callerOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { pageOf } from '../paging.ts';
 import { parseBody, parseQuery, pathId } from '../requests.ts';
-import { changeBody, connectionsQuery, proposeBody } from '../schemas/connections.ts';
+import { changeBody, connectionContracts, connectionsQuery, proposeBody } from '../schemas/connections.ts';
 
 /** Connections: the standing, one-way arrangements between an issuer and a partner. */
 export function connectionRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
-  const reads = { config: { needs: { resource: 'connections', access: 'read' } } } as const;
-  const writes = { config: { needs: { resource: 'connections', access: 'write' } } } as const;
+  const reads = { resource: 'connections', access: 'read' } as const;
+  const writes = { resource: 'connections', access: 'write' } as const;
 
-  app.post('/v1/connections/', writes, async (request, reply) => {
-    const { applicationId } = callerOf(request);
-    const body = parseBody(proposeBody, request);
-    const outcome = await tenants.withTenant(
-      applicationId,
-      (tx, sql) => {
-        const render = (connectionId: string) => readConnection(sql, applicationId, connectionId);
-        return oncePerKey<ConnectionRow>(request, sql, {
-          run: async () => {
-            const connectionId = await proposeConnection(connectionStore(sql), tx.newId, {
-              issuerId: applicationId,
-              partnerId: body.partner_application_id,
-              agreement: signatureOf(body.agreement),
-            });
-            return { status: 201, resourceId: connectionId, result: present(await render(connectionId)) };
-          },
-          replay: render,
-        });
-      },
-      'connection',
-    );
-    answerWith(reply, outcome);
-    return connectionBody(outcome.result, applicationId);
+  app.route({
+    method: 'POST',
+    url: '/v1/connections/',
+    config: { needs: writes, contract: connectionContracts.propose },
+    handler: async (request, reply) => {
+      const { applicationId } = callerOf(request);
+      const body = parseBody(proposeBody, request);
+      const outcome = await tenants.withTenant(
+        applicationId,
+        (tx, sql) => {
+          const render = (connectionId: string) => readConnection(sql, applicationId, connectionId);
+          return oncePerKey<ConnectionRow>(request, sql, {
+            run: async () => {
+              const connectionId = await proposeConnection(connectionStore(sql), () => tx.newId(), {
+                issuerId: applicationId,
+                partnerId: body.partner_application_id,
+                agreement: signatureOf(body.agreement),
+              });
+              return { status: 201, resourceId: connectionId, result: present(await render(connectionId)) };
+            },
+            replay: render,
+          });
+        },
+        'connection',
+      );
+      answerWith(reply, outcome);
+      return connectionBody(outcome.result, applicationId);
+    },
   });
 
-  app.get('/v1/connections/', reads, async (request) => {
-    const { applicationId } = callerOf(request);
-    const { limit, offset, role, status } = parseQuery(connectionsQuery, request);
-    const page = { limit, offset };
-    const { count, rows } = await tenants.withTenant(
-      applicationId,
-      (_tx, sql) => listConnections(sql, applicationId, { role, status }, page),
-      'connection',
-    );
-    return pageOf(request, page, { count, items: rows.map((row) => connectionBody(row, applicationId)) });
+  app.route({
+    method: 'GET',
+    url: '/v1/connections/',
+    config: { needs: reads, contract: connectionContracts.list },
+    handler: async (request) => {
+      const { applicationId } = callerOf(request);
+      const { limit, offset, role, status } = parseQuery(connectionsQuery, request);
+      const page = { limit, offset };
+      const { count, rows } = await tenants.withTenant(
+        applicationId,
+        (_tx, sql) => listConnections(sql, applicationId, { role, status }, page),
+        'connection',
+      );
+      return pageOf(request, page, { count, items: rows.map((row) => connectionBody(row, applicationId)) });
+    },
   });
 
-  app.get('/v1/connections/:connection_id/', reads, async (request) => {
-    const { applicationId } = callerOf(request);
-    const connectionId = pathId(request, 'connection_id', 'not_found');
-    const row = await tenants.withTenant(
-      applicationId,
-      (_tx, sql) => readConnection(sql, applicationId, connectionId),
-      'connection',
-    );
-    if (row === null) throw new Refusal('not_found');
-    return connectionBody(row, applicationId);
+  app.route({
+    method: 'GET',
+    url: '/v1/connections/:connection_id/',
+    config: { needs: reads, contract: connectionContracts.read },
+    handler: async (request) => {
+      const { applicationId } = callerOf(request);
+      const connectionId = pathId(request, 'connection_id', 'not_found');
+      const row = await tenants.withTenant(
+        applicationId,
+        (_tx, sql) => readConnection(sql, applicationId, connectionId),
+        'connection',
+      );
+      if (row === null) throw new Refusal('not_found');
+      return connectionBody(row, applicationId);
+    },
   });
 
-  app.patch('/v1/connections/:connection_id/', writes, async (request) => {
-    const { applicationId } = callerOf(request);
-    const connectionId = pathId(request, 'connection_id', 'not_found');
-    const body = parseBody(changeBody, request);
-    const change = {
-      terms: {
-        status: body.status,
-        acceptance: body.acceptance,
-        trustReview: body.trust_review,
-        defaultWorkflows: body.default_workflows,
-        vendorDataRule: body.vendor_data_rule,
-      },
-      suspended: body.suspended,
-      agreement: signatureOf(body.agreement),
-    };
-    const row = await tenants.withTenant(
-      applicationId,
-      async (tx, sql) => {
-        await changeConnection(connectionStore(sql), tx.newId, { connectionId, applicationId, change });
-        return present(await readConnection(sql, applicationId, connectionId));
-      },
-      'connection',
-    );
-    return connectionBody(row, applicationId);
+  app.route({
+    method: 'PATCH',
+    url: '/v1/connections/:connection_id/',
+    config: { needs: writes, contract: connectionContracts.change },
+    handler: async (request) => {
+      const { applicationId } = callerOf(request);
+      const connectionId = pathId(request, 'connection_id', 'not_found');
+      const body = parseBody(changeBody, request);
+      const change = {
+        terms: {
+          status: body.status,
+          acceptance: body.acceptance,
+          trustReview: body.trust_review,
+          defaultWorkflows: body.default_workflows,
+          vendorDataRule: body.vendor_data_rule,
+        },
+        suspended: body.suspended,
+        agreement: signatureOf(body.agreement),
+      };
+      const row = await tenants.withTenant(
+        applicationId,
+        async (tx, sql) => {
+          await changeConnection(connectionStore(sql), () => tx.newId(), { connectionId, applicationId, change });
+          return present(await readConnection(sql, applicationId, connectionId));
+        },
+        'connection',
+      );
+      return connectionBody(row, applicationId);
+    },
   });
 }
 
@@ -124,7 +144,8 @@ function connectionBody(row: ConnectionRow, readerId: string) {
     suspended_by_partner_at: row.suspendedByPartnerAt,
     acceptance: row.acceptance,
     trust_review: row.trustReview,
-    default_workflows: readerId === row.partnerId ? { user: row.userWorkflowId, business: row.businessWorkflowId } : null,
+    default_workflows:
+      readerId === row.partnerId ? { user: row.userWorkflowId, business: row.businessWorkflowId } : null,
     vendor_data_rule: row.vendorDataRule,
     agreements: { issuer: row.issuerAgreement, partner: row.partnerAgreement },
     created_at: row.createdAt,

@@ -14,99 +14,131 @@ import { answerWith, oncePerKey, type Outcome } from '../idempotency.ts';
 import { refuseFieldsOfSession } from '../own-session.ts';
 import { pageOf } from '../paging.ts';
 import { checkBody, orThrow, parseBody, parseQuery, pathId } from '../requests.ts';
-import { acknowledgeBody, onboardingsQuery, revokeBody, startBody, startSession } from '../schemas/onboardings.ts';
+import {
+  acknowledgeBody,
+  onboardingContracts,
+  onboardingsQuery,
+  revokeBody,
+  startBody,
+  startSession,
+} from '../schemas/onboardings.ts';
 
 /** Onboardings: starting one, watching it, and each side's word on it. */
 export function onboardingRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
-  const reads = { config: { needs: { resource: 'onboardings', access: 'read' } } } as const;
-  const writes = { config: { needs: { resource: 'onboardings', access: 'write' } } } as const;
+  const reads = { resource: 'onboardings', access: 'read' } as const;
+  const writes = { resource: 'onboardings', access: 'write' } as const;
 
-  app.post('/v1/onboardings/', writes, async (request, reply) => {
-    const { applicationId } = callerOf(request);
-    const { session_id: sessionId } = orThrow(checkBody(startSession, request));
-    const body = checkBody(startBody, request);
-    const outcome = await tenants.withTenant(
-      applicationId,
-      (tx, sql) => {
-        const render = (tokenId: string) => readOnboarding(sql, applicationId, tokenId);
-        return oncePerKey<OnboardingRow>(request, sql, {
-          run: async () => {
-            if (!body.ok) throw await refuseFieldsOfSession(tx, applicationId, sessionId, body.refusal);
-            const { tokenId } = await openOnboarding(tx, {
-              issuerId: applicationId,
-              sessionId,
-              partnerId: body.value.for_application_id,
-              ttlSeconds: body.value.ttl_in_seconds,
-            });
-            return { status: 202, resourceId: tokenId, result: present(await render(tokenId)) };
-          },
-          replay: render,
-        });
-      },
-      'mint',
-    );
-    answerWith(reply, outcome);
-    return { ...onboardingBody(outcome.result, applicationId), for_application_id: outcome.result.partnerId };
+  app.route({
+    method: 'POST',
+    url: '/v1/onboardings/',
+    config: { needs: writes, contract: onboardingContracts.start },
+    handler: async (request, reply) => {
+      const { applicationId } = callerOf(request);
+      const { session_id: sessionId } = orThrow(checkBody(startSession, request));
+      const body = checkBody(startBody, request);
+      const outcome = await tenants.withTenant(
+        applicationId,
+        (tx, sql) => {
+          const render = (tokenId: string) => readOnboarding(sql, applicationId, tokenId);
+          return oncePerKey<OnboardingRow>(request, sql, {
+            run: async () => {
+              if (!body.ok) throw await refuseFieldsOfSession(tx, applicationId, sessionId, body.refusal);
+              const { tokenId } = await openOnboarding(tx, {
+                issuerId: applicationId,
+                sessionId,
+                partnerId: body.value.for_application_id,
+                ttlSeconds: body.value.ttl_in_seconds,
+              });
+              return { status: 202, resourceId: tokenId, result: present(await render(tokenId)) };
+            },
+            replay: render,
+          });
+        },
+        'mint',
+      );
+      answerWith(reply, outcome);
+      return { ...onboardingBody(outcome.result, applicationId), for_application_id: outcome.result.partnerId };
+    },
   });
 
-  app.get('/v1/onboardings/', reads, async (request) => {
-    const { applicationId } = callerOf(request);
-    const { limit, offset, role, status, session_kind: sessionKind } = parseQuery(onboardingsQuery, request);
-    const page = { limit, offset };
-    const { count, rows } = await tenants.withTenant(
-      applicationId,
-      (_tx, sql) => listOnboardings(sql, applicationId, { role, status, sessionKind }, page),
-      'onboarding',
-    );
-    return pageOf(request, page, { count, items: rows.map((row) => onboardingBody(row, applicationId)) });
+  app.route({
+    method: 'GET',
+    url: '/v1/onboardings/',
+    config: { needs: reads, contract: onboardingContracts.list },
+    handler: async (request) => {
+      const { applicationId } = callerOf(request);
+      const { limit, offset, role, status, session_kind: sessionKind } = parseQuery(onboardingsQuery, request);
+      const page = { limit, offset };
+      const { count, rows } = await tenants.withTenant(
+        applicationId,
+        (_tx, sql) => listOnboardings(sql, applicationId, { role, status, sessionKind }, page),
+        'onboarding',
+      );
+      return pageOf(request, page, { count, items: rows.map((row) => onboardingBody(row, applicationId)) });
+    },
   });
 
-  app.get('/v1/onboardings/:token_id/', reads, async (request) => {
-    const { applicationId } = callerOf(request);
-    const tokenId = pathId(request, 'token_id', 'unknown_onboarding');
-    const row = await tenants.withTenant(
-      applicationId,
-      (_tx, sql) => readOnboarding(sql, applicationId, tokenId),
-      'onboarding',
-    );
-    if (row === null) throw new Refusal('unknown_onboarding');
-    return onboardingBody(row, applicationId);
+  app.route({
+    method: 'GET',
+    url: '/v1/onboardings/:token_id/',
+    config: { needs: reads, contract: onboardingContracts.read },
+    handler: async (request) => {
+      const { applicationId } = callerOf(request);
+      const tokenId = pathId(request, 'token_id', 'unknown_onboarding');
+      const row = await tenants.withTenant(
+        applicationId,
+        (_tx, sql) => readOnboarding(sql, applicationId, tokenId),
+        'onboarding',
+      );
+      if (row === null) throw new Refusal('unknown_onboarding');
+      return onboardingBody(row, applicationId);
+    },
   });
 
-  app.post('/v1/onboardings/:token_id/acknowledge/', writes, async (request, reply) => {
-    const tokenId = pathId(request, 'token_id', 'unknown_onboarding');
-    const body = parseBody(acknowledgeBody, request);
-    const choice = {
-      ...(body.workflow_id !== undefined && { workflowId: body.workflow_id }),
-      ...(body.vendor_data !== undefined && { vendorData: body.vendor_data }),
-      ...(body.trust_review !== undefined && { trustReview: body.trust_review }),
-    };
-    const reason = body.reason ?? null;
-    // Of what was said, not how it was spelt.
-    const said = JSON.stringify([
-      body.accept,
-      choice.workflowId ?? null,
-      body.vendor_data !== undefined,
-      body.vendor_data ?? null,
-      choice.trustReview ?? null,
-      reason,
-    ]);
-    const bodySha256 = createHash('sha256').update(said).digest();
-    return decide(request, reply, tokenId, (tx, { applicationId }, actor) =>
-      acknowledgeOnboarding(
-        tx,
-        { tokenId, partnerId: applicationId, accept: body.accept, choice, reason, bodySha256 },
-        actor,
-      ),
-    );
+  app.route({
+    method: 'POST',
+    url: '/v1/onboardings/:token_id/acknowledge/',
+    config: { needs: writes, contract: onboardingContracts.acknowledge },
+    handler: async (request, reply) => {
+      const tokenId = pathId(request, 'token_id', 'unknown_onboarding');
+      const body = parseBody(acknowledgeBody, request);
+      const choice = {
+        ...(body.workflow_id !== undefined && { workflowId: body.workflow_id }),
+        ...(body.vendor_data !== undefined && { vendorData: body.vendor_data }),
+        ...(body.trust_review !== undefined && { trustReview: body.trust_review }),
+      };
+      const reason = body.reason ?? null;
+      // Of what was said, not how it was spelt.
+      const said = JSON.stringify([
+        body.accept,
+        choice.workflowId ?? null,
+        body.vendor_data !== undefined,
+        body.vendor_data ?? null,
+        choice.trustReview ?? null,
+        reason,
+      ]);
+      const bodySha256 = createHash('sha256').update(said).digest();
+      return decide(request, reply, tokenId, (tx, { applicationId }, actor) =>
+        acknowledgeOnboarding(
+          tx,
+          { tokenId, partnerId: applicationId, accept: body.accept, choice, reason, bodySha256 },
+          actor,
+        ),
+      );
+    },
   });
 
-  app.post('/v1/onboardings/:token_id/revoke/', writes, async (request, reply) => {
-    const tokenId = pathId(request, 'token_id', 'unknown_onboarding');
-    parseBody(revokeBody, request);
-    return decide(request, reply, tokenId, (tx, { applicationId }, actor) =>
-      revokeOnboarding(tx, { tokenId, issuerId: applicationId }, actor),
-    );
+  app.route({
+    method: 'POST',
+    url: '/v1/onboardings/:token_id/revoke/',
+    config: { needs: writes, contract: onboardingContracts.revoke },
+    handler: async (request, reply) => {
+      const tokenId = pathId(request, 'token_id', 'unknown_onboarding');
+      parseBody(revokeBody, request);
+      return decide(request, reply, tokenId, (tx, { applicationId }, actor) =>
+        revokeOnboarding(tx, { tokenId, issuerId: applicationId }, actor),
+      );
+    },
   });
 
   /** One side's word on an onboarding, answered with the onboarding as it stands then. */

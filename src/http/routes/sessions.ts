@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
 import { readDecision, type DecisionContent, type DecisionProblem } from '../../domain/decision-intake.ts';
 import { invalidFields, Refusal, type FieldErrors } from '../../domain/failures.ts';
 import type { JsonObject } from '../../domain/json.ts';
@@ -10,17 +9,16 @@ import { takeInSession } from '../../sharing/take-in.ts';
 import type { AppDeps } from '../app.ts';
 import { callerOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
-import { pageOf, pageQuery } from '../paging.ts';
+import { pageOf } from '../paging.ts';
 import { parseBody, parseQuery, pathId } from '../requests.ts';
-import { documentBody } from '../schemas/sharing.ts';
+import { documentBody, provenanceQuery, sessionContracts } from '../schemas/sharing.ts';
 
 const MIB = 1024 * 1024;
-const provenanceQuery = z.object(pageQuery);
 
 /** Sessions: taking one in, reading its decision, and where it came from. */
 export function sessionRoutes(app: FastifyInstance, { tenants, style }: AppDeps): void {
-  const reads = { config: { needs: { resource: 'sessions', access: 'read' } } } as const;
-  const writes = { config: { needs: { resource: 'sessions', access: 'write' } } } as const;
+  const reads = { resource: 'sessions', access: 'read' } as const;
+  const writes = { resource: 'sessions', access: 'write' } as const;
 
   async function storedSession(
     tx: HandoffTransaction,
@@ -31,47 +29,63 @@ export function sessionRoutes(app: FastifyInstance, { tenants, style }: AppDeps)
     return stored === null ? null : withExternalId(stored, decisionOf(stored, tx.sealer, style));
   }
 
-  app.post('/v1/sessions/', { ...writes, bodyLimit: MIB }, async (request, reply) => {
-    const { applicationId } = callerOf(request);
-    const content = contentOf(parseBody(documentBody, request) as JsonObject);
-    const outcome = await tenants.withTenant(applicationId, (tx, sql) =>
-      oncePerKey<JsonObject>(request, sql, {
-        run: async () => {
-          const { sessionId, created } = await takeInSession(tx, applicationId, content);
-          const result = await storedSession(tx, applicationId, sessionId);
-          if (result === null) throw new Error('a session that was taken in is there');
-          return { status: created ? 201 : 200, resourceId: sessionId, result };
-        },
-        replay: (sessionId) => storedSession(tx, applicationId, sessionId),
-      }),
-    );
-    answerWith(reply, outcome);
-    return outcome.result;
+  app.route({
+    method: 'POST',
+    url: '/v1/sessions/',
+    config: { needs: writes, contract: sessionContracts.takeIn },
+    bodyLimit: MIB,
+    handler: async (request, reply) => {
+      const { applicationId } = callerOf(request);
+      const content = contentOf(parseBody(documentBody, request) as JsonObject);
+      const outcome = await tenants.withTenant(applicationId, (tx, sql) =>
+        oncePerKey<JsonObject>(request, sql, {
+          run: async () => {
+            const { sessionId, created } = await takeInSession(tx, applicationId, content);
+            const result = await storedSession(tx, applicationId, sessionId);
+            if (result === null) throw new Error('a session that was taken in is there');
+            return { status: created ? 201 : 200, resourceId: sessionId, result };
+          },
+          replay: (sessionId) => storedSession(tx, applicationId, sessionId),
+        }),
+      );
+      answerWith(reply, outcome);
+      return outcome.result;
+    },
   });
 
   // Some of Didit's clients ask without "decision".
   for (const path of ['/v3/session/:session_id/decision/', '/v3/session/:session_id/']) {
-    app.get(path, reads, async (request) => {
-      const { applicationId } = callerOf(request);
-      const sessionId = pathId(request, 'session_id', 'session_not_found');
-      const { stored, sealer } = await tenants.withTenant(applicationId, async (tx) => ({
-        stored: await tx.sessions.readDecision(applicationId, sessionId),
-        sealer: tx.sealer,
-      }));
-      if (stored === null) throw new Refusal('session_not_found');
-      return decisionOf(stored, sealer, style);
+    app.route({
+      method: 'GET',
+      url: path,
+      config: { needs: reads, contract: sessionContracts.decision },
+      handler: async (request) => {
+        const { applicationId } = callerOf(request);
+        const sessionId = pathId(request, 'session_id', 'session_not_found');
+        const { stored, sealer } = await tenants.withTenant(applicationId, async (tx) => ({
+          stored: await tx.sessions.readDecision(applicationId, sessionId),
+          sealer: tx.sealer,
+        }));
+        if (stored === null) throw new Refusal('session_not_found');
+        return decisionOf(stored, sealer, style);
+      },
     });
   }
 
-  app.get('/v1/sessions/:session_id/provenance/', reads, async (request) => {
-    const { applicationId } = callerOf(request);
-    const sessionId = pathId(request, 'session_id', 'session_not_found');
-    const page = parseQuery(provenanceQuery, request);
-    const hops = await tenants.withTenant(applicationId, (_tx, sql) =>
-      readProvenance(sql, applicationId, sessionId, page),
-    );
-    if (hops === null) throw new Refusal('session_not_found');
-    return pageOf(request, page, { count: hops.count, items: hops.rows });
+  app.route({
+    method: 'GET',
+    url: '/v1/sessions/:session_id/provenance/',
+    config: { needs: reads, contract: sessionContracts.provenance },
+    handler: async (request) => {
+      const { applicationId } = callerOf(request);
+      const sessionId = pathId(request, 'session_id', 'session_not_found');
+      const page = parseQuery(provenanceQuery, request);
+      const hops = await tenants.withTenant(applicationId, (_tx, sql) =>
+        readProvenance(sql, applicationId, sessionId, page),
+      );
+      if (hops === null) throw new Refusal('session_not_found');
+      return pageOf(request, page, { count: hops.count, items: hops.rows });
+    },
   });
 }
 

@@ -11,75 +11,85 @@ import { callerOf } from '../auth.ts';
 import { answerWith, idempotencyKeyOf, oncePerKey } from '../idempotency.ts';
 import { refuseFieldsOfSession } from '../own-session.ts';
 import { checkBody, parseBody, pathId, type Parsed } from '../requests.ts';
-import { importBody, mintBody } from '../schemas/sharing.ts';
+import { importBody, mintBody, sharingContracts } from '../schemas/sharing.ts';
 
 /** Didit's two share calls: mint a token, redeem a token. */
 export function shareRoutes(app: FastifyInstance, deps: AppDeps): void {
   const { tenants, shareTokenKeys: keys, style } = deps;
   const needs = { resource: 'sessions', access: 'write' } as const;
 
-  app.post('/v3/session/:session_id/share/', { config: { needs } }, async (request, reply) => {
-    const { applicationId, keyId } = callerOf(request);
-    const sessionId = pathId(request, 'session_id', 'session_not_found');
-    const body = checkBody(mintBody, request);
-    const outcome = await tenants.withTenant(
-      applicationId,
-      (tx, sql) =>
-        oncePerKey<MintedToken>(request, sql, {
-          run: async () => {
-            if (!body.ok) throw await refuseFieldsOfSession(tx, applicationId, sessionId, body.refusal);
-            const order = {
-              issuerId: applicationId,
-              sessionId,
-              partnerId: body.value.for_application_id,
-              ttlSeconds: body.value.ttl_in_seconds,
-            };
-            const token = await mintShareToken(tx, order, keys.activeKid, { kind: 'api_key', id: keyId });
-            return { status: 201, resourceId: token.tokenId, result: token };
-          },
-          replay: (tokenId) => mintedBefore(tx, tokenId),
-        }),
-      'mint',
-    );
-    answerWith(reply, outcome);
-    const token = outcome.result;
-    return {
-      share_token: await signShareToken(keys, token.kid, claimsOf(token)),
-      for_application_id: token.partnerId,
-      session_kind: token.sessionKind,
-    };
+  app.route({
+    method: 'POST',
+    url: '/v3/session/:session_id/share/',
+    config: { needs, contract: sharingContracts.mint },
+    handler: async (request, reply) => {
+      const { applicationId, keyId } = callerOf(request);
+      const sessionId = pathId(request, 'session_id', 'session_not_found');
+      const body = checkBody(mintBody, request);
+      const outcome = await tenants.withTenant(
+        applicationId,
+        (tx, sql) =>
+          oncePerKey<MintedToken>(request, sql, {
+            run: async () => {
+              if (!body.ok) throw await refuseFieldsOfSession(tx, applicationId, sessionId, body.refusal);
+              const order = {
+                issuerId: applicationId,
+                sessionId,
+                partnerId: body.value.for_application_id,
+                ttlSeconds: body.value.ttl_in_seconds,
+              };
+              const token = await mintShareToken(tx, order, keys.activeKid, { kind: 'api_key', id: keyId });
+              return { status: 201, resourceId: token.tokenId, result: token };
+            },
+            replay: (tokenId) => mintedBefore(tx, tokenId),
+          }),
+        'mint',
+      );
+      answerWith(reply, outcome);
+      const token = outcome.result;
+      return {
+        share_token: await signShareToken(keys, token.kid, claimsOf(token)),
+        for_application_id: token.partnerId,
+        session_kind: token.sessionKind,
+      };
+    },
   });
 
-  app.post('/v3/session/import-shared/', { config: { needs } }, async (request, reply) => {
-    const { applicationId, keyId } = callerOf(request);
-    const body = parseBody(importBody, request);
-    const claims = await claimsIn(keys, body.share_token);
-    // Without a key there is nothing to replay, and a bad token costs no look-up.
-    if (!claims.ok && idempotencyKeyOf(request) === null) throw claims.refusal;
-    const outcome = await tenants.withTenant(
-      applicationId,
-      (tx, sql) =>
-        oncePerKey<JsonObject>(request, sql, {
-          run: async () => {
-            if (!claims.ok) throw claims.refusal;
-            const choice = {
-              ...(body.workflow_id !== undefined && { workflowId: body.workflow_id }),
-              ...(body.vendor_data !== undefined && { vendorData: body.vendor_data }),
-              ...(body.trust_review !== undefined && { trustReview: body.trust_review }),
-            };
-            const call = { tokenId: claims.value.jti, partnerId: applicationId, choice };
-            const imported = await redeemShareToken(tx, call, { kind: 'api_key', id: keyId }, style);
-            return { status: 201, resourceId: imported.sessionId, result: imported.decision };
-          },
-          replay: async (sessionId) => {
-            const stored = await tx.sessions.readDecision(applicationId, sessionId);
-            return stored === null ? null : decisionOf(stored, tx.sealer, style);
-          },
-        }),
-      'redeem',
-    );
-    answerWith(reply, outcome);
-    return outcome.result;
+  app.route({
+    method: 'POST',
+    url: '/v3/session/import-shared/',
+    config: { needs, contract: sharingContracts.redeem },
+    handler: async (request, reply) => {
+      const { applicationId, keyId } = callerOf(request);
+      const body = parseBody(importBody, request);
+      const claims = await claimsIn(keys, body.share_token);
+      // Without a key there is nothing to replay, and a bad token costs no look-up.
+      if (!claims.ok && idempotencyKeyOf(request) === null) throw claims.refusal;
+      const outcome = await tenants.withTenant(
+        applicationId,
+        (tx, sql) =>
+          oncePerKey<JsonObject>(request, sql, {
+            run: async () => {
+              if (!claims.ok) throw claims.refusal;
+              const choice = {
+                ...(body.workflow_id !== undefined && { workflowId: body.workflow_id }),
+                ...(body.vendor_data !== undefined && { vendorData: body.vendor_data }),
+                ...(body.trust_review !== undefined && { trustReview: body.trust_review }),
+              };
+              const call = { tokenId: claims.value.jti, partnerId: applicationId, choice };
+              const imported = await redeemShareToken(tx, call, { kind: 'api_key', id: keyId }, style);
+              return { status: 201, resourceId: imported.sessionId, result: imported.decision };
+            },
+            replay: async (sessionId) => {
+              const stored = await tx.sessions.readDecision(applicationId, sessionId);
+              return stored === null ? null : decisionOf(stored, tx.sealer, style);
+            },
+          }),
+        'redeem',
+      );
+      answerWith(reply, outcome);
+      return outcome.result;
+    },
   });
 
   async function mintedBefore(tx: HandoffTransaction, tokenId: string): Promise<MintedToken | null> {

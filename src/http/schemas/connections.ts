@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { ACCEPTANCES, VENDOR_DATA_RULES } from '../../domain/onboarding.ts';
 import { pageQuery } from '../paging.ts';
+import type { RouteContract } from './contract.ts';
+import { anyRouteErrors, bodyErrors, errorBody, idErrors, postErrors } from './errors.ts';
 import { bool, day, oneOf, ours, text, time, uuid } from './fields.ts';
+import { pageReply } from './pages.ts';
 
 const agreement = ours({
   reference: text(255),
@@ -71,3 +74,22 @@ export const connectionReply = z.strictObject({
   created_at: time,
   updated_at: time,
 });
+
+export const connectionContracts = {
+  propose: {
+    summary: 'Propose a connection to a partner, as its issuer',
+    body: proposeBody,
+    replies: { 201: connectionReply, ...postErrors },
+  },
+  list: {
+    summary: 'List connections, as issuer and as partner, newest first',
+    query: connectionsQuery,
+    replies: { 200: pageReply(connectionReply), ...anyRouteErrors, 400: errorBody },
+  },
+  read: { summary: 'Read a connection', replies: { 200: connectionReply, ...idErrors } },
+  change: {
+    summary: 'Change a connection: the terms as its partner, suspension and agreement as either side',
+    body: changeBody,
+    replies: { 200: connectionReply, ...bodyErrors },
+  },
+} satisfies Record<string, RouteContract>;

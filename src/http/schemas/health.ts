@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { RouteContract } from './contract.ts';
 
 const check = z.string();
 
@@ -9,3 +10,11 @@ export const readinessReply = z.strictObject({
   status: z.enum(['ok', 'degraded', 'unavailable']),
   checks: z.strictObject({ database: check, migrations: check, temporal: check, search_attributes: check }),
 });
+
+export const healthContracts = {
+  alive: { summary: 'Whether this process lives', replies: { 200: healthReply } },
+  ready: {
+    summary: 'Whether this process can do its work',
+    replies: { 200: readinessReply, 503: readinessReply },
+  },
+} satisfies Record<string, RouteContract>;

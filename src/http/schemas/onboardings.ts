@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { ACCEPTANCES, ONBOARDING_STATUSES, STEPS } from '../../domain/onboarding.ts';
 import { pageQuery } from '../paging.ts';
+import type { RouteContract } from './contract.ts';
+import { anyRouteErrors, errorBody, idErrors, postErrors } from './errors.ts';
 import { bool, oneOf, ours, text, time, ttlInSeconds, uuid, vendorData } from './fields.ts';
+import { pageReply } from './pages.ts';
 import { workflowId } from './sharing.ts';
 
 /** Body of `POST /v1/onboardings/`. */
@@ -69,3 +72,27 @@ export const onboardingReply = z.strictObject({
 });
 
 export const startReply = onboardingReply.extend({ for_application_id: z.string() });
+
+export const onboardingContracts = {
+  start: {
+    summary: 'Hand a finished session to a partner, as a durable run',
+    body: startBody,
+    replies: { 202: startReply, ...postErrors },
+  },
+  list: {
+    summary: 'List onboardings, as issuer and as partner, newest first',
+    query: onboardingsQuery,
+    replies: { 200: pageReply(onboardingReply), ...anyRouteErrors, 400: errorBody },
+  },
+  read: { summary: 'Read an onboarding with its steps', replies: { 200: onboardingReply, ...idErrors } },
+  acknowledge: {
+    summary: 'Accept or refuse a share, as its partner',
+    body: acknowledgeBody,
+    replies: { 200: onboardingReply, ...postErrors },
+  },
+  revoke: {
+    summary: 'Take a share back, as its issuer',
+    body: revokeBody,
+    replies: { 200: onboardingReply, ...postErrors },
+  },
+} satisfies Record<string, RouteContract>;

@@ -1,5 +1,9 @@
 import { z } from 'zod';
+import { pageQuery } from '../paging.ts';
+import type { RouteContract } from './contract.ts';
+import { errorBody, idErrors, postErrors } from './errors.ts';
 import { anyText, bool, text, time, ttlInSeconds, uuid, vendorData } from './fields.ts';
+import { pageReply } from './pages.ts';
 
 /** Body of `POST /v3/session/{id}/share/`. */
 export const mintBody = z.object({ for_application_id: uuid, ttl_in_seconds: ttlInSeconds });
@@ -64,3 +68,33 @@ export const documentBody = z.looseObject({
   vendor_data: atMost(512),
   nfc_skip_reason: atMost(100),
 });
+
+/** Query of `GET /v1/sessions/{session_id}/provenance/`. */
+export const provenanceQuery = z.object(pageQuery);
+
+export const sharingContracts = {
+  mint: {
+    summary: 'Mint a share token for a finished session',
+    body: mintBody,
+    replies: { 201: mintReply, ...postErrors },
+  },
+  redeem: {
+    summary: 'Import a shared session with its token',
+    body: importBody,
+    replies: { 201: decisionReply, ...postErrors },
+  },
+} satisfies Record<string, RouteContract>;
+
+export const sessionContracts = {
+  takeIn: {
+    summary: 'Take in a session as a decision document; the same external_id twice is one session',
+    body: documentBody,
+    replies: { 200: takenInReply, 201: takenInReply, ...postErrors },
+  },
+  decision: { summary: 'Read the decision of a session', replies: { 200: decisionReply, ...idErrors } },
+  provenance: {
+    summary: 'Read where an imported session came from, the nearest hop first',
+    query: provenanceQuery,
+    replies: { 200: pageReply(provenanceItem), ...idErrors, 400: errorBody },
+  },
+} satisfies Record<string, RouteContract>;

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { EVENT_TYPES, isEventType, type EventType } from '../../domain/events.ts';
+import type { RouteContract } from './contract.ts';
+import { anyRouteErrors, bodyErrors, idErrors, postErrors } from './errors.ts';
 import { bool, oneOf, text, time } from './fields.ts';
 
 const url = text(2048);
@@ -75,3 +77,22 @@ export const createdDestinationReply = destinationReply.extend({
   secret_standard_webhooks: z.string().nullable(),
   secret_replayed: z.literal(true).optional(),
 });
+
+export const destinationContracts = {
+  create: {
+    summary: 'Create a webhook destination; its secret is shown this once',
+    body: createDestinationBody,
+    replies: { 201: createdDestinationReply, ...postErrors },
+  },
+  list: {
+    summary: 'List webhook destinations, oldest first',
+    replies: { 200: z.array(destinationItem), ...anyRouteErrors },
+  },
+  read: { summary: 'Read a webhook destination', replies: { 200: destinationReply, ...idErrors } },
+  change: {
+    summary: 'Change a webhook destination',
+    body: changeDestinationBody,
+    replies: { 200: destinationReply, ...bodyErrors },
+  },
+  delete: { summary: 'Delete a webhook destination', replies: { 204: null, ...idErrors } },
+} satisfies Record<string, RouteContract>;

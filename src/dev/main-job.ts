@@ -1,0 +1,54 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { JsonObject } from '../domain/json.ts';
+import type { Api } from './api.ts';
+import type { Progress } from './progress.ts';
+import type { SandboxOnboarding } from './sandbox.ts';
+
+/** How long the demo waits for an onboarding, in milliseconds: its token's lifetime is longer. */
+const PATIENCE_MS = 120_000;
+
+/**
+ * Runs one handoff over the HTTP API and shows each step as it happens.
+ *
+ * @param temporalUiUrl base URL of Temporal's Web UI, for the link to the run
+ * @returns the onboarding as it ended
+ */
+export async function runOnboarding(
+  issuer: Api,
+  order: { readonly session_id: string; readonly for_application_id: string },
+  temporalUiUrl: string | null,
+  say: Progress,
+): Promise<SandboxOnboarding> {
+  const opened = await issuer('POST', '/v1/onboardings/', { ...order });
+  const tokenId = String(opened['token_id']);
+  const url = temporalUiUrl === null ? null : `${temporalUiUrl}/namespaces/default/workflows/${tokenId}`;
+  say(`Onboarding ${tokenId} (${String(opened['session_kind'])})`);
+  const onboarding = await follow(issuer, tokenId, say);
+  return {
+    token_id: tokenId,
+    session_kind: String(onboarding['session_kind']),
+    status: String(onboarding['status']),
+    imported_session_id: (onboarding['imported_session_id'] as string | null) ?? null,
+    temporal_url: url,
+  };
+}
+
+async function follow(issuer: Api, tokenId: string, say: Progress): Promise<JsonObject> {
+  const shown = new Set<string>();
+  const giveUpAt = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const onboarding = await issuer('GET', `/v1/onboardings/${tokenId}/`);
+    const steps = onboarding['steps'] as readonly JsonObject[];
+    for (const step of steps.filter((each) => typeof each['finished_at'] === 'string')) {
+      const line = `  ${String(step['step']).padEnd(10)} ${String(step['result'])}`;
+      if (!shown.has(line)) say(line);
+      shown.add(line);
+    }
+    const told = steps.some((step) => step['step'] === 'notify' && step['finished_at'] !== null);
+    if (onboarding['ended_at'] !== null && told) return onboarding;
+    if (Date.now() > giveUpAt) {
+      throw new Error(`onboarding ${tokenId} is still ${String(onboarding['status'])} after ${PATIENCE_MS / 1000} s`);
+    }
+    await pause(100);
+  }
+}

@@ -1,0 +1,86 @@
+import pino from 'pino';
+import { connectHandoffClient } from './client.ts';
+import { readServerConfig, type ServerConfig } from './config.ts';
+import { plainSealer } from './crypto/payload-seal.ts';
+import { buildApp } from './http/app.ts';
+import { faultFacts } from './http/logging.ts';
+import { askReadiness } from './http/readiness.ts';
+import { handoffTenants } from './postgres/handoff-tenants.ts';
+import { pendingMigrations } from './postgres/migrate.ts';
+import { registerSigningKeys } from './postgres/signing-keys.ts';
+import { createTenants } from './postgres/tenants.ts';
+import { actNow, type ActNow } from './relay/act-now.ts';
+import { stopWithProblems } from './stop-with-problems.ts';
+
+/** A server that listens. */
+export interface RunningServer {
+  /** `http://host:port`, with the real port. */
+  readonly url: string;
+  /** Answers what is under way, takes nothing new, and closes its connections. */
+  close(): Promise<void>;
+}
+
+/** Starts the HTTP server. Temporal may be down: calls are answered all the same, and `/readyz` says so. */
+export async function startServer(config: ServerConfig, logger: pino.Logger): Promise<RunningServer> {
+  const client = connectHandoffClient();
+  const onError = (error: unknown) => logger.warn({ fault: faultFacts(error) }, 'left to the relay');
+  // Each needs the other; no transaction runs before both are there.
+  let acting: ActNow | undefined;
+  const tenants = createTenants({
+    databaseUrl: config.databaseUrl,
+    maxConnections: config.databaseConnections,
+    afterCommit: (wishes) => acting?.afterCommit(wishes),
+    onConnectionError: (error) => logger.warn({ fault: faultFacts(error) }, 'database connection lost'),
+  });
+  const act = actNow(() => ({ tenants, client }), onError);
+  acting = act;
+  await tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
+
+  const app = buildApp({
+    tenants: handoffTenants(tenants, plainSealer),
+    shareTokenKeys: config.shareTokenKeys,
+    style: { businessStatusCase: config.businessStatusCase },
+    webhookUrlRules: config.webhookUrlRules,
+    logger,
+    readiness: () =>
+      askReadiness({
+        database: () => tenants.acrossTenants('health', (tx) => tx.query('select 1')),
+        pendingMigrations: () => pendingMigrations(tenants.pool),
+        temporal: () => client.ping(),
+        missingSearchAttributes: () => client.missingSearchAttributes(),
+      }),
+  });
+  const url = await app.listen({ host: config.host, port: config.port });
+  return {
+    url,
+    close: async () => {
+      await app.close();
+      await act.idle();
+      await client.close();
+      await tenants.close();
+    },
+  };
+}
+
+if (import.meta.main) {
+  const config = readServerConfig(process.env);
+  if ('problems' in config) stopWithProblems(config.problems);
+  const logger = pino({ level: config.logLevel, base: { name: 'server' } });
+  const server = await startServer(config, logger).catch((error: unknown) => {
+    logger.fatal({ fault: faultFacts(error) }, 'could not start');
+    process.exit(1);
+  });
+  logger.info({ url: server.url }, 'listening');
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      logger.info({ signal }, 'closing');
+      server.close().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          logger.error({ fault: faultFacts(error) }, 'closed badly');
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
