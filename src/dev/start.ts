@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { apiOf } from './api.ts';
@@ -161,6 +161,9 @@ function beginAfresh(): void {
     console.error('--fresh does not empty the database in DATABASE_URL: drop and create it yourself.');
     process.exit(1);
   }
+  // Postgres's data may lie elsewhere, behind a link, where its account can reach it.
+  const data = join(FOLDER, 'postgres');
+  if (existsSync(data)) rmSync(realpathSync(data), { recursive: true, force: true });
   rmSync(FOLDER, { recursive: true, force: true });
   say('Data of earlier starts removed');
 }

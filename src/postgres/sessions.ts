@@ -9,6 +9,7 @@ import type {
   StoredDecision,
 } from '../sharing/ports.ts';
 import { cloneChecks, insertClones } from './clones.ts';
+import { deleteSessions, lockForDeletion } from './session-deletion.ts';
 import { insertSessions, isoColumn, SESSION_RECORD, sessionColumns, uuidOrNull } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 
@@ -24,6 +25,8 @@ export function sessionStore(tx: Transaction): SessionStore {
     takeNumbers: (applicationId, counts) => takeNumbers(tx, applicationId, counts),
     takeInFacts: (applicationId, externalId) => takeInFacts(tx, applicationId, externalId),
     insertContent: (session, content) => insertContent(tx, session, content),
+    lockForDeletion: (applicationId, sessionId) => lockForDeletion(tx, applicationId, sessionId),
+    delete: (applicationId, sessionIds) => deleteSessions(tx, applicationId, sessionIds),
     readDecision: (applicationId, sessionId) => readDecision(tx, applicationId, sessionId),
   };
 }

@@ -225,6 +225,13 @@ export interface SessionStore {
   }>;
   /** Writes a new session with its content; its number is taken last. */
   insertContent(session: SessionRow, content: Omit<StoredDecision, 'session'>): void;
+  /** Locks a session, and with a business import its people: the ids of all that go together. */
+  lockForDeletion(
+    applicationId: string,
+    sessionId: string,
+  ): Promise<{ readonly number: number; readonly sessionIds: readonly string[] } | null>;
+  /** Deletes locked sessions, releases the pairs of those that are imports, and counts them off. */
+  delete(applicationId: string, sessionIds: readonly string[]): void;
   /** The whole stored decision of an application's own session. */
   readDecision(applicationId: string, sessionId: string): Promise<StoredDecision | null>;
 }

@@ -52,6 +52,8 @@ const WEEK_MS = 7 * 86_400_000;
  */
 export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<OnboardingResult> {
   let status: OnboardingStatus = 'minting';
+  // As the search attribute has it, from the start on.
+  let shown: OnboardingStatus = 'minting';
   let acceptance: Acceptance | null = null;
   let expiresAt: string | null = null;
   let refusedWith: string | null = null;
@@ -143,11 +145,9 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
     status = 'importing';
     setCurrentDetails('Importing the session into the partner’s workspace');
     const summary = 'Import the session, if the partner accepted it';
+    let answer: ShareAnswer;
     try {
-      const answer = await databaseStep('importSharedSession', { tokenId }, { summary, patienceMs });
-      if (answer.state === 'expired') return await close({ as: 'expired' });
-      if (answer.state === 'open') resume(answer.remainingMs);
-      return answer;
+      answer = await databaseStep('importSharedSession', { tokenId }, { summary, patienceMs });
     } catch (error) {
       if (isCancellation(error)) throw error;
       const code = refusalCode(error);
@@ -156,13 +156,15 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
       if (isAutomatic()) return close({ as: 'expired' });
       throw error;
     }
+    if (answer.state === 'expired') return close({ as: 'expired' });
+    if (answer.state === 'open') resume(answer.remainingMs);
+    return answer;
   }
 
   /** The partner can mend what refused its import, as long as the token lives. */
   async function waitAgain(code: string): Promise<ShareAnswer> {
     refusedWith = code;
-    const answer = await look(WEEK_MS);
-    if (answer.state === 'expired') return close({ as: 'rejected', reason: code });
+    const answer = await look(WEEK_MS, { as: 'rejected', reason: code });
     if (answer.state === 'open') resume(answer.remainingMs);
     return answer;
   }
@@ -198,14 +200,17 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
     enter('waiting', refusedWith === null ? 'Waiting for the partner' : `Import refused (${refusedWith}); waiting again`);
   }
 
-  async function look(patienceMs: number): Promise<ShareAnswer> {
+  /** Asks how the token stands; one that ran out is closed. */
+  async function look(patienceMs: number, ifExpired: CloseRequest = { as: 'expired' }): Promise<ShareAnswer> {
+    const summary = 'Ask how the token stands';
     try {
-      return await databaseStep('lookAtShareToken', { tokenId }, { summary: 'Ask how the token stands', patienceMs });
+      const answer = await databaseStep('lookAtShareToken', { tokenId }, { summary, patienceMs });
+      if (answer.state !== 'expired') return answer;
     } catch (error) {
       if (isCancellation(error) || refusalCode(error) !== null) throw error;
       // Postgres was away until the expiry: only the close can answer now, and it waits longer.
-      return close({ as: 'expired' });
     }
+    return close(ifExpired);
   }
 
   function close(request: CloseRequest): Promise<ShareAnswer> {
@@ -231,7 +236,8 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
   }
 
   function enter(next: OnboardingStatus, details: string): void {
-    if (next !== 'minting') upsertSearchAttributes([{ key: HANDOFF_STATUS, value: next }]);
+    if (next !== shown) upsertSearchAttributes([{ key: HANDOFF_STATUS, value: next }]);
+    shown = next;
     status = next;
     setCurrentDetails(details);
   }
