@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** `.handoff/sandbox.json`: what people and scripts need to use the sandbox. Holds API keys, so it has mode 600. */
 export interface Sandbox {
@@ -41,7 +41,7 @@ export interface SandboxOnboarding {
 }
 
 /** Where a checkout keeps its sandbox. */
-export const SANDBOX_FILE = '.handoff/sandbox.json';
+export const SANDBOX_FILE = join(process.env['HANDOFF_FOLDER'] ?? '.handoff', 'sandbox.json');
 
 /** The sandbox of an earlier or running `npm start`, or `null`. */
 export function readSandbox(file: string = SANDBOX_FILE): Sandbox | null {

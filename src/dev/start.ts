@@ -10,7 +10,7 @@ import { isSeeded, seedSandbox, type SeededSandbox } from './seed.ts';
 import { simulatedBrands } from './simulated-partner.ts';
 import { startStack, type Stack } from './stack.ts';
 
-const FOLDER = resolve('.handoff');
+const FOLDER = resolve(process.env['HANDOFF_FOLDER'] ?? '.handoff');
 const STATE_FILE = join(FOLDER, 'state.json');
 const PID_FILE = join(FOLDER, 'running.pid');
 

@@ -96,8 +96,8 @@ const MINE = ['issuer', 'partner'].map(
     and ($3::text is null or status = $3) and ($4::text is null or session_kind = $4)`,
 );
 const PAGE = `${select(
-  `(select * from (${MINE.map((from) => `(select * ${from} order by token_id desc limit $5 + $6)`).join(' union all ')})
-    both_roles order by token_id desc limit $5 offset $6)`,
+  `(select * from (${MINE.map((from) => `(select * ${from} order by token_id desc limit $5::int + $6::int)`).join(' union all ')})
+    both_roles order by token_id desc limit $5::int offset $6::int)`,
 )} order by o.token_id desc`;
 const COUNT = `select (${MINE.map((from) => `(select count(*) ${from})`).join(' + ')})::float8 as count`;
 

@@ -165,7 +165,7 @@ function cloneOrder(
       parentImport: null,
       createdAt: share.now,
       // Didit's samples: a session expires seven days after its creation.
-      expiresAt: new Date(Date.parse(share.now) + 7 * 86_400_000).toISOString(),
+      expiresAt: sevenDaysAfter(share.now),
       ...own,
     },
   });
@@ -183,6 +183,12 @@ function cloneOrder(
       ),
     ],
   };
+}
+
+/** ISO 8601 with all the digits of the time given, so that the answer and the stored session read alike. */
+function sevenDaysAfter(now: string): string {
+  const later = new Date(Date.parse(now) + 7 * 86_400_000).toISOString();
+  return later.slice(0, -'000Z'.length) + now.slice(later.length - '000Z'.length);
 }
 
 function entitiesOf(order: CloneOrder): { kind: SessionRow['kind']; vendorData: string }[] {

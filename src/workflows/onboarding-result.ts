@@ -1,4 +1,15 @@
-import type { OnboardingResult, ShareAnswer } from '../domain/onboarding.ts';
+import type { Acceptance, OnboardingResult, OnboardingStatus, ShareAnswer } from '../domain/onboarding.ts';
+
+/** Answer of the query `onboardingStatus`. */
+export interface OnboardingView {
+  readonly tokenId: string;
+  readonly status: OnboardingStatus;
+  /** ISO 8601; `null` until minted. */
+  readonly expiresAt: string | null;
+  readonly acceptance: Acceptance | null;
+  /** Code of the last refused import, while the run waits for the partner to mend it. */
+  readonly refusedWith: string | null;
+}
 
 /** The result of a run whose token ended so. An answer that is no ending is a fault of ours. */
 export function resultOf(answer: ShareAnswer): OnboardingResult {

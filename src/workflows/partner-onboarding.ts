@@ -20,7 +20,7 @@ import type {
 import { ONBOARDING_STATUS_QUERY, SIGNALS } from '../domain/temporal-names.ts';
 import type { MintResult, TokenRef } from './activity-types.ts';
 import { databaseStep, refusalCode } from './database-steps.ts';
-import { resultOf } from './onboarding-result.ts';
+import { resultOf, type OnboardingView } from './onboarding-result.ts';
 import { HANDOFF_EXPIRES_AT, HANDOFF_STATUS } from './search-attributes.ts';
 import { startDelivery, type TokenDelivery } from './token-delivery.ts';
 
@@ -32,17 +32,7 @@ export const tokenRedeemed = defineSignal<[sessionId: string]>(SIGNALS.tokenRede
 export const tokenRevoked = defineSignal<[tokenId: string]>(SIGNALS.tokenRevoked);
 /** What the run itself believes. Our API answers from Postgres, where histories do not end. */
 export const onboardingStatus = defineQuery<OnboardingView>(ONBOARDING_STATUS_QUERY);
-
-/** Answer of {@link onboardingStatus}. */
-export interface OnboardingView {
-  readonly tokenId: string;
-  readonly status: OnboardingStatus;
-  /** ISO 8601; `null` until minted. */
-  readonly expiresAt: string | null;
-  readonly acceptance: Acceptance | null;
-  /** Code of the last refused import, while the run waits for the partner to mend it. */
-  readonly refusedWith: string | null;
-}
+export type { OnboardingView };
 
 const WEEK_MS = 7 * 86_400_000;
 
@@ -93,7 +83,7 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
     upsertSearchAttributes([{ key: HANDOFF_EXPIRES_AT, value: new Date(expiresAt) }]);
     delivery = deliver(minted.remainingMs);
     const answer = await race(minted.remainingMs);
-    if (isAutomatic()) await condition(delivery.settled, '20s', { summary: 'the notice to the partner' });
+    if (acceptance === 'automatic') await condition(delivery.settled, '20s', { summary: 'the notice to the partner' });
     delivery.stop();
     return answer;
   }
@@ -116,13 +106,12 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
   /** From the mint on: delivery, the partner's word, its own import, the issuer's revocation and the expiry race. */
   async function race(remainingMs: number): Promise<ShareAnswer> {
     let answer: ShareAnswer = { state: 'open', remainingMs };
-    while (answer.state === 'open' || answer.state === 'acknowledged') {
-      if (answer.state === 'open') remainingMs = answer.remainingMs;
+    for (;;) {
       if (answer.state === 'acknowledged') answer = await importSession(WEEK_MS);
-      else if (isAutomatic()) answer = await importSession(remainingMs);
-      else answer = await next(remainingMs);
+      else if (answer.state !== 'open') return answer;
+      else
+        answer = acceptance === 'automatic' ? await importSession(answer.remainingMs) : await next(answer.remainingMs);
     }
-    return answer;
   }
 
   /** Waits for whatever comes first, and asks how the token stands after it. */
@@ -153,7 +142,7 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
       const code = refusalCode(error);
       if (code !== null) return isMendable(code) ? waitAgain(code) : close({ as: 'rejected', reason: code });
       // Postgres was away until the expiry of an automatic share: only the close can answer now.
-      if (isAutomatic()) return close({ as: 'expired' });
+      if (acceptance === 'automatic') return close({ as: 'expired' });
       throw error;
     }
     if (answer.state === 'expired') return close({ as: 'expired' });
@@ -171,19 +160,16 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
 
   /** No import came of it: on with the story where it was, an automatic one by the partner's word from here on. */
   function resume(remainingMs: number): void {
-    if (isAutomatic()) {
+    if (acceptance === 'automatic') {
       acceptance = 'acknowledge';
       delivery?.stop();
       delivery = deliver(remainingMs);
-    } else if (delivery?.answered() === true) {
-      enterWaiting();
-    } else {
-      enter('delivering', 'Delivering the share token');
-    }
+    } else if (delivery?.answered() === true) enterWaiting();
+    else enter('delivering', 'Delivering the share token');
   }
 
   function deliver(lifetimeMs: number): TokenDelivery {
-    const automatic = isAutomatic();
+    const automatic = acceptance === 'automatic';
     enter('delivering', automatic ? 'Telling the partner of an automatic import' : 'Delivering the share token');
     return startDelivery({
       tokenId,
@@ -197,7 +183,10 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
   }
 
   function enterWaiting(): void {
-    enter('waiting', refusedWith === null ? 'Waiting for the partner' : `Import refused (${refusedWith}); waiting again`);
+    enter(
+      'waiting',
+      refusedWith === null ? 'Waiting for the partner' : `Import refused (${refusedWith}); waiting again`,
+    );
   }
 
   /** Asks how the token stands; one that ran out is closed. */
@@ -229,10 +218,6 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
     await condition(allHandlersFinished);
     enter(result.status, result.reason === null ? result.status : `${result.status}: ${result.reason}`);
     return result;
-  }
-
-  function isAutomatic(): boolean {
-    return acceptance === 'automatic';
   }
 
   function enter(next: OnboardingStatus, details: string): void {

@@ -1,10 +1,6 @@
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { afterAll, beforeAll, expect } from 'vitest';
-import {
-  createApiKey,
-  createApplication,
-  createVerificationWorkflow,
-} from '../../src/accounts/applications.ts';
+import { createApiKey, createApplication, createVerificationWorkflow } from '../../src/accounts/applications.ts';
 import type { Privileges } from '../../src/accounts/privileges.ts';
 import { parseKeyRing } from '../../src/crypto/key-ring.ts';
 import { plainSealer } from '../../src/crypto/payload-seal.ts';
@@ -62,7 +58,9 @@ export function testApi(overrides: Partial<AppDeps> = {}): TestApi {
   const database = testDatabase();
   const wishes: Wish[] = [];
   const mismatches: string[] = [];
-  let opened: (Pick<TestApi, 'tenants' | 'app' | 'issuer' | 'partner' | 'third'> & { close(): Promise<void> }) | undefined;
+  let opened:
+    | (Pick<TestApi, 'tenants' | 'app' | 'issuer' | 'partner' | 'third'> & { close(): Promise<void> })
+    | undefined;
   const there = () => {
     if (opened === undefined) throw new Error('The app is there from beforeAll on');
     return opened;
@@ -118,7 +116,11 @@ export function testApi(overrides: Partial<AppDeps> = {}): TestApi {
     },
     call: async (as, method, url, body, headers = {}) => {
       const key = typeof as === 'string' ? as : as?.key;
-      const options: InjectOptions = { method, url, headers: { ...headers, ...(key !== undefined && { 'x-api-key': key }) } };
+      const options: InjectOptions = {
+        method,
+        url,
+        headers: { ...headers, ...(key !== undefined && { 'x-api-key': key }) },
+      };
       if (body !== undefined) options.payload = body as NonNullable<InjectOptions['payload']>;
       const response = await there().app.inject(options);
       expect(mismatches.splice(0)).toEqual([]);
@@ -182,6 +184,7 @@ function brand(tenants: Tenants, environment: Environment = 'sandbox'): Promise<
 /** Text of an answer's member. */
 export function textOf(answer: Answer, member: string): string {
   const value = answer.body[member];
-  if (typeof value !== 'string') throw new Error(`${member} is no text in ${JSON.stringify(answer.body).slice(0, 500)}`);
+  if (typeof value !== 'string')
+    throw new Error(`${member} is no text in ${JSON.stringify(answer.body).slice(0, 500)}`);
   return value;
 }

@@ -134,7 +134,9 @@ describe('POST /v3/session/{id}/share/', () => {
     const gone = await api.newBrand();
     await api.database.pool.query('update application set deleted_at = now() where application_id = $1', [gone.id]);
     const sessionId = await takeIn(api, api.issuer);
-    const answer = await api.call(api.issuer, 'POST', `/v3/session/${sessionId}/share/`, { for_application_id: gone.id });
+    const answer = await api.call(api.issuer, 'POST', `/v3/session/${sessionId}/share/`, {
+      for_application_id: gone.id,
+    });
     expect(answer).toMatchObject({ status: 403, body: { code: 'application_deleted' } });
   });
 });
@@ -187,7 +189,9 @@ describe('POST /v3/session/import-shared/', () => {
     const sessionId = await takeIn(api, api.issuer);
     const token = await mint(api, api.issuer, sessionId, api.partner);
     const [head = '', payload = '', signature = ''] = token.split('.');
-    const otherAlgorithm = Buffer.from(JSON.stringify({ alg: 'none', typ: 'JWT', kid: '2026-11' })).toString('base64url');
+    const otherAlgorithm = Buffer.from(JSON.stringify({ alg: 'none', typ: 'JWT', kid: '2026-11' })).toString(
+      'base64url',
+    );
     const before = await api.rows();
     for (const text of [
       token.slice(0, -5),

@@ -86,34 +86,32 @@ export function fakeLedger(
         return {
           open: true,
           withToken,
-          deliveries: claimed.map(
-            (row): ClaimedDelivery => ({
-              deliveryId: row.id,
-              attempt: row.attempts,
-              eventId: randomUUID(),
-              eventType: event.type,
-              destinationId: String(row.destination),
-              createdAt: token.issuedAt,
-              payload: event.body,
-              url: `https://d${row.destination}.partner.example/`,
-              payloadMode: 'full',
-              secrets: [SECRET],
-              token: withToken
-                ? {
-                    kid: token.kid,
-                    claims: {
-                      session_id: parties.sessionId,
-                      session_kind: parties.sessionKind,
-                      from_application_id: parties.issuerId,
-                      for_application_id: parties.partnerId,
-                      iat: token.issuedAt,
-                      exp: token.expiresAt,
-                      jti: tokenId,
-                    },
-                  }
-                : null,
-            }),
-          ),
+          deliveries: claimed.map((row): ClaimedDelivery => ({
+            deliveryId: row.id,
+            attempt: row.attempts,
+            eventId: randomUUID(),
+            eventType: event.type,
+            destinationId: String(row.destination),
+            createdAt: token.issuedAt,
+            payload: event.body,
+            url: `https://d${row.destination}.partner.example/`,
+            payloadMode: 'full',
+            secrets: [SECRET],
+            token: withToken
+              ? {
+                  kid: token.kid,
+                  claims: {
+                    session_id: parties.sessionId,
+                    session_kind: parties.sessionKind,
+                    from_application_id: parties.issuerId,
+                    for_application_id: parties.partnerId,
+                    iat: token.issuedAt,
+                    exp: token.expiresAt,
+                    jti: tokenId,
+                  },
+                }
+              : null,
+          })),
         };
       }),
     finish: (tokenId, { withToken }, records) =>

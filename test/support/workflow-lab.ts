@@ -1,3 +1,4 @@
+import type { Duration } from '@temporalio/common';
 import { WorkflowFailedError, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
 import type { History } from '@temporalio/common/lib/proto-utils.js';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
@@ -40,7 +41,7 @@ export interface WorkflowLab {
   /** What the run says of itself. */
   view(share: FakeShare): Promise<OnboardingView>;
   /** Lets the time pass, with all that happens in it. */
-  pass(duration: string | number): Promise<void>;
+  pass(duration: Duration): Promise<void>;
   /** Stops the workers and starts new ones, that know nothing of the runs under way. */
   replaceWorkers(): Promise<void>;
   /**
@@ -100,7 +101,8 @@ export function workflowLab(): WorkflowLab {
       const share = fakeShare(
         {
           clock: () => env().currentTimeMs(),
-          signal: (tokenId, { signal, rowId }) => signalIfRunning(env().client.workflow.getHandle(tokenId), signal, rowId),
+          signal: (tokenId, { signal, rowId }) =>
+            signalIfRunning(env().client.workflow.getHandle(tokenId), signal, rowId),
         },
         options,
       );
@@ -118,7 +120,7 @@ export function workflowLab(): WorkflowLab {
     },
     run,
     view: (share) => run(share).query<OnboardingView>(ONBOARDING_STATUS_QUERY),
-    pass: (duration) => env().sleep(duration as number),
+    pass: (duration) => env().sleep(duration),
     replaceWorkers: async () => {
       await stopWorkers();
       await startWorkers();

@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type { JsonObject } from '../domain/json.ts';
+import { apiOf } from './api.ts';
+import { runOnboarding } from './main-job.ts';
+import { startProgress } from './progress.ts';
+import { readSandbox, SANDBOX_FILE, type Sandbox } from './sandbox.ts';
+
+const USAGE = 'Usage: npm run onboard -- samples/kyc-approved.json --to <application id> [--keep-external-id]';
+
+try {
+  const { file, to, keepExternalId } = readArguments();
+  process.exitCode = (await onboard(file, to, keepExternalId)) ? 0 : 1;
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}
+
+/** Takes a record in at the sandbox's issuer, hands it to an application, and shows how that ends. */
+async function onboard(file: string, to: string, keepExternalId: boolean): Promise<boolean> {
+  const sandbox = runningSandbox();
+  const say = startProgress();
+  const issuer = sandbox.applications.find(({ role }) => role === 'issuer');
+  if (issuer === undefined) throw new Error(`${SANDBOX_FILE} names no issuer: begin again with npm start -- --fresh`);
+  const record = readRecord(file);
+  // The same external id twice is one session, and one session is imported once: a copy lets a sample run again.
+  if (!keepExternalId) record['external_id'] = `${String(record['external_id'])}-${randomBytes(3).toString('hex')}`;
+  const api = apiOf(sandbox.api_url, issuer.api_key);
+  const session = await api('POST', '/v1/sessions/', record);
+  say(`Taken in as ${String(session['session_id'])} (external_id ${String(session['external_id'])})`);
+  const order = { session_id: String(session['session_id']), for_application_id: to };
+  const onboarding = await runOnboarding(api, order, sandbox.temporal_ui_url, say);
+  say(
+    `Ended: ${onboarding.status}${onboarding.imported_session_id ? `, session ${onboarding.imported_session_id}` : ''}`,
+  );
+  if (onboarding.temporal_url !== null) say(onboarding.temporal_url);
+  return onboarding.status === 'imported';
+}
+
+function runningSandbox(): Sandbox {
+  const sandbox = readSandbox();
+  if (sandbox === null) throw new Error(`There is no ${SANDBOX_FILE}: run npm start first, and leave it running.`);
+  return sandbox;
+}
+
+function readRecord(file: string): JsonObject {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as JsonObject;
+  } catch (error) {
+    throw new Error(`${file} cannot be read as JSON: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function readArguments(): { file: string; to: string; keepExternalId: boolean } {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { to: { type: 'string' }, 'keep-external-id': { type: 'boolean' } },
+  });
+  const [file] = positionals;
+  if (file === undefined || values.to === undefined) throw new Error(USAGE);
+  return { file, to: values.to, keepExternalId: values['keep-external-id'] === true };
+}
