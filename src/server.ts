@@ -1,10 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { connectHandoffClient } from './client.ts';
 import { readServerConfig, type ServerConfig } from './config.ts';
 import { plainSealer } from './crypto/payload-seal.ts';
 import { buildApp } from './http/app.ts';
 import { faultFacts } from './http/logging.ts';
-import { askReadiness } from './http/readiness.ts';
+import { askReadiness, sharedProbe } from './http/readiness.ts';
 import { handoffTenants } from './postgres/handoff-tenants.ts';
 import { pendingMigrations } from './postgres/migrate.ts';
 import { registerSigningKeys } from './postgres/signing-keys.ts';
@@ -20,7 +21,7 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** Starts the HTTP server. Temporal may be down: calls are answered all the same, and `/readyz` says so. */
+/** Starts the HTTP server. Temporal and the database may be down: `/readyz` says so. */
 export async function startServer(config: ServerConfig, logger: pino.Logger): Promise<RunningServer> {
   const client = connectHandoffClient();
   const onError = (error: unknown) => logger.warn({ fault: faultFacts(error) }, 'left to the relay');
@@ -34,8 +35,13 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
   });
   const act = actNow(() => ({ tenants, client }), onError);
   acting = act;
-  await tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
+  const register = () =>
+    tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
+  const registering = untilDone(register, (error) => logger.warn({ fault: faultFacts(error) }, 'database not ready'));
+  await registering.firstTry;
 
+  const temporal = sharedProbe(() => client.ping());
+  const searchAttributes = sharedProbe(() => client.missingSearchAttributes());
   const app = buildApp({
     tenants: handoffTenants(tenants, plainSealer),
     shareTokenKeys: config.shareTokenKeys,
@@ -46,8 +52,8 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
       askReadiness({
         database: () => tenants.acrossTenants('health', (tx) => tx.query('select 1')),
         pendingMigrations: () => pendingMigrations(tenants.pool),
-        temporal: () => client.ping(),
-        missingSearchAttributes: () => client.missingSearchAttributes(),
+        temporal: temporal.ask,
+        missingSearchAttributes: searchAttributes.ask,
       }),
   });
   const url = await app.listen({ host: config.host, port: config.port });
@@ -55,9 +61,41 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
     url,
     close: async () => {
       await app.close();
-      await act.idle();
+      await registering.stop();
+      // Temporal's client must not be closed under a call.
+      await Promise.all([act.idle(), temporal.idle(), searchAttributes.idle()]);
       await client.close();
       await tenants.close();
+    },
+  };
+}
+
+const RETRY_MS = 2_000;
+
+/** Tries until it succeeds, so that a database that comes late is no reason to die. */
+function untilDone(work: () => Promise<unknown>, onError: (error: unknown) => void) {
+  const stopping = new AbortController();
+  const attempt = () =>
+    work().then(
+      () => true,
+      (error: unknown) => {
+        onError(error);
+        return false;
+      },
+    );
+  const firstTry = attempt();
+  const done = (async () => {
+    let succeeded = await firstTry;
+    while (!succeeded && !stopping.signal.aborted) {
+      await sleep(RETRY_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+      if (!stopping.signal.aborted) succeeded = await attempt();
+    }
+  })();
+  return {
+    firstTry,
+    stop: () => {
+      stopping.abort();
+      return done;
     },
   };
 }

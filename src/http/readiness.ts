@@ -49,3 +49,24 @@ async function probe<T>(ask: () => Promise<T>, judge: (answer: T) => string, sil
     tooLong.abort();
   }
 }
+
+/** A probe of which one is under way at a time: whoever asks meanwhile gets its answer. */
+export interface SharedProbe<T> {
+  readonly ask: () => Promise<T>;
+  /** Resolves when none is under way, so that what it asks may be closed. */
+  readonly idle: () => Promise<void>;
+}
+
+/** Makes a probe that may outlast the patience of whoever asked: a dead server is not asked many times over. */
+export function sharedProbe<T>(ask: () => Promise<T>): SharedProbe<T> {
+  let underWay: Promise<T> | undefined;
+  return {
+    ask: () =>
+      (underWay ??= ask().finally(() => {
+        underWay = undefined;
+      })),
+    idle: async () => {
+      await underWay?.catch(() => undefined);
+    },
+  };
+}

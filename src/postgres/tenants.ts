@@ -162,8 +162,16 @@ async function runOnce<T>(
     } catch (rollbackError) {
       broken = rollbackError as Error;
     }
-    throw error;
+    throw await firstFailure(sent, error);
   } finally {
     client.release(broken);
   }
+}
+
+/** Postgres refuses every statement after a failed one for that alone (25P02): the failed one is the reason. */
+async function firstFailure(sent: readonly Promise<unknown>[], error: unknown): Promise<unknown> {
+  if ((error as { code?: unknown }).code !== '25P02') return error;
+  const outcomes = await Promise.allSettled(sent);
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  return failed?.reason ?? error;
 }

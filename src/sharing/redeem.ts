@@ -93,7 +93,7 @@ async function importSession(
     tx.sessions.touchEntities(token.partnerId, entitiesOf(order)),
     tx.sessions.cloneChecks(order),
   ]);
-  if (!inserted) throw new Refusal('already_imported');
+  if (!inserted) throw await takenMeanwhile(tx, token);
   if (blocked) throw new Refusal('entity_blocked', { field: 'vendor_data' });
 
   const numbers = await tx.sessions.takeNumbers(token.partnerId, {
@@ -109,6 +109,15 @@ async function importSession(
   const decision = decisionOf({ session, ...clone, home: [] }, tx.sealer, style);
   recordImport(tx, share, session, decision, actor, style);
   return { sessionId: session.sessionId, decision };
+}
+
+/** The pair went to another token since the rules were read: the refusal names its import, as the rule would have. */
+async function takenMeanwhile(tx: HandoffTransaction, token: NonNullable<ShareFacts['token']>): Promise<Refusal> {
+  const { livingImport } = await tx.sessions.importFacts(token, undefined);
+  return new Refusal(
+    'already_imported',
+    livingImport === null ? {} : { extra: { existing_session_id: livingImport.sessionId } },
+  );
 }
 
 /** The redemption's consequences, in its own transaction: the onboarding's ending and every event of it. */

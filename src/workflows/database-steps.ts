@@ -56,7 +56,8 @@ export async function databaseStep<Name extends StepName>(
 
 /** The failure code of a step that a rule refused; `null` for any other failure. */
 export function refusalCode(error: unknown): FailureCode | null {
-  if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return null;
-  const { type } = error.cause;
-  return isFailureCode(type) ? type : null;
+  // A local activity's failure comes as it was thrown, a regular one's wrapped.
+  const failure = error instanceof ActivityFailure ? error.cause : error;
+  if (!(failure instanceof ApplicationFailure)) return null;
+  return isFailureCode(failure.type) ? failure.type : null;
 }

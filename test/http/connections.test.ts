@@ -65,6 +65,19 @@ describe('POST /v1/connections/', () => {
     expect(await api.rows()).toEqual(before);
   });
 
+  it('makes one, however many are proposed at once', async () => {
+    const partner = await api.newBrand();
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () =>
+        api.call(api.issuer, 'POST', '/v1/connections/', { partner_application_id: partner.id }),
+      ),
+    );
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
+      201,
+      ...Array.from({ length: 7 }, () => 409),
+    ]);
+  });
+
   it.each<[string, JsonObject, string]>([
     ['a hash that is none', { document_sha256: 'xyz' }, 'agreement.document_sha256'],
     ['a day that is none', { signed_on: '2026-02-30' }, 'agreement.signed_on'],
@@ -191,16 +204,19 @@ describe('PATCH /v1/connections/{connection_id}/', () => {
 
 describe('GET /v1/connections/', () => {
   it('lists each side’s own', async () => {
-    await api.call(api.third, 'POST', '/v1/connections/', { partner_application_id: api.issuer.id });
+    const [issuer, partner, third] = [await api.newBrand(), await api.newBrand(), await api.newBrand()];
+    const made = await api.call(issuer, 'POST', '/v1/connections/', { partner_application_id: partner.id });
+    await change(partner, { status: 'active' }, textOf(made, 'connection_id'));
+    await api.call(third, 'POST', '/v1/connections/', { partner_application_id: issuer.id });
     const list = async (as: Brand, query = '') => {
       const { body } = await api.call(as, 'GET', `/v1/connections/${query}`);
       const results = body['results'] as { issuer_application_id: string }[];
       return { count: body['count'], issuers: results.map((row) => row.issuer_application_id) };
     };
-    expect(await list(api.issuer)).toEqual({ count: 2, issuers: [api.third.id, api.issuer.id] });
-    expect(await list(api.issuer, '?role=issuer')).toEqual({ count: 1, issuers: [api.issuer.id] });
-    expect(await list(api.issuer, '?status=proposed')).toEqual({ count: 1, issuers: [api.third.id] });
-    expect(await list(api.issuer, '?limit=1&offset=1')).toEqual({ count: 2, issuers: [api.issuer.id] });
-    expect(await list(api.partner, '?role=issuer')).toEqual({ count: 0, issuers: [] });
+    expect(await list(issuer)).toEqual({ count: 2, issuers: [third.id, issuer.id] });
+    expect(await list(issuer, '?role=issuer')).toEqual({ count: 1, issuers: [issuer.id] });
+    expect(await list(issuer, '?status=proposed')).toEqual({ count: 1, issuers: [third.id] });
+    expect(await list(issuer, '?limit=1&offset=1')).toEqual({ count: 2, issuers: [issuer.id] });
+    expect(await list(partner, '?role=issuer')).toEqual({ count: 0, issuers: [] });
   });
 });

@@ -114,8 +114,8 @@ describe('GET /v1/onboardings/', () => {
     expect(await ids(partner, '?status=delivering')).toMatchObject({ count: 1, ids: [third] });
     const page = await ids(partner, '?limit=1&offset=1&role=partner');
     expect(page).toMatchObject({ count: 3, ids: [second] });
-    expect(page.body['next']).toBe('http://localhost:80/v1/onboardings/?limit=1&offset=2&role=partner');
-    expect(page.body['previous']).toBe('http://localhost:80/v1/onboardings/?limit=1&offset=0&role=partner');
+    expect(page.body['next']).toBe('http://localhost/v1/onboardings/?limit=1&offset=2&role=partner');
+    expect(page.body['previous']).toBe('http://localhost/v1/onboardings/?limit=1&offset=0&role=partner');
     expect((await ids(api.issuer, '?role=issuer')).ids).toEqual(expect.arrayContaining([first, second, third]));
     expect((await ids(api.third, '')).count).toBe(0);
   });
@@ -201,7 +201,7 @@ describe('POST …/acknowledge/', () => {
     });
     expect(api.wishes).toMatchObject([{ wish: 'signal', signal: 'partnerAcknowledged' }]);
     const rows = await api.rows();
-    const respelt = Object.fromEntries(Object.entries({ ...yes, reason: null }).reverse());
+    const respelt = Object.fromEntries(Object.entries({ ...yes, reason: null }).toReversed());
     expect((await act(api.partner, tokenId, 'acknowledge', respelt)).status).toBe(200);
     expect(await act(api.partner, tokenId, 'acknowledge', { ...yes, vendor_data: 'user-43' })).toMatchObject({
       status: 409,

@@ -29,7 +29,7 @@ describe('POST /v1/sessions/', () => {
     // Resolved to the caller's own sessions, or kept as text: compared elsewhere.
     for (const array of ['key_people_checks', 'registry_checks']) delete dressed[array];
     for (const time of ['created_at', 'expires_at']) {
-      expect(Date.parse(String(answer.body[time]))).toBe(Date.parse(String(dressed[time])));
+      expect(new Date(answer.body[time] as string)).toEqual(new Date(dressed[time] as string));
       delete dressed[time];
     }
     expect(answer.body).toMatchObject(dressed);

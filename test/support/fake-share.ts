@@ -43,8 +43,6 @@ export interface FakeShareOptions {
   readonly world?: Partial<ShareWorld>;
   /** Default: one destination that answers 200. */
   readonly destinations?: readonly Destination[];
-  /** How far the database's clock is ahead of the run's, in milliseconds. */
-  readonly clockOffsetMs?: number;
   /** Whether an onboarding row exists; default yes. */
   readonly known?: boolean;
 }
@@ -74,6 +72,8 @@ export interface FakeShare {
   readonly events: () => string[];
   /** Decides which calls of activities meet a fault. */
   fault: (call: StepCall) => Fault | undefined;
+  /** How far the database's clock is ahead of the run's, in milliseconds. */
+  clockOffsetMs: number;
   /** Set to false to lose the signals of the verbs. */
   signals: boolean;
   /** The partner's word; resolves when the run has been told. */
@@ -99,7 +99,7 @@ export function fakeShare(around: Surroundings, options: FakeShareOptions = {}):
     ...options.world,
   };
   const destinations = options.destinations ?? [() => 200];
-  const clock = async () => (await around.clock()) + (options.clockOffsetMs ?? 0);
+  const clock = async () => (await around.clock()) + share.clockOffsetMs;
   let rows = newShareRows(options.ttlSeconds ?? 3600);
   if (options.known === false) rows.onboarding = null;
 
@@ -151,6 +151,7 @@ export function fakeShare(around: Surroundings, options: FakeShareOptions = {}):
     attempts,
     events: () => [...rows.events.values()],
     fault: () => undefined,
+    clockOffsetMs: 0,
     signals: true,
     acknowledge: (choice = {}) => answerPartner(true, choice),
     refuse: () => answerPartner(false, {}),

@@ -2,7 +2,7 @@ import type { Duration } from '@temporalio/common';
 import { WorkflowFailedError, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
 import type { History } from '@temporalio/common/lib/proto-utils.js';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { Worker } from '@temporalio/worker';
+import { DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, inject } from 'vitest';
 import { connectHandoffClient, type HandoffClient } from '../../src/client.ts';
 import type { OnboardingResult } from '../../src/domain/onboarding.ts';
@@ -12,7 +12,6 @@ import type { OnboardingView } from '../../src/workflows/partner-onboarding.ts';
 import { HANDOFF_STATUS } from '../../src/workflows/search-attributes.ts';
 import { ISSUER, PARTNER } from './fake-share-rows.ts';
 import { fakeShare, type FakeShare, type FakeShareOptions } from './fake-share.ts';
-import { quietTemporal } from './quiet-temporal.ts';
 import { keepHistory } from './saved-histories.ts';
 
 const TYPES = { Keyword: 2, Datetime: 6 } as const;
@@ -26,6 +25,8 @@ export interface EndedRun {
   readonly searchAttribute: string | undefined;
   readonly view: OnboardingView;
   readonly history: History;
+  /** Milliseconds, on the server's clock. */
+  readonly closedAt: number;
 }
 
 /** The real workflow code on a time-skipping server of the test file's own, with shares of the test's making. */
@@ -42,8 +43,8 @@ export interface WorkflowLab {
   view(share: FakeShare): Promise<OnboardingView>;
   /** Lets the time pass, with all that happens in it. */
   pass(duration: Duration): Promise<void>;
-  /** Stops the workers and starts new ones, that know nothing of the runs under way. */
-  replaceWorkers(): Promise<void>;
+  /** Stops the workers, and starts new ones after `meanwhile`: they know nothing of the runs under way. */
+  replaceWorkers(meanwhile?: () => Promise<void>): Promise<void>;
   /**
    * Waits for a run's end and looks at it; a run that failed fails the test.
    *
@@ -70,7 +71,7 @@ export function workflowLab(): WorkflowLab {
   const startWorkers = async () => void (stopWorkers = await startLabWorkers(env(), shares, attemptDelivery));
 
   beforeAll(async () => {
-    quietTemporal();
+    logTheUnexpected();
     opened = await TestWorkflowEnvironment.createTimeSkipping({
       server: { executable: { type: 'existing-path', path: inject('testServerPath') } },
       client: { identity: 'test' },
@@ -121,8 +122,9 @@ export function workflowLab(): WorkflowLab {
     run,
     view: (share) => run(share).query<OnboardingView>(ONBOARDING_STATUS_QUERY),
     pass: (duration) => env().sleep(duration),
-    replaceWorkers: async () => {
+    replaceWorkers: async (meanwhile) => {
       await stopWorkers();
+      await meanwhile?.();
       await startWorkers();
     },
     end: async (share, path) => {
@@ -154,6 +156,18 @@ export function hasNoFailedTask(history: History): boolean {
   return (history.events ?? []).every(({ workflowTaskFailedEventAttributes: failed }) => (failed?.cause ?? 1) === 1);
 }
 
+/** Warnings stay, but for those that these tests bring about: failing activities, and the server's short greeting. */
+function logTheUnexpected(): void {
+  const expected = /^Activity failed|^Temporal Server 1\.16\.0 or newer is required/;
+  const logger = new DefaultLogger('WARN', ({ level, message }) => {
+    if (!expected.test(message)) console.warn(level, message);
+  });
+  Runtime.install({
+    logger,
+    telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) } },
+  });
+}
+
 async function endOf(handle: WorkflowHandle): Promise<EndedRun> {
   let result: OnboardingResult | null = null;
   try {
@@ -172,6 +186,7 @@ async function endOf(handle: WorkflowHandle): Promise<EndedRun> {
     searchAttribute: description.typedSearchAttributes.get(HANDOFF_STATUS),
     view,
     history,
+    closedAt: description.closeTime?.getTime() ?? Number.NaN,
   };
 }
 

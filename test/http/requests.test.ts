@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { testApi, type Answer } from './api.ts';
+
+const api = testApi();
+const IMPORT = '/v3/session/import-shared/';
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+describe('paths', () => {
+  it.each([
+    ['GET', '/', 'not_found'],
+    ['GET', '/v1/', 'not_found'],
+    ['GET', '/v3/session/', 'not_found'],
+    ['GET', '/V1/onboardings/', 'not_found'],
+    ['GET', '/v1/onboardings/%', 'not_found'],
+    ['GET', '/v1/onboardings/%ff/', 'not_found'],
+    ['GET', '/__proto__', 'not_found'],
+    ['PUT', '/v1/onboardings/', 'method_not_allowed'],
+    ['DELETE', IMPORT, 'method_not_allowed'],
+    ['OPTIONS', '/v1/sessions/', 'method_not_allowed'],
+    ['PATCH', '/healthz', 'method_not_allowed'],
+  ] as const)('answers %s %s with 404 in JSON', async (method, url, code) => {
+    const answer = await api.call(api.issuer, method, url);
+    expect(answer).toMatchObject({ status: 404, body: { code } });
+    expect(answer.headers['content-type']).toMatch(/^application\/json/);
+  });
+
+  it('answers HEAD with 404', async () => {
+    expect((await api.app.inject({ method: 'HEAD', url: '/v1/onboardings/' })).statusCode).toBe(404);
+  });
+
+  it('answers with and without the slash, and never redirects', async () => {
+    for (const url of ['/v1/onboardings', '/v1/onboardings/', '/v1/onboardings?limit=1', '/healthz/', '/healthz']) {
+      expect((await api.call(api.issuer, 'GET', url)).status).toBe(200);
+    }
+  });
+});
+
+describe('the request id', () => {
+  it('is the caller’s when it is sane, else a new one, on every answer', async () => {
+    const idOf = async (given: string | undefined, url = '/v1/onboardings/') => {
+      const answer = await api.call(
+        api.issuer,
+        'GET',
+        url,
+        undefined,
+        given === undefined ? {} : { 'x-request-id': given },
+      );
+      return answer.headers['x-request-id'];
+    };
+    expect(await idOf('req-1.a_B')).toBe('req-1.a_B');
+    expect(await idOf('req-2', '/nowhere')).toBe('req-2');
+    expect(await idOf('req-3', '/v1/onboardings/%ff')).toBe('req-3');
+    for (const odd of ['a b', 'x'.repeat(129), '<script>', '']) expect(await idOf(odd)).toMatch(/^[0-9a-f-]{36}$/);
+    expect(await idOf(undefined)).not.toBe(await idOf(undefined));
+  });
+});
+
+describe('bodies', () => {
+  const send = (body: string | Buffer, headers: Record<string, string> = JSON_TYPE): Promise<Answer> =>
+    api.call(api.partner, 'POST', IMPORT, body, headers);
+
+  it.each([
+    ['half a document', '{"share_token": "x"'],
+    ['no JSON', 'share_token=x'],
+    ['a key __proto__', '{"share_token": "x", "__proto__": {"admin": true}}'],
+    ['a constructor with a prototype', '{"constructor": {"prototype": {"admin": true}}}'],
+    ['a list', '[]'],
+    ['a text', '"x"'],
+    ['a number', '7'],
+    ['bytes that are no UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
+  ])('refuses %s', async (_what, body) => {
+    const answer = await send(body);
+    expect(answer).toMatchObject({ status: 400, body: { detail: expect.any(String), code: 'invalid_request' } });
+  });
+
+  it.each([
+    ['text/plain', { 'content-type': 'text/plain' }],
+    ['a form', { 'content-type': 'application/x-www-form-urlencoded' }],
+    ['another JSON', { 'content-type': 'application/vnd.api+json' }],
+    ['nonsense', { 'content-type': 'json' }],
+  ])('refuses %s with 415', async (_what, headers) => {
+    expect(await send('{"share_token": "x"}', headers)).toMatchObject({
+      status: 415,
+      body: { code: 'unsupported_media_type' },
+    });
+  });
+
+  it('takes a missing, an empty and a null body for one without fields', async () => {
+    const nothing = { status: 400, body: { share_token: ['This field is required.'], code: 'invalid_request' } };
+    expect(await api.call(api.partner, 'POST', IMPORT)).toMatchObject(nothing);
+    expect(await send('')).toMatchObject(nothing);
+    expect(await send('null')).toMatchObject(nothing);
+    expect(await send('{}', { 'content-type': 'application/json; charset=utf-8' })).toMatchObject(nothing);
+  });
+
+  it('names at most so many fields, in so many characters', async () => {
+    const body = Object.fromEntries(Array.from({ length: 150 }, (_, index) => [`${'f'.repeat(300)}${index}`, 1]));
+    const answer = await api.call(api.issuer, 'POST', '/v1/connections/', body);
+    expect(answer.status).toBe(400);
+    expect(Object.keys(answer.body).length).toBeLessThanOrEqual(21);
+    expect(JSON.stringify(answer.body).length).toBeLessThan(5_000);
+  });
+});

@@ -1,0 +1,146 @@
+import { connect } from 'node:net';
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { Client } from 'pg';
+import pino from 'pino';
+import { describe, expect, inject, it } from 'vitest';
+import { readServerConfig } from '../../src/config.ts';
+import { createDatabase, dropDatabase } from '../../src/dev/embedded-database.ts';
+import { freePort } from '../../src/dev/free-port.ts';
+import { migrate } from '../../src/postgres/migrate.ts';
+import { startServer } from '../../src/server.ts';
+import { testDatabase } from '../support/database.ts';
+
+const database = testDatabase();
+const ENTRY = fileURLToPath(new URL('../../src/server.ts', import.meta.url));
+const KEYS = `test:${Buffer.alloc(32, 7).toString('base64url')}`;
+
+async function start(temporal: string, databaseUrl = database.url) {
+  const config = readServerConfig({ DATABASE_URL: databaseUrl, SHARE_TOKEN_KEYS: KEYS, PORT: '0' });
+  if ('problems' in config) throw new Error(config.problems.join('\n'));
+  const before = process.env['TEMPORAL_ADDRESS'];
+  process.env['TEMPORAL_ADDRESS'] = temporal;
+  try {
+    return await startServer(config, pino({ level: 'silent' }));
+  } finally {
+    if (before === undefined) delete process.env['TEMPORAL_ADDRESS'];
+    else process.env['TEMPORAL_ADDRESS'] = before;
+  }
+}
+
+describe('the server', () => {
+  it('is ready on a migrated database with a real Temporal', async () => {
+    const server = await start(inject('temporalAddress'));
+    try {
+      const answer = await fetch(`${server.url}/readyz`);
+      expect(await answer.json()).toEqual({
+        status: 'ok',
+        checks: { database: 'ok', migrations: 'ok', temporal: 'ok', search_attributes: 'ok' },
+      });
+      expect(answer.status).toBe(200);
+    } finally {
+      await server.close();
+    }
+    await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
+  });
+
+  it('starts and answers without Temporal', async () => {
+    const server = await start(`127.0.0.1:${await freePort()}`);
+    try {
+      const answer = await fetch(`${server.url}/readyz`);
+      expect(answer.status).toBe(200);
+      expect(await answer.json()).toMatchObject({ status: 'degraded', checks: { database: 'ok', migrations: 'ok' } });
+      expect((await fetch(`${server.url}/v1/onboardings/`)).status).toBe(401);
+    } finally {
+      await server.close();
+    }
+  });
+
+  it('waits for a database that is not migrated yet, and then registers its keys', async () => {
+    await createDatabase(inject('postgresAdminUrl'), 'handoff_test_late');
+    const late = new URL(database.url);
+    late.pathname = 'handoff_test_late';
+    const server = await start(`127.0.0.1:${await freePort()}`, late.href);
+    const reader = new Client({ connectionString: late.href });
+    try {
+      const answer = await fetch(`${server.url}/readyz`);
+      expect(answer.status).toBe(503);
+      expect(await answer.json()).toMatchObject({
+        status: 'unavailable',
+        checks: { database: 'ok', migrations: expect.stringContaining('0001_handoff') },
+      });
+      await migrate(late.href);
+      await reader.connect();
+      await expect
+        .poll(async () => (await reader.query('select kid from signing_key where active')).rows, { timeout: 20_000 })
+        .toEqual([{ kid: 'test' }]);
+      expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
+    } finally {
+      await reader.end();
+      await server.close();
+      await dropDatabase(inject('postgresAdminUrl'), 'handoff_test_late');
+    }
+  });
+
+  it('answers bytes that are no HTTP in our own shape', async () => {
+    const server = await start(`127.0.0.1:${await freePort()}`);
+    try {
+      const { port, hostname } = new URL(server.url);
+      const answer = await new Promise<string>((resolve, reject) => {
+        const socket = connect(Number(port), hostname, () => socket.write('nonsense\r\n\r\n'));
+        let text = '';
+        socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+        socket.on('end', () => resolve(text));
+        socket.on('error', reject);
+      });
+      expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+      expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ code: 'invalid_request' });
+    } finally {
+      await server.close();
+    }
+  });
+
+  it('stops over a wrong configuration with one line for each problem', async () => {
+    const outcome = await new Promise<{ code: unknown; stderr: string; stdout: string }>((resolve) => {
+      const env = { PATH: process.env['PATH'] ?? '', DATABASE_URL: 'mysql://x', PORT: '99999999' };
+      execFile(process.execPath, [ENTRY], { env }, (error, stdout, stderr) =>
+        resolve({ code: error?.code, stdout, stderr }),
+      );
+    });
+    expect(outcome.code).toBe(1);
+    const lines = outcome.stderr.trim().split('\n');
+    expect(new Set(lines.map((line) => line.split(' ')[1]))).toEqual(
+      new Set(['DATABASE_URL', 'PORT', 'SHARE_TOKEN_KEYS']),
+    );
+    expect(lines).toHaveLength(3);
+    expect(outcome.stderr).not.toContain('    at ');
+  });
+
+  it('ends in order on SIGTERM', async () => {
+    const env = {
+      PATH: process.env['PATH'] ?? '',
+      DATABASE_URL: database.url,
+      SHARE_TOKEN_KEYS: KEYS,
+      PORT: '0',
+      TEMPORAL_ADDRESS: `127.0.0.1:${await freePort()}`,
+    };
+    const child = execFile(process.execPath, [ENTRY], { env });
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    try {
+      const url = await new Promise<string>((resolve, reject) => {
+        let text = '';
+        child.stdout?.on('data', (chunk: string) => {
+          text += chunk;
+          const listening = text.split('\n').find((line) => line.includes('"listening"'));
+          if (listening !== undefined) resolve((JSON.parse(listening) as { url: string }).url);
+        });
+        void ended.then((code) => reject(new Error(`ended early with ${code}`)));
+      });
+      expect((await fetch(`${url}/healthz`)).status).toBe(200);
+      child.kill('SIGTERM');
+      expect(await ended).toBe(0);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});

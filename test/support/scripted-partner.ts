@@ -1,0 +1,144 @@
+import { createHmac } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Webhook } from 'standardwebhooks';
+import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
+import { receive } from './loopback.ts';
+
+/** One request that reached an endpoint, with the status it was answered with. */
+export interface ReceivedWebhook {
+  readonly type: string;
+  readonly body: JsonObject;
+  readonly rawBody: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly answered: number;
+}
+
+/** A secret in the two forms that a created destination shows once. */
+export interface EndpointSecrets {
+  readonly secret_shared_key: string;
+  readonly secret_standard_webhooks: string;
+}
+
+/** The webhook endpoint of one brand. */
+export interface ScriptedEndpoint {
+  readonly url: string;
+  /** Every request, in the order of arrival. */
+  readonly received: readonly ReceivedWebhook[];
+  /** Status for a webhook; `nth` counts from 1 for its event. Every webhook gets 204 without a script. */
+  script: (type: string, nth: number) => number;
+  /** Shown by the API when the destination was created. */
+  secrets: EndpointSecrets | null;
+  /** Waits for a webhook of this type about this token or session, one that came before included. */
+  heard(type: string, id: string): Promise<ReceivedWebhook>;
+  /** Webhooks of this type about this token or session, so far. */
+  all(type: string, id: string): ReceivedWebhook[];
+}
+
+/** A server on loopback where brands receive webhooks, each under a path of its own. */
+export interface ScriptedPartner {
+  endpoint(name: string): ScriptedEndpoint;
+  stop(): Promise<void>;
+}
+
+interface Endpoint extends ScriptedEndpoint {
+  readonly received: ReceivedWebhook[];
+  readonly waiting: Set<() => void>;
+}
+
+/** Starts the server on a free port. */
+export async function startScriptedPartner(): Promise<ScriptedPartner> {
+  const endpoints = new Map<string, Endpoint>();
+  const server = await receive((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const endpoint = endpoints.get(request.url ?? '');
+      if (endpoint === undefined) return void response.writeHead(404).end();
+      const rawBody = Buffer.concat(chunks).toString('utf8');
+      const body = JSON.parse(rawBody) as JsonObject;
+      const type = String(body['webhook_type']);
+      const nth = endpoint.received.filter((earlier) => earlier.body['event_id'] === body['event_id']).length + 1;
+      const answered = endpoint.script(type, nth);
+      endpoint.received.push({ type, body, rawBody, headers: request.headers, answered });
+      response.writeHead(answered).end();
+      for (const look of endpoint.waiting) look();
+    });
+  });
+  return {
+    endpoint: (name) => {
+      const made = newEndpoint(`http://127.0.0.1:${server.port}/${name}`);
+      endpoints.set(`/${name}`, made);
+      return made;
+    },
+    stop: () => server.close(),
+  };
+}
+
+function newEndpoint(url: string): Endpoint {
+  const received: ReceivedWebhook[] = [];
+  const waiting = new Set<() => void>();
+  const all = (type: string, id: string) =>
+    received.filter(({ type: its, body }) => its === type && [body['token_id'], body['session_id']].includes(id));
+  return {
+    url,
+    received,
+    waiting,
+    script: () => 204,
+    secrets: null,
+    all,
+    heard: (type, id) =>
+      new Promise((resolve) => {
+        const look = () => {
+          const [first] = all(type, id);
+          if (first === undefined) return;
+          waiting.delete(look);
+          resolve(first);
+        };
+        waiting.add(look);
+        look();
+      }),
+  };
+}
+
+/** What its receiver finds wrong with every webhook that an endpoint got. */
+export function signatureProblems({ received, secrets }: ScriptedEndpoint): string[] {
+  if (secrets === null) throw new Error('an endpoint has its secrets from its destination');
+  return received.flatMap((webhook) => problemsOf(webhook, secrets).map((problem) => `${webhook.type}: ${problem}`));
+}
+
+/** What a receiver finds wrong with a webhook: by the `standardwebhooks` library, and by Didit's own recipes. */
+function problemsOf({ rawBody, body, headers }: ReceivedWebhook, secrets: EndpointSecrets): string[] {
+  const problems: string[] = [];
+  try {
+    new Webhook(secrets.secret_standard_webhooks).verify(rawBody, headers as Record<string, string>);
+  } catch (error) {
+    problems.push(`standardwebhooks: ${(error as Error).message}`);
+  }
+  const expect = (name: string, wanted: unknown) => {
+    if (headers[name] !== wanted) problems.push(`${name} is ${String(headers[name])}, not ${String(wanted)}`);
+  };
+  const hmac = (message: string) => createHmac('sha256', secrets.secret_shared_key).update(message).digest('hex');
+  const text = (member: string) => (typeof body[member] === 'string' ? body[member] : '');
+  const timestamp = String(body['timestamp']);
+  expect('x-timestamp', timestamp);
+  expect('webhook-timestamp', timestamp);
+  expect('webhook-id', `evt_${text('event_id')}`);
+  expect('content-type', 'application/json');
+  expect('x-signature-v2', hmac(JSON.stringify(sortKeys(body))));
+  expect('x-signature', hmac(rawBody));
+  expect('x-signature-simple', hmac(`${timestamp}:${text('session_id')}:${text('status')}:${text('webhook_type')}`));
+  if (Math.abs(Date.now() / 1000 - Number(timestamp)) > 300) problems.push(`timestamp ${timestamp} is not of now`);
+  return problems;
+}
+
+/** Didit's receiver: keys sorted, arrays as they are; JSON.parse has shortened the floats. */
+function sortKeys(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (value === null || typeof value !== 'object') return value;
+  const object = value as JsonObject;
+  return Object.fromEntries(
+    Object.keys(object)
+      .sort()
+      .map((key) => [key, sortKeys(object[key] ?? null)]),
+  );
+}

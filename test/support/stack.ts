@@ -1,0 +1,121 @@
+import { randomBytes } from 'node:crypto';
+import pino from 'pino';
+import { afterAll, beforeAll, inject } from 'vitest';
+import { connectHandoffClient, type HandoffClient } from '../../src/client.ts';
+import { readServerConfig, readWebhooksConfig, readWorkerConfig, type Reading } from '../../src/config.ts';
+import { startServer, type RunningServer } from '../../src/server.ts';
+import { startOnboardingWorker, startWebhooksWorker, type RunningWorker } from '../../src/worker.ts';
+import { brandsOf, type Brand, type Brands } from './brands.ts';
+import { testDatabase, type TestDatabase } from './database.ts';
+import { useOwnNamespace } from './namespace.ts';
+import { quietTemporal } from './quiet-temporal.ts';
+import { expectEnding, type EndedOnboarding, type ExpectedEnding } from './runs.ts';
+import { startScriptedPartner, type ScriptedPartner } from './scripted-partner.ts';
+
+export type WorkerRole = 'onboarding' | 'webhooks';
+
+/** Server and workers of `src` in this process, on Postgres and Temporal of the test run, with brands to play with. */
+export interface HandoffStack {
+  readonly database: TestDatabase;
+  readonly brands: Brands;
+  readonly handoff: HandoffClient;
+  /** Issues whatever a test shares. */
+  readonly issuer: Brand;
+  readonly receiver: ScriptedPartner;
+  stopWorker(role: WorkerRole): Promise<void>;
+  startWorker(role: WorkerRole): Promise<void>;
+  /** Waits for an onboarding's end and asserts it wherever it shows. */
+  expectEnding(partner: Brand, tokenId: string, expected: ExpectedEnding): Promise<EndedOnboarding>;
+}
+
+interface Opened extends Pick<HandoffStack, 'brands' | 'handoff' | 'issuer' | 'receiver'> {
+  readonly server: RunningServer;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+const logger = pino({ level: 'silent' });
+
+/** A key ring for tests, as `SHARE_TOKEN_KEYS` has it. */
+export const SHARE_TOKEN_KEYS = `2026-11:${randomBytes(32).toString('base64url')}`;
+
+/** The calling test file's own stack, to be used from `beforeAll` on: a database, a namespace, a server and both workers. */
+export function handoffStack(): HandoffStack {
+  const database = testDatabase();
+  const workers = new Map<WorkerRole, RunningWorker>();
+  let opened: Opened | undefined;
+  const there = (): Opened => {
+    if (opened === undefined) throw new Error('The stack is there from beforeAll on');
+    return opened;
+  };
+
+  const stack: HandoffStack = {
+    database,
+    get brands() {
+      return there().brands;
+    },
+    get handoff() {
+      return there().handoff;
+    },
+    get issuer() {
+      return there().issuer;
+    },
+    get receiver() {
+      return there().receiver;
+    },
+    startWorker: async (role) => void workers.set(role, await startWorker(role, there().env)),
+    stopWorker: async (role) => {
+      const worker = workers.get(role);
+      workers.delete(role);
+      await worker?.stop();
+    },
+    expectEnding: (partner, tokenId, expected) => {
+      const { brands, handoff, issuer } = there();
+      const checks = { temporal: handoff.temporal, pool: database.pool, brands };
+      return expectEnding(checks, { issuer, partner, tokenId }, expected);
+    },
+  };
+
+  beforeAll(async () => {
+    quietTemporal();
+    await useOwnNamespace(inject('temporalAddress'));
+    const env = stackEnvironment(database.url);
+    const server = await startServer(orThrow(readServerConfig(env)), logger);
+    const receiver = await startScriptedPartner();
+    const brands = brandsOf({ databaseUrl: database.url, apiUrl: () => server.url, receiver });
+    const issuer = await brands.add();
+    opened = { brands, handoff: connectHandoffClient(), issuer, receiver, server, env };
+    await Promise.all([stack.startWorker('onboarding'), stack.startWorker('webhooks')]);
+  });
+  afterAll(async () => {
+    await Promise.all([stack.stopWorker('onboarding'), stack.stopWorker('webhooks')]);
+    if (opened === undefined) return;
+    await opened.server.close();
+    await opened.handoff.close();
+    await opened.receiver.stop();
+  });
+  return stack;
+}
+
+/** The environment of every process of a stack; Temporal's own variables are those of this process. */
+export function stackEnvironment(databaseUrl: string): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    DATABASE_URL: databaseUrl,
+    SHARE_TOKEN_KEYS,
+    WEBHOOK_ALLOWED_CIDRS: '127.0.0.0/8',
+    DATABASE_CONNECTIONS: '8',
+    PORT: '0',
+  };
+}
+
+function startWorker(role: WorkerRole, env: NodeJS.ProcessEnv): Promise<RunningWorker> {
+  const parts = { logger, bundle: { codePath: inject('bundlePath') } };
+  return role === 'onboarding'
+    ? startOnboardingWorker(orThrow(readWorkerConfig(env)), parts)
+    : startWebhooksWorker(orThrow(readWebhooksConfig(env)), parts);
+}
+
+function orThrow<Config extends object>(config: Reading<Config>): Config {
+  if ('problems' in config) throw new Error((config as { problems: readonly string[] }).problems.join('\n'));
+  return config;
+}

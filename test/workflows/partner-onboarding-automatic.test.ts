@@ -1,0 +1,107 @@
+import { expect, it } from 'vitest';
+import { expectEnding, workflowLab } from '../support/workflow-lab.ts';
+
+const lab = workflowLab();
+const imported = (share: ReturnType<typeof lab.share>) =>
+  ({ status: 'imported', reason: null, sessionId: share.rows().redeemedSessionId ?? 'none' }) as const;
+
+it('imports at once, and sends a notice without a token', async () => {
+  const share = await lab.begin({ world: { acceptance: 'automatic' } });
+  expectEnding(share, await lab.end(share, 'imported-automatic'), imported(share));
+  expect(share.steps).toEqual(['mint', 'import', 'notify']);
+  expect(share.attempts).toEqual([]);
+});
+
+it('imports though the notice fails, which is tried once', async () => {
+  const share = await lab.begin({ world: { acceptance: 'automatic' }, destinations: [() => 500] });
+  expectEnding(share, await lab.end(share), imported(share));
+  expect(share.attempts.filter(({ withToken }) => withToken)).toEqual([]);
+  expect(share.attempts.length).toBeLessThanOrEqual(1);
+});
+
+it('is not held up by a notice that hangs', async () => {
+  let answeredAt = Promise.resolve(Number.NaN);
+  const share = await lab.begin({
+    world: { acceptance: 'automatic' },
+    destinations: [
+      async () => {
+        answeredAt = lab.pass('10m').then(() => lab.env.currentTimeMs());
+        await answeredAt;
+        return 200;
+      },
+    ],
+  });
+  // The notice goes first, so that the import's commit does not call it off.
+  share.fault = ({ step, now }) =>
+    step === 'import' && share.attempts.length === 0 && now > 0 ? 'down_for_now' : undefined;
+  const ended = await lab.end(share);
+  expectEnding(share, ended, imported(share));
+  expect(share.attempts).toHaveLength(1);
+  expect(await answeredAt).toBeGreaterThan(ended.closedAt);
+});
+
+it('falls back to the partner’s word when the partner can mend what refuses the import', async () => {
+  const share = await lab.begin({ world: { acceptance: 'automatic', defaultWorkflow: null } });
+  await lab.pass('10m');
+  expect(await lab.view(share)).toMatchObject({
+    status: 'waiting',
+    acceptance: 'acknowledge',
+    refusedWith: 'workflow_required',
+  });
+  expect(share.attempts.filter(({ withToken }) => withToken)).toHaveLength(1);
+  await share.acknowledge({ workflowId: '0190b0de-0000-7000-8000-0000000000f1' });
+  expectEnding(share, await lab.end(share, 'fallback-imported'), imported(share));
+  expect(share.steps).toEqual(['mint', 'import', 'look', 'import', 'notify']);
+});
+
+it('falls back as well when the answer that told of the refusal was lost', async () => {
+  const share = lab.share({ world: { acceptance: 'automatic', suspended: true } });
+  share.fault = ({ step, nth }) => (step === 'import' && nth === 1 ? 'answer_lost' : undefined);
+  await lab.start(share);
+  await lab.pass('10m');
+  expect(await lab.view(share)).toMatchObject({ status: 'waiting', acceptance: 'acknowledge' });
+  expectEnding(share, await lab.end(share, 'fallback-expired'), { status: 'expired', reason: null });
+  expect(share.steps).toEqual(['mint', 'import', 'import', 'close expired', 'notify']);
+});
+
+it('is undeliverable after falling back to a partner whose endpoint is gone', async () => {
+  const share = await lab.begin({ world: { acceptance: 'automatic', suspended: true }, destinations: [() => 410] });
+  expectEnding(share, await lab.end(share, 'fallback-undeliverable'), { status: 'undeliverable', reason: 'gone' });
+});
+
+it('is rejected when nobody can mend what refuses the import', async () => {
+  const share = lab.share({ world: { acceptance: 'automatic' } });
+  share.fault = ({ step }) => {
+    if (step === 'import') share.world.sessionStatus = 'Resubmitted';
+    return undefined;
+  };
+  await lab.start(share);
+  expectEnding(share, await lab.end(share, 'rejected-automatic'), {
+    status: 'rejected',
+    reason: 'source_not_shareable',
+  });
+  expect(share.steps).toEqual(['mint', 'import', 'close rejected', 'notify']);
+});
+
+it('expires when Postgres was away until the expiry', async () => {
+  const share = lab.share({ world: { acceptance: 'automatic' } });
+  let back = Infinity;
+  share.fault = ({ step, now }) => {
+    if (step === 'mint') back = now + 2 * 3_600_000;
+    return step !== 'mint' && now < back ? 'down_for_now' : undefined;
+  };
+  await lab.start(share);
+  expectEnding(share, await lab.end(share, 'outage-automatic'), { status: 'expired', reason: null });
+  expect(share.steps).toEqual(['mint', 'close expired', 'notify']);
+});
+
+it('yields to a revocation while Postgres is away for the import', async () => {
+  const share = lab.share({ world: { acceptance: 'automatic' } });
+  let down = true;
+  share.fault = ({ step }) => (step === 'import' && down ? 'down_for_now' : undefined);
+  await lab.start(share);
+  await lab.pass('10m');
+  await share.revoke();
+  down = false;
+  expectEnding(share, await lab.end(share), { status: 'revoked', reason: 'revoked_by_issuer' });
+});
