@@ -40,8 +40,10 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
   const registering = untilDone(register, (error) => logger.warn({ fault: faultFacts(error) }, 'database not ready'));
   await registering.firstTry;
 
-  const temporal = sharedProbe(() => client.ping());
-  const searchAttributes = sharedProbe(() => client.missingSearchAttributes());
+  // The same connection, with less patience: a probe that outlives its asker would hold the end up.
+  const prober = connectHandoffClient({ client: client.temporal, deadlineMs: 1_500 });
+  const temporal = sharedProbe(() => prober.ping());
+  const searchAttributes = sharedProbe(() => prober.missingSearchAttributes());
   const app = buildApp({
     tenants: handoffTenants(tenants, plainSealer),
     shareTokenKeys: config.shareTokenKeys,

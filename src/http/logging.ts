@@ -12,7 +12,9 @@ export function faultFacts(error: unknown): Record<string, unknown> {
 
 /** One line for each answered request, from an allow-list: no URL, header, body or address. */
 export function logAnswer(request: FastifyRequest, reply: FastifyReply): void {
-  request.log.info(
+  // Probes come every few seconds and say nothing about customers.
+  const level = request.routeOptions.config.needs === 'public' ? 'debug' : 'info';
+  request.log[level](
     {
       method: request.method,
       route: request.routeOptions.url ?? null,

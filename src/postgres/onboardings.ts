@@ -28,11 +28,19 @@ export function onboardingStore(tx: Transaction): OnboardingStore {
          where token_id = $1 and ended_at is null`,
         [tokenId, status, reason, importedSessionId],
       );
+      // What was still under way, such as a delivery that the partner's word overtook.
+      tx.send(
+        `update onboarding_step set finished_at = handoff_now(), result = 'stopped'
+         where token_id = $1 and finished_at is null`,
+        [tokenId],
+      );
       stopTokenDeliveries(tx, tokenId);
     },
     beginStep: (tokenId, step, attempts) =>
       tx.send(
-        `insert into onboarding_step (token_id, step, started_at, attempts) values ($1, $2, handoff_now(), $3)
+        // Nothing begins after the end: it would never finish.
+        `insert into onboarding_step (token_id, step, started_at, attempts)
+         select token_id, $2, handoff_now(), $3 from onboarding where token_id = $1 and ended_at is null
          on conflict (token_id, step) do update set attempts = greatest(onboarding_step.attempts, excluded.attempts)`,
         [tokenId, step, attempts],
       ),

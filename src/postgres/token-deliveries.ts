@@ -27,12 +27,14 @@ async function begin(
   const share = await tx.shares.lock(tokenId);
   if (share?.onboarding == null) throw new Refusal('unknown_onboarding');
   const { token, onboarding } = share;
-  if (token === null || answerOf(share).state !== 'open') {
+  const acceptance = onboarding.acceptance ?? 'acknowledge';
+  const withToken = acceptance !== 'automatic';
+  const { state } = answerOf(share);
+  // The notice of an automatic import holds no token and may come after it.
+  if (token === null || (state !== 'open' && (withToken || state !== 'redeemed'))) {
     stopTokenDeliveries(sql, tokenId);
     return { open: false };
   }
-  const acceptance = onboarding.acceptance ?? 'acknowledge';
-  const withToken = acceptance !== 'automatic';
   const event = receivedEvent(partiesOf(share), { expiresAt: token.expiresAt, acceptance, withToken });
   tx.events.insert([event], { kind: 'onboarding', id: tokenId });
   tx.onboardings.beginStep(tokenId, 'deliver', attempt);
@@ -65,12 +67,13 @@ async function finish(
 ): Promise<TokenRoundResult> {
   tx.onboardings.lock(tokenId);
   for (const record of records) recordAttempt(sql, record);
-  if (round.withToken && records.some(({ state }) => state === 'delivered')) {
+  const delivered = records.some(({ state }) => state === 'delivered');
+  if (!round.withToken) {
+    tx.onboardings.endStep(tokenId, 'deliver', delivered ? 'noticed' : 'not_noticed', round.attempt);
+  } else if (delivered) {
     tx.onboardings.endStep(tokenId, 'deliver', 'delivered', round.attempt);
     tx.onboardings.beginStep(tokenId, 'wait', 1);
     tx.onboardings.advance(tokenId, 'waiting');
-  } else if (records.some(({ state }) => state === 'delivered')) {
-    tx.onboardings.endStep(tokenId, 'deliver', 'noticed', round.attempt);
   }
   const [row] = await sql.query<{ delivered: number; pending: number; failed: string[] }>(
     `select count(*) filter (where d.state = 'delivered')::int as delivered,

@@ -143,7 +143,8 @@ function recordImport(
       statusUpdatedEvent(session, decision, { tokenId: share.tokenId, cause: 'imported', style, now: share.now }),
       ...endingEvents(parties, 'imported', {
         reason: null,
-        sentToPartner: share.sent,
+        // An automatic import is faster than the notice of it.
+        sentToPartner: share.sent || share.onboarding?.acceptance === 'automatic',
         importedSessionId: session.sessionId,
       }),
     ],

@@ -80,7 +80,10 @@ describe('a person, acknowledged', () => {
       issuer.endpoint.heard('share.imported', tokenId),
     ]);
     const [received, updated, told] = atPartner.map(({ body }) => body);
-    expect(received).toMatchObject({ share_token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/), acceptance: 'acknowledge' });
+    expect(received).toMatchObject({
+      share_token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
+      acceptance: 'acknowledge',
+    });
     expect(updated).toMatchObject({ session_id: importedId, status: 'Approved', decision: imported });
     expect(told).toMatchObject({ session_id: importedId });
     expect(atIssuer.map(({ body }) => body['session_id'])).toEqual([source, source]);
@@ -95,15 +98,18 @@ describe('a person, acknowledged', () => {
     { connection: false, word: undefined, status: 'In Review' },
     { connection: false, word: true, status: 'Approved' },
     { connection: null, word: undefined, status: 'In Review' },
-  ])('trust_review $connection on the connection and $word in the word: $status', async ({ connection, word, status }) => {
-    const { brands, issuer } = stack;
-    const partner = await brands.add();
-    if (connection !== null) await brands.connect(issuer, partner, { trust_review: connection });
-    const source = await brands.takeIn(issuer, 'kyc-approved');
-    const said = { accept: true, ...(word !== undefined && { trust_review: word }) };
-    const { imported } = await handOver(partner, source, acknowledge(partner, said));
-    expect(imported['status']).toBe(status);
-  });
+  ])(
+    'trust_review $connection on the connection and $word in the word: $status',
+    async ({ connection, word, status }) => {
+      const { brands, issuer } = stack;
+      const partner = await brands.add();
+      if (connection !== null) await brands.connect(issuer, partner, { trust_review: connection });
+      const source = await brands.takeIn(issuer, 'kyc-approved');
+      const said = { accept: true, ...(word !== undefined && { trust_review: word }) };
+      const { imported } = await handOver(partner, source, acknowledge(partner, said));
+      expect(imported['status']).toBe(status);
+    },
+  );
 
   test('goes under the workflow and the vendor_data of the partner’s word', async () => {
     const { brands, issuer, database } = stack;
@@ -115,7 +121,11 @@ describe('a person, acknowledged', () => {
       [partner.id],
     );
     const word = { accept: true, workflow_id: rows[0]?.id ?? '', vendor_data: 'our-77' };
-    const { imported } = await handOver(partner, await brands.takeIn(issuer, 'kyc-approved'), acknowledge(partner, word));
+    const { imported } = await handOver(
+      partner,
+      await brands.takeIn(issuer, 'kyc-approved'),
+      acknowledge(partner, word),
+    );
     expect(imported).toMatchObject({ workflow_id: word.workflow_id, vendor_data: 'our-77' });
     const none = { accept: true, vendor_data: null };
     const second = await handOver(partner, await brands.takeIn(issuer, 'kyc-approved'), acknowledge(partner, none));
@@ -138,7 +148,11 @@ test('a company is imported with its people', async () => {
   await brands.connect(issuer, partner, { trust_review: true });
   const { company, director, owner } = await brands.takeInCompany(issuer);
   const { tokenId, imported } = await handOver(partner, company, acknowledge(partner));
-  expect(imported).toMatchObject({ session_kind: 'business', status: 'APPROVED', workflow_id: partner.workflows.business });
+  expect(imported).toMatchObject({
+    session_kind: 'business',
+    status: 'APPROVED',
+    workflow_id: partner.workflows.business,
+  });
 
   const people = [...new Set(JSON.stringify(imported).match(/(?<="kyc_session_id":")[^"]+/g))];
   expect(people).toHaveLength(2);
@@ -166,7 +180,11 @@ describe('automatic', () => {
     const { brands, issuer } = stack;
     const partner = await brands.add();
     await brands.connect(issuer, partner, { acceptance: 'automatic', trust_review: true });
-    const { imported, tokenId, issuerView } = await handOver(partner, await brands.takeIn(issuer, 'kyc-approved'), async () => {});
+    const { imported, tokenId, issuerView } = await handOver(
+      partner,
+      await brands.takeIn(issuer, 'kyc-approved'),
+      async () => {},
+    );
     expect(imported['status']).toBe('Approved');
     expect(issuerView).toMatchObject({ acceptance: 'automatic', acknowledgement: null });
     expect(stepsOf(issuerView)).toMatchObject({ import: { result: 'imported' } });
@@ -175,6 +193,19 @@ describe('automatic', () => {
     expect(received?.body).toMatchObject({ acceptance: 'automatic' });
     expect(received?.body).not.toHaveProperty('share_token');
     expect(signatureProblems(partner.endpoint)).toEqual([]);
+  });
+
+  test.for([
+    { notice: 'is refused', destination: true },
+    { notice: 'has nowhere to go', destination: false },
+  ])('imports though the notice $notice', async ({ destination }) => {
+    const { brands, issuer } = stack;
+    const partner = await brands.add({ destination });
+    partner.endpoint.script = (type) => (type === 'share.received' ? 500 : 204);
+    await brands.connect(issuer, partner, { acceptance: 'automatic' });
+    const tokenId = await brands.open(issuer, partner, await brands.takeIn(issuer, 'kyc-in-review'));
+    const { issuerView } = await stack.expectEnding(partner, tokenId, { status: 'imported' });
+    expect(stepsOf(issuerView)).toMatchObject({ deliver: { result: 'not_noticed', attempts: 1 } });
   });
 });
 
@@ -187,7 +218,10 @@ describe('redeemed by the partner’s own import call', () => {
     const call = redeem(partner, { trust_review: true, vendor_data: 'own' });
     const { imported, tokenId, issuerView } = await handOver(partner, source, async (token, received) => {
       if (acceptance === 'redeem') {
-        expect(await brands.acknowledge(partner, token)).toMatchObject({ status: 409, body: { code: 'acceptance_mode' } });
+        expect(await brands.acknowledge(partner, token)).toMatchObject({
+          status: 409,
+          body: { code: 'acceptance_mode' },
+        });
       }
       await call(token, received);
     });

@@ -121,9 +121,7 @@ export function brandsOf(servers: {
 
 /** A sample's document. */
 export function readSample(sample: Sample): JsonObject {
-  return JSON.parse(
-    readFileSync(new URL(`../../samples/${sample}.json`, import.meta.url), 'utf8'),
-  ) as JsonObject;
+  return JSON.parse(readFileSync(new URL(`../../samples/${sample}.json`, import.meta.url), 'utf8')) as JsonObject;
 }
 
 async function provision(databaseUrl: string): Promise<Pick<Brand, 'id' | 'key' | 'workflows'>> {

@@ -1,16 +1,15 @@
 import { createHmac } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
 import { receive } from './loopback.ts';
 
-/** One request that reached an endpoint, with the status it was answered with. */
+/** One request that reached an endpoint. */
 export interface ReceivedWebhook {
   readonly type: string;
   readonly body: JsonObject;
   readonly rawBody: string;
   readonly headers: IncomingHttpHeaders;
-  readonly answered: number;
 }
 
 /** A secret in the two forms that a created destination shows once. */
@@ -25,7 +24,7 @@ export interface ScriptedEndpoint {
   /** Every request, in the order of arrival. */
   readonly received: readonly ReceivedWebhook[];
   /** Status for a webhook; `nth` counts from 1 for its event. Every webhook gets 204 without a script. */
-  script: (type: string, nth: number) => number;
+  script: (type: string, nth: number) => number | Promise<number>;
   /** Shown by the API when the destination was created. */
   secrets: EndpointSecrets | null;
   /** Waits for a webhook of this type about this token or session, one that came before included. */
@@ -51,19 +50,20 @@ export async function startScriptedPartner(): Promise<ScriptedPartner> {
   const server = await receive((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      const endpoint = endpoints.get(request.url ?? '');
-      if (endpoint === undefined) return void response.writeHead(404).end();
-      const rawBody = Buffer.concat(chunks).toString('utf8');
-      const body = JSON.parse(rawBody) as JsonObject;
-      const type = String(body['webhook_type']);
-      const nth = endpoint.received.filter((earlier) => earlier.body['event_id'] === body['event_id']).length + 1;
-      const answered = endpoint.script(type, nth);
-      endpoint.received.push({ type, body, rawBody, headers: request.headers, answered });
-      response.writeHead(answered).end();
-      for (const look of endpoint.waiting) look();
-    });
+    request.on('end', () => void answer(request, Buffer.concat(chunks).toString('utf8'), response));
   });
+
+  async function answer({ url = '', headers }: IncomingMessage, rawBody: string, response: ServerResponse) {
+    const endpoint = endpoints.get(url);
+    if (endpoint === undefined) return void response.writeHead(404).end();
+    const body = JSON.parse(rawBody) as JsonObject;
+    const type = String(body['webhook_type']);
+    const nth = endpoint.received.push({ type, body, rawBody, headers });
+    for (const look of endpoint.waiting) look();
+    const sameEvent = endpoint.received.slice(0, nth).filter((one) => one.body['event_id'] === body['event_id']);
+    response.writeHead(await endpoint.script(type, sameEvent.length)).end();
+  }
+
   return {
     endpoint: (name) => {
       const made = newEndpoint(`http://127.0.0.1:${server.port}/${name}`);

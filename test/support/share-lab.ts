@@ -96,9 +96,7 @@ export function shareLab(): ShareLab {
   };
   beforeAll(async () => {
     const tenants = createTenants({ databaseUrl: database.url, afterCommit: (made) => wishes.push(...made) });
-    await tenants.acrossTenants('provision', async (sql) =>
-      registerSigningKeys(sql, { activeKid: KID, kids: [KID] }),
-    );
+    await tenants.acrossTenants('provision', async (sql) => registerSigningKeys(sql, { activeKid: KID, kids: [KID] }));
     const [issuer, partner, third] = [await newBrand(tenants), await newBrand(tenants), await newBrand(tenants)];
     opened = {
       ...verbs(tenants, { issuer, partner }),
@@ -195,7 +193,9 @@ export function verbs(tenants: Tenants, sides: { readonly issuer: LabBrand; read
               accept,
               choice,
               reason: reason ?? null,
-              bodySha256: createHash('sha256').update(JSON.stringify([accept, choice, reason])).digest(),
+              bodySha256: createHash('sha256')
+                .update(JSON.stringify([accept, choice, reason]))
+                .digest(),
             },
             by(side),
           ),

@@ -55,7 +55,7 @@ it('falls back to the partner’s word when the partner can mend what refuses th
 });
 
 it('falls back as well when the answer that told of the refusal was lost', async () => {
-  const share = lab.share({ world: { acceptance: 'automatic', suspended: true } });
+  const share = lab.share({ world: { acceptance: 'automatic', defaultWorkflow: null } });
   share.fault = ({ step, nth }) => (step === 'import' && nth === 1 ? 'answer_lost' : undefined);
   await lab.start(share);
   await lab.pass('10m');
@@ -65,7 +65,7 @@ it('falls back as well when the answer that told of the refusal was lost', async
 });
 
 it('is undeliverable after falling back to a partner whose endpoint is gone', async () => {
-  const share = await lab.begin({ world: { acceptance: 'automatic', suspended: true }, destinations: [() => 410] });
+  const share = await lab.begin({ world: { acceptance: 'automatic', defaultWorkflow: null }, destinations: [() => 410] });
   expectEnding(share, await lab.end(share, 'fallback-undeliverable'), { status: 'undeliverable', reason: 'gone' });
 });
 

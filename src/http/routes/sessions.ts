@@ -5,6 +5,7 @@ import type { JsonObject } from '../../domain/json.ts';
 import { readProvenance } from '../../postgres/provenance-reads.ts';
 import { decisionOf } from '../../sharing/decision.ts';
 import type { HandoffTransaction, StoredDecision } from '../../sharing/ports.ts';
+import { deleteSession } from '../../sharing/delete-session.ts';
 import { takeInSession } from '../../sharing/take-in.ts';
 import type { AppDeps } from '../app.ts';
 import { callerOf } from '../auth.ts';
@@ -71,6 +72,26 @@ export function sessionRoutes(app: FastifyInstance, { tenants, style }: AppDeps)
       },
     });
   }
+
+  app.route({
+    method: 'DELETE',
+    url: '/v3/session/:session_id/delete/',
+    config: { needs: writes, contract: sessionContracts.delete },
+    handler: async (request) => {
+      const { applicationId } = callerOf(request);
+      const sessionId = pathId(request, 'session_id', 'session_not_found');
+      const { sessionNumber } = await tenants.withTenant(applicationId, (tx) =>
+        deleteSession(tx, applicationId, sessionId),
+      );
+      // We keep no face templates that could outlive a session.
+      return {
+        session_id: sessionId,
+        session_number: sessionNumber,
+        face_retention_outcome: 'none',
+        biometric_template_uuid: null,
+      };
+    },
+  });
 
   app.route({
     method: 'GET',

@@ -85,7 +85,16 @@ export const sharingContracts = {
   },
 } satisfies Record<string, RouteContract>;
 
+/** What is left of a deleted session (Didit's shape). */
+export const deletedReply = z.strictObject({
+  session_id: z.string(),
+  session_number: z.int(),
+  face_retention_outcome: z.literal('none'),
+  biometric_template_uuid: z.null(),
+});
+
 export const sessionContracts = {
+  delete: { summary: 'Delete a session for good', replies: { 200: deletedReply, ...idErrors } },
   takeIn: {
     summary: 'Take in a session as a decision document; the same external_id twice is one session',
     body: documentBody,
