@@ -54,13 +54,13 @@ export interface HandoffClient {
   missingSearchAttributes(): Promise<string[]>;
   /** Rejects when Temporal does not answer. */
   ping(): Promise<void>;
-  /** Link to a run in Temporal's Web UI. */
+  /** Closes the connection; calls under way fail. */
   close(): Promise<void>;
   readonly temporal: Client;
 }
 
 export interface HandoffClientOptions {
-  /** Share a connection, e.g. a worker's native one, whose runs then start without a round through the task queue. */
+  /** A client of the caller's own, with its connection and namespace; it is not closed here. */
   readonly client?: Client;
   /** Milliseconds before a call is given up; default 5,000. */
   readonly deadlineMs?: number;

@@ -22,6 +22,8 @@ export interface CommonConfig extends DatabaseConfig {
 export interface ServerConfig extends CommonConfig {
   readonly host: string;
   readonly port: number;
+  /** Proxies whose `X-Forwarded-*` headers are believed, for links and client addresses. */
+  readonly trustProxy: readonly string[];
   readonly shareTokenKeys: KeyRing;
   readonly webhookUrlRules: WebhookUrlRules;
 }
@@ -55,7 +57,8 @@ const shareTokenKeys = z
     }
   });
 
-const webhookUrlRules = (env: Environment) =>
+/** A comma-separated list of networks. */
+const addresses = () =>
   z
     .string()
     .default('')
@@ -65,7 +68,10 @@ const webhookUrlRules = (env: Environment) =>
         .map((part) => part.trim())
         .filter((part) => part !== ''),
     )
-    .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()], 'must be a comma-separated list such as 127.0.0.0/8,::1/128')))
+    .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()], 'must be a comma-separated list such as 127.0.0.0/8,::1/128')));
+
+const webhookUrlRules = (env: Environment) =>
+  addresses()
     .refine((cidrs) => cidrs.length === 0 || env['NODE_ENV'] !== 'production', {
       error: 'is for development: it opens private addresses to webhooks and is refused when NODE_ENV=production',
     })
@@ -92,6 +98,7 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     ...commonShape,
     SHARE_TOKEN_KEYS: shareTokenKeys,
     WEBHOOK_ALLOWED_CIDRS: webhookUrlRules(env),
+    TRUST_PROXY: addresses(),
     HOST: z.string().min(1).default('127.0.0.1'),
     PORT: z.coerce.number('must be a number').int().min(0).max(65_535, 'must be a port').default(8080),
   };
@@ -99,6 +106,7 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     ...common(values),
     host: values.HOST,
     port: values.PORT,
+    trustProxy: values.TRUST_PROXY,
     shareTokenKeys: values.SHARE_TOKEN_KEYS,
     webhookUrlRules: values.WEBHOOK_ALLOWED_CIDRS,
   }));

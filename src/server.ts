@@ -49,6 +49,7 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
     shareTokenKeys: config.shareTokenKeys,
     style: { businessStatusCase: config.businessStatusCase },
     webhookUrlRules: config.webhookUrlRules,
+    ...(config.trustProxy.length > 0 && { trustProxy: [...config.trustProxy] }),
     logger,
     readiness: () =>
       askReadiness({

@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import {
   bundleWorkflowCode,
   NativeConnection,
+  type NativeConnectionOptions,
   Runtime,
   Worker,
   type WorkerOptions,
@@ -79,8 +81,9 @@ export async function startOnboardingWorker(config: CommonConfig, parts: WorkerP
       }),
     style: { businessStatusCase: config.businessStatusCase },
   });
-  const worker = await connectWorker({ taskQueue: TASK_QUEUES.onboarding, activities }, parts);
+  // Before Temporal answers: events are dispatched without it.
   const relay = startRelay({ tenants, handoff, client, onError });
+  const worker = await connectWorker({ taskQueue: TASK_QUEUES.onboarding, activities }, parts);
   return running(worker, async () => {
     await relay.stop();
     await client.close();
@@ -104,11 +107,12 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
     ...deliverActivity(tokenDeliveryLedger(handoffTenants(tenants, plainSealer), plainSealer), tools),
     ...attemptActivity(ledger, tools),
   });
-  const worker = await connectWorker({ taskQueue: TASK_QUEUES.webhooks, activities }, parts);
+  // Before Temporal answers: first attempts need only Postgres.
   const sender = startSender(ledger, tools, {
     onError: (error) => logger.error(errorKind(error), 'sender: will try again'),
   });
   const wakeUps = listen(config.databaseUrl, DELIVERIES_CHANNEL, () => sender.wake());
+  const worker = await connectWorker({ taskQueue: TASK_QUEUES.webhooks, activities }, parts);
   return running(worker, async () => {
     await wakeUps.stop();
     await sender.stop();
@@ -119,10 +123,10 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
 
 async function connectWorker(
   options: Pick<WorkerOptions, 'taskQueue'> & { activities: object },
-  { bundle }: WorkerParts,
+  { bundle, logger }: WorkerParts,
 ): Promise<{ worker: Worker; connection: NativeConnection }> {
   const { connectionOptions, namespace } = loadClientConnectConfig();
-  const connection = await NativeConnection.connect(connectionOptions);
+  const connection = await connectPatiently(connectionOptions, logger);
   const worker = await Worker.create({
     ...options,
     ...GRACE,
@@ -132,6 +136,18 @@ async function connectWorker(
     interceptors: { activity: crashPoints(process.env) },
   });
   return { worker, connection };
+}
+
+/** Waits for a Temporal that is down, as everything here does. */
+async function connectPatiently(options: NativeConnectionOptions, logger: HandoffLogger): Promise<NativeConnection> {
+  for (;;) {
+    try {
+      return await NativeConnection.connect(options);
+    } catch (error) {
+      logger.warn(errorKind(error), 'Temporal does not answer; trying again');
+      await pause(2_000);
+    }
+  }
 }
 
 function running(
@@ -177,9 +193,9 @@ async function startWorker(role: string | undefined): Promise<RunningWorker> {
 }
 
 if (import.meta.main) {
-  const worker = await startWorker(process.argv[2]);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void worker.stop());
-  worker.done.catch((error: unknown) => {
+  const failed = (error: unknown) =>
     stopWithProblems([`the worker failed: ${Object.values(errorKind(error)).join(' ')}`]);
-  });
+  const worker = await startWorker(process.argv[2]).catch(failed);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void worker.stop());
+  worker.done.catch(failed);
 }

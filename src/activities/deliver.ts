@@ -4,6 +4,9 @@ import { attemptDelivery, type AttemptTools } from '../webhooks/attempt-delivery
 import type { AttemptRecord, TokenDeliveryLedger, TokenRoundResult } from '../webhooks/ports.ts';
 import type { WebhookActivities } from '../workflows/activity-types.ts';
 
+/** The longest wait between two attempts: a token lives a day at most. */
+const LONGEST_WAIT_MS = 5 * 60_000;
+
 /** Replies by which a receiver asks for time: its own delay then replaces the retry policy's. */
 const OVERLOADED = new Set(['http_429', 'http_502', 'http_503', 'http_504']);
 
@@ -16,7 +19,10 @@ export function deliverActivity(
     deliverShareToken: async ({ tokenId }) => {
       const { attempt } = activityInfo();
       const round = await ledger.begin(tokenId, attempt);
-      if (!round.open) return { pending: 0 };
+      if (!round.open) {
+        if (round.over) return { pending: 0 };
+        throw heldByAcknowledgement();
+      }
       // A token's attempts are limited by its expiry; a notice gets one.
       const limits = { maxAttempts: round.withToken ? Infinity : 1 };
       const records = await Promise.all(round.deliveries.map((delivery) => attemptDelivery(delivery, tools, limits)));
@@ -29,6 +35,11 @@ export function deliverActivity(
   };
 }
 
+function heldByAcknowledgement(): ApplicationFailure {
+  const message = 'an acknowledgement is being carried out';
+  return ApplicationFailure.create({ type: 'delivery_failed', message, category: 'BENIGN' });
+}
+
 function stillTrying(result: TokenRoundResult, records: readonly AttemptRecord[]): ApplicationFailure {
   const waits = records.flatMap(({ reason, retryInMs }) =>
     OVERLOADED.has(reason) && retryInMs !== null ? [retryInMs] : [],
@@ -38,7 +49,9 @@ function stillTrying(result: TokenRoundResult, records: readonly AttemptRecord[]
     type: 'delivery_failed',
     message: `${result.pending} destination(s) still to be tried: ${reasons || 'another attempt is under way'}`,
     category: 'BENIGN',
-    ...(waits.length > 0 && waits.length === records.length ? { nextRetryDelay: Math.min(...waits) } : {}),
+    ...(waits.length > 0 && waits.length === records.length
+      ? { nextRetryDelay: Math.min(LONGEST_WAIT_MS, ...waits) }
+      : {}),
   });
 }
 

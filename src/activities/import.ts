@@ -1,7 +1,6 @@
 import { activityInfo } from '@temporalio/activity';
-import { Refusal } from '../domain/failures.ts';
 import { spendAcknowledgement } from '../sharing/close.ts';
-import { importForOnboarding } from '../sharing/redeem.ts';
+import { importForOnboarding, RefusedImport } from '../sharing/redeem.ts';
 import type { OnboardingActivities } from '../workflows/activity-types.ts';
 import type { OnboardingDependencies } from './ports.ts';
 
@@ -14,8 +13,9 @@ export function importActivity(deps: OnboardingDependencies): Pick<OnboardingAct
           importForOnboarding(tx, tokenId, activityInfo().attempt, deps.style),
         );
       } catch (error) {
-        if (error instanceof Refusal) {
-          const why = { code: error.code, field: error.field ?? null };
+        if (error instanceof RefusedImport) {
+          const { code, field, acknowledgementId } = error;
+          const why = { code, field: field ?? null, acknowledgementId };
           await deps.onboardingTransaction((tx) => spendAcknowledgement(tx, tokenId, why));
         }
         throw error;

@@ -1,26 +1,12 @@
 import type { JsonValue } from '../domain/json.ts';
-
-/** Where a payload lives: one row of session content. */
-export type PayloadContext = { applicationId: string; sessionId: string; category: string; position: number };
-
-/**
- * Turns a payload into the bytes kept in its row, and back. The first byte names the version, so that a later one
- * (encryption) needs no change in callers. A clone copies sealed bytes to another session of the same category and
- * position, so a version may bind those two, never the session or the application.
- */
-export type PayloadSealer = {
-  /** The bytes to store. */
-  readonly sealPayload: (context: PayloadContext, value: JsonValue) => Buffer;
-  /** @throws {PayloadUnreadable} */
-  readonly openPayload: (context: PayloadContext, sealed: Buffer) => JsonValue;
-};
+import type { PayloadSealer, SealContext } from '../sharing/ports.ts';
 
 /** Stored bytes can't be opened; the message names the row and never the content. */
 export class PayloadUnreadable extends Error {
   override readonly name = 'PayloadUnreadable';
   readonly code: 'unknown_version' | 'malformed';
 
-  constructor(code: 'unknown_version' | 'malformed', context: PayloadContext, reason: string) {
+  constructor(code: 'unknown_version' | 'malformed', context: SealContext, reason: string) {
     super(`payload ${context.category}[${context.position}] of session ${context.sessionId}: ${reason}`);
     this.code = code;
   }
@@ -28,7 +14,10 @@ export class PayloadUnreadable extends Error {
 
 const PLAIN = 0x00;
 
-/** Version 0x00: UTF-8 JSON, not encrypted. The context serves error messages only. */
+/**
+ * Version 0x00: UTF-8 JSON, not encrypted. The context serves error messages only. The first byte of
+ * a payload names its version, so that a later one (encryption) needs no change in callers.
+ */
 export const plainSealer: PayloadSealer = {
   sealPayload: (_context, value) => Buffer.concat([Buffer.of(PLAIN), Buffer.from(JSON.stringify(value))]),
 

@@ -1,11 +1,11 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { isUuid } from '../domain/ids.ts';
 
 const SECRET_BYTES = 32;
 // The bounds of Standard Webhooks for symmetric secrets.
 const MIN_SECRET_BYTES = 24;
 const MAX_SECRET_BYTES = 64;
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -58,7 +58,7 @@ export function standardSecret(bytes: Buffer): string {
 export function signWebhook(webhook: WebhookToSign): Record<string, string> {
   const { eventId, webhookType, body, timestampSeconds, attempt, secrets } = webhook;
   const forDidit = secrets[webhook.diditSecretIndex ?? 0];
-  if (!UUID.test(eventId)) throw new RangeError('eventId: not a lower-case UUID; pass the id of the event row');
+  if (!isUuid(eventId)) throw new RangeError('eventId: not a lower-case UUID; pass the id of the event row');
   if (!Number.isSafeInteger(timestampSeconds) || timestampSeconds < 0) {
     throw new RangeError('timestampSeconds: not a whole number of seconds; round it down');
   }

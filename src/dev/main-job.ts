@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { JsonObject } from '../domain/json.ts';
 import type { Api } from './api.ts';
 import type { Progress } from './progress.ts';
-import type { SandboxOnboarding } from './sandbox.ts';
+import { linkToRun, type SandboxOnboarding } from './sandbox.ts';
 
 /** How long the demo waits for an onboarding, in milliseconds: its token's lifetime is longer. */
 const PATIENCE_MS = 120_000;
@@ -21,7 +21,6 @@ export async function runOnboarding(
 ): Promise<SandboxOnboarding> {
   const opened = await issuer('POST', '/v1/onboardings/', { ...order });
   const tokenId = String(opened['token_id']);
-  const url = temporalUiUrl === null ? null : `${temporalUiUrl}/namespaces/default/workflows/${tokenId}`;
   say(`Onboarding ${tokenId} (${String(opened['session_kind'])})`);
   const onboarding = await follow(issuer, tokenId, say);
   return {
@@ -29,7 +28,7 @@ export async function runOnboarding(
     session_kind: String(onboarding['session_kind']),
     status: String(onboarding['status']),
     imported_session_id: (onboarding['imported_session_id'] as string | null) ?? null,
-    temporal_url: url,
+    temporal_url: linkToRun(temporalUiUrl, tokenId),
   };
 }
 

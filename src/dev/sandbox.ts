@@ -43,6 +43,12 @@ export interface SandboxOnboarding {
 /** Where a checkout keeps its sandbox. */
 export const SANDBOX_FILE = join(process.env['HANDOFF_FOLDER'] ?? '.handoff', 'sandbox.json');
 
+/** Link to a run in Temporal's Web UI; `null` when no UI is known. */
+export function linkToRun(uiUrl: string | null, tokenId: string): string | null {
+  const namespace = process.env['TEMPORAL_NAMESPACE'] ?? 'default';
+  return uiUrl === null ? null : `${uiUrl}/namespaces/${namespace}/workflows/${tokenId}`;
+}
+
 /** The sandbox of an earlier or running `npm start`, or `null`. */
 export function readSandbox(file: string = SANDBOX_FILE): Sandbox | null {
   return readJson(file) as Sandbox | null;

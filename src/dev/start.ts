@@ -1,11 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { apiOf } from './api.ts';
 import { runOnboarding } from './main-job.ts';
 import { startProgress } from './progress.ts';
-import { readJson, SANDBOX_FILE, writePrivateJson, type Sandbox, type SandboxOnboarding } from './sandbox.ts';
+import {
+  linkToRun,
+  readJson,
+  SANDBOX_FILE,
+  writePrivateJson,
+  type Sandbox,
+  type SandboxOnboarding,
+} from './sandbox.ts';
 import { isSeeded, seedSandbox, type SeededSandbox } from './seed.ts';
 import { simulatedBrands } from './simulated-partner.ts';
 import { startStack, type Stack } from './stack.ts';
@@ -29,7 +36,7 @@ mkdirSync(FOLDER, { recursive: true, mode: 0o700 });
 writeFileSync(PID_FILE, String(process.pid), { mode: 0o600 });
 
 const interrupted = new Promise<void>((resolveInterrupted) => {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolveInterrupted());
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt(resolveInterrupted));
 });
 let stack: Stack | undefined;
 try {
@@ -51,6 +58,16 @@ try {
   rmSync(PID_FILE, { force: true });
 }
 process.exit();
+
+/** The first signal ends in order; a second one at once (the servers then end with this process). */
+function interrupt(first: () => void): () => void {
+  let signals = 0;
+  return () => {
+    signals += 1;
+    if (signals > 1) process.exit(130);
+    first();
+  };
+}
 
 async function run(): Promise<void> {
   const state = (readJson(STATE_FILE) as State | null) ?? {
@@ -102,7 +119,7 @@ async function run(): Promise<void> {
     sessions: seeded.sessions,
     onboardings: onboardings.map((onboarding) => ({
       ...onboarding,
-      temporal_url: linkTo(onboarding.token_id, stack?.temporalUiUrl ?? null),
+      temporal_url: linkToRun(stack?.temporalUiUrl ?? null, onboarding.token_id),
     })),
   };
   await writePrivateJson(SANDBOX_FILE, sandbox);
@@ -130,10 +147,6 @@ Try next:
   curl -X POST ${sandbox.api_url}/v3/session/${sandbox.sessions[0]?.session_id}/share/ -H ${key('issuer')} -H 'content-type: application/json' -d '{"for_application_id":"${partner?.application_id}"}'`);
 }
 
-function linkTo(tokenId: string, uiUrl: string | null): string | null {
-  return uiUrl === null ? null : `${uiUrl}/namespaces/default/workflows/${tokenId}`;
-}
-
 function readFlags(): { exit: boolean; fresh: boolean } {
   try {
     const { values } = parseArgs({ options: { exit: { type: 'boolean' }, fresh: { type: 'boolean' } } });
@@ -149,6 +162,9 @@ function refuseSecondStart(): void {
   if (pid === 0 || pid === process.pid) return;
   try {
     process.kill(pid, 0);
+    // Its number may have gone to another program since.
+    const command = `/proc/${pid}/cmdline`;
+    if (existsSync(command) && !readFileSync(command, 'utf8').includes('start.ts')) return;
   } catch {
     return;
   }

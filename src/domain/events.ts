@@ -1,5 +1,3 @@
-import type { ClosedEnding } from './onboarding.ts';
-
 /** Webhook events that exist so far: Didit's own names, and ours under `share.`. */
 export const EVENT_TYPES = [
   'status.updated',
@@ -14,11 +12,6 @@ export const EVENT_TYPES = [
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
-/** The event that tells of an onboarding's ending. */
-export function endingEvent(ending: ClosedEnding | 'imported'): EventType {
-  return `share.${ending}`;
-}
-
 /** Whether a text names an event that a webhook destination can subscribe to. */
 export function isEventType(text: string): text is EventType {
   return (EVENT_TYPES as readonly string[]).includes(text);
@@ -29,4 +22,6 @@ export interface Actor {
   readonly kind: 'api_key' | 'onboarding' | 'system';
   /** API key id, or token id of the run; `null` for the system. */
   readonly id: string | null;
+  /** `X-Request-Id` of the call that it came with. */
+  readonly requestId?: string;
 }

@@ -46,6 +46,18 @@ export type CloseRequest =
   | { readonly as: 'undeliverable'; readonly reason: string }
   | { readonly as: 'rejected'; readonly reason: string };
 
+/** What the run learns from its mint: the token is out, or the onboarding had ended before. */
+export type MintResult =
+  | {
+      readonly state: 'minted';
+      readonly acceptance: Acceptance;
+      /** At least 1, by the database's clock. */
+      readonly remainingMs: number;
+      /** ISO 8601. */
+      readonly expiresAt: string;
+    }
+  | { readonly state: 'ended'; readonly answer: ShareAnswer };
+
 /** Result of a completed run: ids and enums only. */
 export interface OnboardingResult {
   readonly status: Ending;

@@ -2,8 +2,8 @@ import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { Refusal, invalidFields, type FailureCode, type FieldErrors } from '../domain/failures.ts';
 import { UnreadableRequest } from './errors.ts';
+import { isUuid } from '../domain/ids.ts';
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const MAX_FIELDS_NAMED = 20;
 const MAX_NAME_CHARACTERS = 100;
 
@@ -14,7 +14,7 @@ const MAX_NAME_CHARACTERS = 100;
  */
 export function pathId(request: FastifyRequest, name: string, missing: FailureCode): string {
   const id = (request.params as Readonly<Record<string, string>>)[name];
-  if (id === undefined || !UUID.test(id)) throw new Refusal(missing);
+  if (id === undefined || !isUuid(id)) throw new Refusal(missing);
   return id;
 }
 

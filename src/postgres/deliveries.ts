@@ -103,6 +103,7 @@ export async function claimDeliveries(
      )
      select c.delivery_id as "deliveryId", c.attempts as attempt, c.event_id as "eventId", e.type as "eventType",
        c.destination_id as "destinationId", c.application_id as "applicationId", e.session_id as "sessionId",
+       d.enabled and d.deleted_at is null as enabled,
        floor(extract(epoch from e.created_at))::float8 as "createdAt", p.payload, d.url, d.payload_mode as "payloadMode",
        array(select s.sealed from webhook_secret s where s.destination_id = c.destination_id
              and (s.expires_at is null or s.expires_at > handoff_now()) order by s.expires_at desc nulls first) as secrets,
@@ -161,6 +162,16 @@ function secretContext(applicationId: string, destinationId: string) {
 
 /** Records an attempt with what follows from it for its delivery and destination. */
 export function recordAttempt(tx: Transaction, record: AttemptRecord): void {
+  // The delivery's row first, as a claim takes them. An attempt whose lease ran out may be recorded after a later one
+  // began: it never undoes an ending, and what it wants next is the later one's to say.
+  tx.send(
+    `update delivery set state = $2, last_reason = $3, lease_until = null,
+       ended_at = case when $2 = 'retrying' then null else handoff_now() end,
+       next_at = handoff_now() + make_interval(secs => $4 / 1000.0)
+     where delivery_id = $1
+       and (ended_at is null and (attempts = $5 or $2 <> 'retrying') or state = 'stopped' and $2 = 'delivered')`,
+    [record.deliveryId, record.state, record.reason, record.retryInMs ?? 0, record.attempt],
+  );
   tx.send(
     `update delivery_attempt set state = case when $3 = 'delivered' then 'delivered' else 'failed' end,
        duration_ms = $4, connected_ip = $5, response_status = $6, response_head = $7, reason = $8
@@ -176,14 +187,6 @@ export function recordAttempt(tx: Transaction, record: AttemptRecord): void {
       record.reason,
     ],
   );
-  // An attempt whose lease ran out may be recorded after a later one: it never undoes an ending.
-  tx.send(
-    `update delivery set state = $2, last_reason = $3, lease_until = null,
-       ended_at = case when $2 = 'retrying' then null else handoff_now() end,
-       next_at = handoff_now() + make_interval(secs => $4 / 1000.0)
-     where delivery_id = $1 and ended_at is null`,
-    [record.deliveryId, record.state, record.reason, record.retryInMs ?? 0],
-  );
   if (record.disableDestination) {
     tx.send('update webhook_destination set enabled = false, updated_at = handoff_now() where destination_id = $1', [
       record.destinationId,
@@ -193,10 +196,10 @@ export function recordAttempt(tx: Transaction, record: AttemptRecord): void {
     tx.send(
       `with handed_over as (
          update delivery set owner = 'run'
-         where delivery_id = $1 and owner = 'sender' and ended_at is null returning delivery_id
+         where delivery_id = $1 and owner = 'sender' and ended_at is null and attempts = $2 returning delivery_id
        )
        insert into outbox (wish, subject_id) select 'retry_delivery', delivery_id from handed_over`,
-      [record.deliveryId],
+      [record.deliveryId, record.attempt],
     );
   }
 }

@@ -44,8 +44,8 @@ function insertEvent(tx: Transaction, sealer: PayloadSealer, eventId: string, ev
   tx.send(
     `with written as (
        insert into event
-         (event_id, application_id, type, token_id, session_id, actor_kind, actor_id, salt, digest, dedupe_key)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         (event_id, application_id, type, token_id, session_id, actor_kind, actor_id, request_id, salt, digest, dedupe_key)
+       values ($1, $2, $3, $4, $5, $6, $7, $12, $8, $9, $10)
        on conflict (dedupe_key) do nothing returning event_id
      )
      insert into event_payload (event_id, application_id, payload) select event_id, $2, $11 from written`,
@@ -61,6 +61,7 @@ function insertEvent(tx: Transaction, sealer: PayloadSealer, eventId: string, ev
       createHash('sha256').update(salt).update(text).digest(),
       event.dedupeKey,
       sealer.sealPayload(sealContextOfEvent({ ...event, eventId }), body),
+      actor.requestId ?? null,
     ],
   );
 }

@@ -26,6 +26,7 @@ export async function migrate(databaseUrl: string): Promise<string[]> {
     direction: 'up',
     count: Infinity,
     singleTransaction: true,
+    advisoryLockMode: 'wait',
     log: () => {},
   });
   return applied.map((migration) => migration.name);

@@ -44,6 +44,11 @@ export function onboardingStore(tx: Transaction): OnboardingStore {
          on conflict (token_id, step) do update set attempts = greatest(onboarding_step.attempts, excluded.attempts)`,
         [tokenId, step, attempts],
       ),
+    reopenStep: (tokenId, step) =>
+      tx.send('update onboarding_step set finished_at = null, result = null where token_id = $1 and step = $2', [
+        tokenId,
+        step,
+      ]),
     endStep: (tokenId, step, result, attempts = 1) =>
       tx.send(
         `insert into onboarding_step (token_id, step, started_at, finished_at, attempts, result)

@@ -29,7 +29,10 @@ export function forgetWishes(tx: Transaction, outboxIds: readonly string[]): voi
   tx.send('delete from outbox where outbox_id = any ($1::bigint[])', [outboxIds]);
 }
 
-/** Rows of open onboardings that were not compared with Temporal for a while; each is taken once a round. */
+/**
+ * Rows of open onboardings that were not compared with Temporal for a while, a tenth of their age but ten minutes at
+ * most: a run that waits for hours is asked after less often than one that just began.
+ */
 export async function takeOnboardingsToCheck(
   tx: Transaction,
   idleSeconds: number,
@@ -40,6 +43,7 @@ export async function takeOnboardingsToCheck(
      where token_id in (
        select token_id from onboarding
        where ended_at is null and checked_at < handoff_now() - make_interval(secs => $1)
+         and checked_at < handoff_now() - least(interval '10 minutes', (handoff_now() - created_at) / 10)
        order by checked_at limit $2 for update skip locked)
      returning token_id as "tokenId"`,
     [idleSeconds, limit],
@@ -55,6 +59,15 @@ export function wishOverdueDeliveries(tx: Transaction): void {
        and not exists (select 1 from outbox o where o.wish = 'retry_delivery' and o.subject_id = d.delivery_id)
      limit 100`,
   );
+}
+
+/** The acknowledgement that a run which Temporal lost has to be told of again. */
+export async function unspentAcknowledgement(tx: Transaction, tokenId: string): Promise<string | null> {
+  const [row] = await tx.query<{ id: string }>(
+    `select acknowledgement_id as id from acknowledgement where token_id = $1 and state = 'unspent'`,
+    [tokenId],
+  );
+  return row?.id ?? null;
 }
 
 /** What a run is started with, when its onboarding is still open. */

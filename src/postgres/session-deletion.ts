@@ -27,10 +27,17 @@ export function deleteSessions(tx: Transaction, applicationId: string, sessionId
     'update redemption set released_at = handoff_now() where session_id = any ($1::uuid[]) and released_at is null',
     [sessionIds],
   );
+  // Business before user, as an import takes them; the order of an update's rows would be the planner's.
+  tx.send(
+    `select 1 from session_counter
+     where application_id = $1 and session_kind in (select session_kind from session where session_id = any ($2::uuid[]))
+     order by session_kind for update`,
+    [applicationId, sessionIds],
+  );
   tx.send(
     `with gone as (
        delete from session where session_id = any ($2::uuid[]) and application_id = $1 returning session_kind
-     ), counted as (select session_kind, count(*) as n from gone group by session_kind order by session_kind)
+     ), counted as (select session_kind, count(*) as n from gone group by session_kind)
      update session_counter c set living = c.living - counted.n from counted
      where c.application_id = $1 and c.session_kind = counted.session_kind`,
     [applicationId, sessionIds],

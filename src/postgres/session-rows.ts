@@ -1,10 +1,8 @@
-import type { SessionRow } from '../sharing/ports.ts';
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+import { isUuid } from '../domain/ids.ts';
 
 /** Any text as a uuid parameter: what is not one matches no row. */
 export function uuidOrNull(text: string | undefined | null): string | null {
-  return typeof text === 'string' && UUID.test(text) ? text : null;
+  return typeof text === 'string' && isUuid(text) ? text : null;
 }
 
 /** ISO 8601 in UTC with microseconds, as Didit writes times. */
@@ -12,7 +10,7 @@ export function isoColumn(expression: string): string {
   return `to_char(${expression} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 }
 
-/** Select list that makes a {@link SessionRow} of a row of `session` under this alias. */
+/** Select list that makes a `SessionRow` of a row of `session` under this alias. */
 export function sessionColumns(alias: string): string {
   return `${alias}.session_id as "sessionId", ${alias}.application_id as "applicationId", ${alias}.session_kind as kind,
     ${alias}.session_number::float8 as number, ${alias}.status, ${alias}.environment, ${alias}.workflow_id as "workflowId",
@@ -22,7 +20,7 @@ export function sessionColumns(alias: string): string {
     ${isoColumn(`${alias}.created_at`)} as "createdAt", ${isoColumn(`${alias}.expires_at`)} as "expiresAt"`;
 }
 
-/** The columns of new session rows, for `jsonb_to_recordset`: the names of {@link SessionRow}. */
+/** The columns of new session rows, for `jsonb_to_recordset`: the names of `SessionRow`. */
 export const SESSION_RECORD = `"sessionId" uuid, "applicationId" uuid, kind text, number bigint, status text, environment text,
   "workflowId" uuid, "vendorData" text, "externalId" text, features jsonb, "nfcSkipReason" text, "documentExpiresOn" date,
   "sharedFromSession" uuid, "parentImport" uuid, "createdAt" timestamptz, "expiresAt" timestamptz`;
@@ -36,9 +34,4 @@ export function insertSessions(number: string, from: string): string {
       r."externalId", array(select jsonb_array_elements_text(r.features)), r."nfcSkipReason", r."documentExpiresOn",
       r."sharedFromSession", r."parentImport", r."createdAt", r."expiresAt", handoff_now()
     from ${from}`;
-}
-
-/** A session row as JSON for {@link SESSION_RECORD}. */
-export function sessionRecord(row: SessionRow): Record<string, unknown> {
-  return { ...row };
 }

@@ -97,7 +97,6 @@ async function importFacts(
       trust_review: boolean;
       vendor_data_rule: 'prefixed' | 'same';
       living_session_id: string | null;
-      living_token_id: string;
       chosen_id: string | null;
       chosen_kind: SessionKind;
       default_user: string | null;
@@ -106,7 +105,7 @@ async function importFacts(
       `select i.deleted_at is not null as issuer_deleted, p.deleted_at is not null as partner_deleted, p.environment,
          c.status = 'active' as active,
          coalesce(c.suspended_by_issuer_at, c.suspended_by_partner_at) is not null as suspended,
-         c.trust_review, c.vendor_data_rule, r.session_id as living_session_id, r.token_id as living_token_id,
+         c.trust_review, c.vendor_data_rule, r.session_id as living_session_id,
          w.workflow_id as chosen_id, w.session_kind as chosen_kind,
          coalesce(cu.workflow_id, du.workflow_id) as default_user,
          coalesce(cb.workflow_id, db.workflow_id) as default_business
@@ -140,8 +139,7 @@ async function importFacts(
             trustReview: row.trust_review,
             vendorDataRule: row.vendor_data_rule,
           },
-    livingImport:
-      row.living_session_id === null ? null : { sessionId: row.living_session_id, tokenId: row.living_token_id },
+    livingImport: row.living_session_id === null ? null : { sessionId: row.living_session_id },
     chosenWorkflow: row.chosen_id === null ? null : { workflowId: row.chosen_id, kind: row.chosen_kind },
     defaults: { user: row.default_user, business: row.default_business },
   };
@@ -259,7 +257,7 @@ function insertContent(tx: Transaction, session: SessionRow, content: Omit<Store
         content.people.map(({ position }) => position),
         content.people.map(({ pointer }) => pointer),
         content.people.map(({ reference }) => reference),
-        content.people.map(({ reference }) => uuidOrNull(reference)),
+        content.people.map(({ reference }) => uuidOrNull(reference?.toLowerCase())),
       ],
     );
   }

@@ -1,17 +1,18 @@
 import type { Acknowledgement, ImportChoice, ShareFacts, ShareStore } from '../sharing/ports.ts';
-import { isoColumn } from './session-rows.ts';
+import { isoColumn, uuidOrNull } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 
 /** SQL of tokens and redemptions. */
 export function shareStore(tx: Transaction): ShareStore {
   return {
-    lock: (tokenId) => {
+    lock: async (tokenId) => {
+      if (uuidOrNull(tokenId) === null) return null;
       // One order everywhere. Locks go first, in statements of their own: the read after them sees all that they waited for.
       tx.send('select 1 from onboarding where token_id = $1 for update', [tokenId]);
       tx.send('select 1 from share_token where token_id = $1 for update', [tokenId]);
       return look(tx, tokenId);
     },
-    look: (tokenId) => look(tx, tokenId),
+    look: async (tokenId) => (uuidOrNull(tokenId) === null ? null : look(tx, tokenId)),
     insertToken: (token) =>
       tx.send(
         `insert into share_token
@@ -96,7 +97,8 @@ const LOOK = `
       'bodySha256', encode(a.body_sha256, 'hex')) end as acknowledgement,
     exists (select 1 from event e where e.token_id = k.token_id and e.type = 'share.received') as sent,
     exists (select 1 from event e join delivery d on d.event_id = e.event_id
-            where e.token_id = k.token_id and e.type = 'share.received' and d.state = 'delivered') as answered
+            where e.token_id = k.token_id and e.type = 'share.received' and e.dedupe_key like '%:token'
+              and d.state = 'delivered') as answered
   from (select $1::uuid as token_id) k
   cross join lateral (select handoff_now() as now) clock
   left join share_token t on t.token_id = k.token_id

@@ -1,4 +1,5 @@
 import { Pool, type PoolClient, type QueryResultRow } from 'pg';
+import { isUuid } from '../domain/ids.ts';
 import type { SignalName } from '../domain/temporal-names.ts';
 
 /**
@@ -61,7 +62,6 @@ export interface TenantsOptions {
   readonly onConnectionError?: (error: Error) => void;
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const DEADLOCK_OR_SERIALIZATION = new Set(['40P01', '40001']);
 const MAX_TRIES = 3;
 
@@ -97,7 +97,7 @@ export function createTenants(options: TenantsOptions): Tenants & { readonly poo
     pool,
     withTenant: (applicationId, work, crossing) => {
       // The id goes into the text of a multi-statement query, which takes no parameters.
-      if (!UUID.test(applicationId)) throw new TypeError('withTenant needs an application id (UUID)');
+      if (!isUuid(applicationId)) throw new TypeError('withTenant needs an application id (UUID)');
       return run(begin(applicationId, crossing ?? ''), work);
     },
     acrossTenants: (crossing, work) => run(begin('', crossing), work),
@@ -115,6 +115,12 @@ async function runOnce<T>(
   work: (tx: Transaction) => Promise<T>,
 ): Promise<{ result: T; wishes: Wish[] }> {
   const client: PoolClient = await pool.connect();
+  let broken: Error | undefined;
+  // Its statements fail with it; as an event that nobody hears, a lost connection would end the process.
+  const onLost = (error: Error) => {
+    broken = error;
+  };
+  client.on('error', onLost);
   const sent: Promise<unknown>[] = [];
   const wishes: Promise<Wish[]>[] = [];
   const send = <R extends QueryResultRow>(text: string, values?: readonly unknown[]) => {
@@ -146,7 +152,6 @@ async function runOnce<T>(
       wishes.push(made);
     },
   };
-  let broken: Error | undefined;
   try {
     void send(beginText);
     const result = await work(tx);
@@ -160,10 +165,11 @@ async function runOnce<T>(
     try {
       await client.query('rollback');
     } catch (rollbackError) {
-      broken = rollbackError as Error;
+      broken ??= rollbackError as Error;
     }
     throw await firstFailure(sent, error);
   } finally {
+    client.off('error', onLost);
     client.release(broken);
   }
 }

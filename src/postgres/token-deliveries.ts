@@ -30,10 +30,12 @@ async function begin(
   const acceptance = onboarding.acceptance ?? 'acknowledge';
   const withToken = acceptance !== 'automatic';
   const { state } = answerOf(share);
+  // Its import may yet be refused, and the delivery go on.
+  if (withToken && state === 'acknowledged') return { open: false, over: false };
   // The notice of an automatic import holds no token and may come after it.
   if (token === null || (state !== 'open' && (withToken || state !== 'redeemed'))) {
     stopTokenDeliveries(sql, tokenId);
-    return { open: false };
+    return { open: false, over: true };
   }
   const event = receivedEvent(partiesOf(share), { expiresAt: token.expiresAt, acceptance, withToken });
   tx.events.insert([event], { kind: 'onboarding', id: tokenId });
@@ -66,7 +68,9 @@ async function finish(
   records: readonly AttemptRecord[],
 ): Promise<TokenRoundResult> {
   tx.onboardings.lock(tokenId);
-  for (const record of records) recordAttempt(sql, record);
+  // In one order over all tokens: a record may write its destination's row.
+  const inOrder = [...records].sort((a, b) => (a.destinationId < b.destinationId ? -1 : 1));
+  for (const record of inOrder) recordAttempt(sql, record);
   const delivered = records.some(({ state }) => state === 'delivered');
   if (!round.withToken) {
     tx.onboardings.endStep(tokenId, 'deliver', delivered ? 'noticed' : 'not_noticed', round.attempt);

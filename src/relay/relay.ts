@@ -5,6 +5,7 @@ import {
   runToStart,
   takeOnboardingsToCheck,
   takeWishes,
+  unspentAcknowledgement,
   wishOverdueDeliveries,
 } from '../postgres/outbox.ts';
 import type { HandoffTenants } from '../postgres/handoff-tenants.ts';
@@ -54,7 +55,8 @@ export function startRelay(options: RelayOptions): { stop(): Promise<void> } {
       } catch (error) {
         options.onError(error);
       }
-      if (!more) await pause(everyMs);
+      // Stopped during the round: the signal has fired already and would wake no pause.
+      if (!more && !stopping.signal.aborted) await pause(everyMs);
     }
   }
 
@@ -99,8 +101,12 @@ async function compare(tokenId: string, { tenants, handoff, client }: RelayOptio
     case 'running':
       return;
     case 'unknown': {
-      const run = await tenants.acrossTenants('relay', (tx) => runToStart(tx, tokenId));
-      if (run !== null) await client.startOnboarding(run);
+      const [run, acknowledgementId] = await tenants.acrossTenants('relay', (tx) =>
+        Promise.all([runToStart(tx, tokenId), unspentAcknowledgement(tx, tokenId)]),
+      );
+      if (run === null) return;
+      await client.startOnboarding(run);
+      if (acknowledgementId !== null) await client.signalOnboarding(tokenId, 'partnerAcknowledged', acknowledgementId);
       return;
     }
     case 'completed':

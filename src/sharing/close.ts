@@ -39,15 +39,16 @@ export async function closeShareToken(
 export async function spendAcknowledgement(
   tx: HandoffTransaction,
   tokenId: string,
-  why: { readonly code: FailureCode; readonly field: string | null },
+  why: { readonly code: FailureCode; readonly field: string | null; readonly acknowledgementId: string | null },
 ): Promise<void> {
   const share = await tx.shares.lock(tokenId);
-  if (share === null || answerOf(share).state === 'redeemed') return;
+  if (share?.onboarding == null || share.onboarding.ended) return;
+  // A late attempt must not spend what the partner has mended since.
+  if ((share.acknowledgement?.acknowledgementId ?? null) !== why.acknowledgementId) return;
   tx.onboardings.settleAcknowledgement(tokenId, 'spent', why);
   tx.onboardings.endStep(tokenId, 'import', why.code);
-  if (share.onboarding?.acceptance === 'automatic' && !share.onboarding.ended) {
-    tx.onboardings.setAcceptance(tokenId, 'acknowledge');
-  }
+  tx.onboardings.reopenStep(tokenId, 'wait');
+  if (share.onboarding.acceptance === 'automatic') tx.onboardings.setAcceptance(tokenId, 'acknowledge');
 }
 
 interface PlannedEnding {

@@ -1,6 +1,6 @@
 import type { Actor } from '../domain/events.ts';
 import { invalidFields, Refusal } from '../domain/failures.ts';
-import type { Acceptance, ShareAnswer } from '../domain/onboarding.ts';
+import type { MintResult } from '../domain/onboarding.ts';
 import type { SessionKind } from '../domain/decision-categories.ts';
 import { isFinished } from '../domain/session-status.ts';
 import type { HandoffTransaction, MintFacts } from './ports.ts';
@@ -26,18 +26,6 @@ export interface MintedToken {
   readonly issuedAt: number;
   readonly expiresAt: number;
 }
-
-/** What the run learns from its mint: the token is out, or the onboarding has ended before. */
-export type MintOutcome =
-  | {
-      readonly state: 'minted';
-      readonly acceptance: Acceptance;
-      /** At least 1, by the database's clock. */
-      readonly remainingMs: number;
-      /** ISO 8601. */
-      readonly expiresAt: string;
-    }
-  | { readonly state: 'ended'; readonly answer: ShareAnswer };
 
 /**
  * Mints a token for a finished session: `POST /v3/session/{id}/share/`.
@@ -79,11 +67,7 @@ export async function openOnboarding(
  *
  * @throws {Refusal} `unknown_onboarding`, or what makes the session unfit to be shared by now
  */
-export async function mintForOnboarding(
-  tx: HandoffTransaction,
-  tokenId: string,
-  attempt: number,
-): Promise<MintOutcome> {
+export async function mintForOnboarding(tx: HandoffTransaction, tokenId: string, attempt: number): Promise<MintResult> {
   const share = await tx.shares.lock(tokenId);
   if (share?.onboarding == null) throw new Refusal('unknown_onboarding');
   const { onboarding } = share;

@@ -108,10 +108,10 @@ export interface ImportFacts {
   readonly partner: { readonly environment: Environment; readonly deleted: boolean };
   readonly connection: ConnectionTerms | null;
   /** A living import of this source in this application, made by any token. */
-  readonly livingImport: { readonly sessionId: string; readonly tokenId: string } | null;
+  readonly livingImport: { readonly sessionId: string } | null;
   /** The workflow that the choice names, when it exists in the importing application. */
   readonly chosenWorkflow: { readonly workflowId: string; readonly kind: SessionKind } | null;
-  /** Kind of the connection's default workflow id, when that still exists in the importing application. */
+  /** Default workflow of each kind in the importing application: the active connection's, else the application's. */
   readonly defaults: Readonly<Record<SessionKind, string | null>>;
 }
 
@@ -282,6 +282,8 @@ export interface OnboardingStore {
   end(tokenId: string, status: Ending, reason: string | null, importedSessionId: string | null): void;
   /** Begins a step, or begins it again with a higher attempt number. */
   beginStep(tokenId: string, step: Step, attempts: number): void;
+  /** Has a step that ended go on. */
+  reopenStep(tokenId: string, step: Step): void;
   /** Ends a step with its result; begins it at the same instant when it never began. */
   endStep(tokenId: string, step: Step, result: string, attempts?: number): void;
   insertAcknowledgement(row: {

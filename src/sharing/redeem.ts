@@ -44,7 +44,7 @@ export async function redeemShareToken(
  * The run's import: of an acknowledged token, or of an automatic one before its expiry. Everything else is answered
  * as it stands, a redemption of this very token included.
  *
- * @throws {Refusal} when a rule refuses the import; nothing is written then
+ * @throws {RefusedImport} when a rule refuses the import; nothing is written then
  */
 export async function importForOnboarding(
   tx: HandoffTransaction,
@@ -60,8 +60,24 @@ export async function importForOnboarding(
   tx.onboardings.beginStep(tokenId, 'import', attempt);
   const actor: Actor = { kind: 'onboarding', id: tokenId };
   const choice = share.acknowledgement?.choice ?? {};
-  const { sessionId } = await importSession(tx, share, choice, 'onboarding', actor, style);
-  return { state: 'redeemed', sessionId };
+  try {
+    const { sessionId } = await importSession(tx, share, choice, 'onboarding', actor, style);
+    return { state: 'redeemed', sessionId };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    throw new RefusedImport(error, share.acknowledgement?.acknowledgementId ?? null);
+  }
+}
+
+/** A refusal of a run's import, with the acknowledgement that it is to spend. */
+export class RefusedImport extends Refusal {
+  /** UUID; `null` when the import was automatic. */
+  readonly acknowledgementId: string | null;
+
+  constructor({ code, field, extra }: Refusal, acknowledgementId: string | null) {
+    super(code, { ...(field !== undefined && { field }), ...(extra !== undefined && { extra }) });
+    this.acknowledgementId = acknowledgementId;
+  }
 }
 
 async function importSession(
@@ -87,7 +103,8 @@ async function importSession(
       issuerId: token.issuerId,
       partnerId: token.partnerId,
       sessionId: main.to.sessionId,
-      acknowledgementId: share.acknowledgement?.acknowledgementId ?? null,
+      // The partner's own call chooses for itself, whatever it acknowledged before.
+      acknowledgementId: way === 'onboarding' ? (share.acknowledgement?.acknowledgementId ?? null) : null,
       trustReview: settled.trustReview,
     }),
     tx.sessions.touchEntities(token.partnerId, entitiesOf(order)),
@@ -96,6 +113,9 @@ async function importSession(
   if (!inserted) throw await takenMeanwhile(tx, token);
   if (blocked) throw new Refusal('entity_blocked', { field: 'vendor_data' });
 
+  endOnboarding(tx, share, main.to.sessionId, way);
+  // All that takes time comes before the numbers, whose row stays locked until the commit.
+  const unnumbered = decisionOf({ session: main.to, ...clone, home: [] }, tx.sealer, style);
   const numbers = await tx.sessions.takeNumbers(token.partnerId, {
     user: people.length + (main.to.kind === 'user' ? 1 : 0),
     business: main.to.kind === 'business' ? 1 : 0,
@@ -106,8 +126,18 @@ async function importSession(
   };
   tx.sessions.insertClones(numbered);
   const session = numbered.sources[0]?.to ?? main.to;
-  const decision = decisionOf({ session, ...clone, home: [] }, tx.sealer, style);
-  recordImport(tx, share, session, decision, actor, style);
+  const decision = { ...unnumbered, session_number: session.number };
+  tx.events.insert(
+    [
+      statusUpdatedEvent(session, decision, { tokenId: share.tokenId, cause: 'imported', style }),
+      ...endingEvents(partiesOf(share), 'imported', {
+        reason: null,
+        sentToPartner: share.sent,
+        importedSessionId: session.sessionId,
+      }),
+    ],
+    actor,
+  );
   return { sessionId: session.sessionId, decision };
 }
 
@@ -120,36 +150,15 @@ async function takenMeanwhile(tx: HandoffTransaction, token: NonNullable<ShareFa
   );
 }
 
-/** The redemption's consequences, in its own transaction: the onboarding's ending and every event of it. */
-function recordImport(
-  tx: HandoffTransaction,
-  share: ShareFacts,
-  session: SessionRow,
-  decision: JsonObject,
-  actor: Actor,
-  style: DecisionStyle,
-): void {
-  const parties = partiesOf(share);
-  if (share.onboarding !== null) {
-    tx.onboardings.end(share.tokenId, 'imported', null, session.sessionId);
-    if (actor.kind !== 'onboarding') tx.onboardings.endStep(share.tokenId, 'wait', 'redeemed');
-    tx.onboardings.endStep(share.tokenId, 'import', 'imported');
-    if (share.acknowledgement !== null) {
-      tx.onboardings.settleAcknowledgement(share.tokenId, actor.kind === 'onboarding' ? 'redeemed' : 'withdrawn');
-    }
+/** The onboarding's ending, in the redemption's own transaction. */
+function endOnboarding(tx: HandoffTransaction, share: ShareFacts, sessionId: string, way: ImportWay): void {
+  if (share.onboarding === null) return;
+  if (way === 'plain') tx.onboardings.endStep(share.tokenId, 'wait', 'redeemed');
+  tx.onboardings.endStep(share.tokenId, 'import', 'imported');
+  if (share.acknowledgement !== null) {
+    tx.onboardings.settleAcknowledgement(share.tokenId, way === 'onboarding' ? 'redeemed' : 'withdrawn');
   }
-  tx.events.insert(
-    [
-      statusUpdatedEvent(session, decision, { tokenId: share.tokenId, cause: 'imported', style, now: share.now }),
-      ...endingEvents(parties, 'imported', {
-        reason: null,
-        // An automatic import is faster than the notice of it.
-        sentToPartner: share.sent || share.onboarding?.acceptance === 'automatic',
-        importedSessionId: session.sessionId,
-      }),
-    ],
-    actor,
-  );
+  tx.onboardings.end(share.tokenId, 'imported', null, sessionId);
 }
 
 function cloneOrder(

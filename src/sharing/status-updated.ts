@@ -7,7 +7,7 @@ import type { NewEvent, SessionRow } from './ports.ts';
  * Didit's `status.updated` for a session that came to its status now (contract row 17). The event store leaves the
  * decision out when the signed body cannot carry it (contract row 30).
  *
- * @param about.cause what happened, for the once-only key; `about.now` is ISO 8601
+ * @param about.cause what happened, for the once-only key
  */
 export function statusUpdatedEvent(
   session: SessionRow,
@@ -16,7 +16,6 @@ export function statusUpdatedEvent(
     readonly tokenId: string | null;
     readonly cause: string;
     readonly style: DecisionStyle;
-    readonly now: string;
   },
 ): NewEvent {
   const body: JsonObject = {

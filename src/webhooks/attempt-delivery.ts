@@ -22,12 +22,21 @@ export async function attemptDelivery(
   limits: { readonly maxAttempts: number } = { maxAttempts: MAX_ATTEMPTS },
 ): Promise<AttemptRecord> {
   const { deliveryId, attempt, destinationId } = delivery;
+  const stopped = (reason: string): AttemptRecord => ({
+    ...unsent,
+    deliveryId,
+    attempt,
+    destinationId,
+    state: 'stopped',
+    reason,
+  });
+  if (!delivery.enabled) return stopped('destination_disabled');
   let composed;
   try {
     composed = await composeAttempt(delivery, tools.shareTokenKeys, Math.floor(Date.now() / 1000));
   } catch (error) {
     if (!(error instanceof SigningKeyRemoved)) throw error;
-    return { ...unsent, deliveryId, attempt, destinationId, state: 'stopped', reason: 'signing_key_removed' };
+    return stopped('signing_key_removed');
   }
   const outcome = await tools.poster.post({ url: delivery.url, ...composed });
   const scheduledDelayMs = delayBeforeAttempt(Math.min(attempt + 1, MAX_ATTEMPTS), Math.random());
@@ -40,7 +49,7 @@ export async function attemptDelivery(
     state,
     retryInMs: state === 'retrying' && verdict.verdict === 'retry' ? Math.round(verdict.delayMs) : null,
     reason: verdict.reason,
-    ...observed(outcome),
+    ...observed(outcome, delivery.token !== null),
     disableDestination: verdict.verdict === 'gone' || verdict.verdict === 'disable',
   };
 }
@@ -54,15 +63,16 @@ const unsent = {
   disableDestination: false,
 };
 
+/** What was seen of a reply. One that may echo a share token is not kept. */
 function observed(
   outcome: PostOutcome,
+  carriedToken: boolean,
 ): Pick<AttemptRecord, 'durationMs' | 'connectedIp' | 'responseStatus' | 'responseHead'> {
   return {
     durationMs: Math.round(outcome.durationMs),
     connectedIp: outcome.connectedIp,
     responseStatus: outcome.kind === 'reply' ? outcome.status : null,
-    // Postgres text holds no NUL.
-    responseHead: outcome.kind === 'reply' ? outcome.bodyHead.replaceAll('\0', '\uFFFD') : null,
+    responseHead: outcome.kind === 'reply' && !carriedToken ? outcome.bodyHead : null,
   };
 }
 

@@ -69,7 +69,7 @@ export type WebhookPosterOptions = WebhookUrlRules & {
   maxReplyBytes?: number;
   /** Bytes of a reply that are kept. Default 4,096. */
   keptReplyBytes?: number;
-  /** Connections to one origin at a time. Default 100: the caller limits requests in flight per destination. */
+  /** Connections to one origin at a time. Default 100. */
   connectionsPerOrigin?: number;
   /** See `createGuardedConnector`. */
   extraCa?: string;

@@ -14,6 +14,8 @@ export interface ClaimedDelivery {
   readonly payload: JsonObject;
   readonly url: string;
   readonly payloadMode: 'full' | 'thin';
+  /** False once the destination is disabled or deleted: nothing is sent to it any more. */
+  readonly enabled: boolean;
   /** Live secrets, current first. */
   readonly secrets: readonly Buffer[];
   /** What the token is made of again, when this event carries it. */
@@ -53,7 +55,8 @@ export interface DeliveryLedger {
 
 /** A round of `share.received` that may begin, or why not. */
 export type TokenRound =
-  | { readonly open: false }
+  /** Over for good, or held while an acknowledgement is carried out. */
+  | { readonly open: false; readonly over: boolean }
   | { readonly open: true; readonly withToken: boolean; readonly deliveries: readonly ClaimedDelivery[] };
 
 /** How a token's deliveries stand after a round. */

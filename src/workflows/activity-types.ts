@@ -1,22 +1,10 @@
-import type { Acceptance, CloseRequest, ShareAnswer } from '../domain/onboarding.ts';
+import type { CloseRequest, MintResult, ShareAnswer } from '../domain/onboarding.ts';
 
 /** What every activity of one onboarding is given: the token id, and nothing else that identifies anybody. */
 export interface TokenRef {
   /** UUID; also the run's workflow id. */
   readonly tokenId: string;
 }
-
-/** What the run learns from its mint: the token is out, or the onboarding had ended before. */
-export type MintResult =
-  | {
-      readonly state: 'minted';
-      readonly acceptance: Acceptance;
-      /** At least 1, by the database's clock. */
-      readonly remainingMs: number;
-      /** ISO 8601. */
-      readonly expiresAt: string;
-    }
-  | { readonly state: 'ended'; readonly answer: ShareAnswer };
 
 /**
  * Steps that are one short transaction each. They run twice without harm, and refuse with an `ApplicationFailure`

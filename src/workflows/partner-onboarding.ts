@@ -13,12 +13,13 @@ import { isMendable } from '../domain/failures.ts';
 import type {
   Acceptance,
   CloseRequest,
+  MintResult,
   OnboardingResult,
   OnboardingStatus,
   ShareAnswer,
 } from '../domain/onboarding.ts';
 import { ONBOARDING_STATUS_QUERY, SIGNALS } from '../domain/temporal-names.ts';
-import type { MintResult, TokenRef } from './activity-types.ts';
+import type { TokenRef } from './activity-types.ts';
 import { databaseStep, refusalCode } from './database-steps.ts';
 import { resultOf, type OnboardingView } from './onboarding-result.ts';
 import { HANDOFF_EXPIRES_AT, HANDOFF_STATUS } from './search-attributes.ts';
@@ -66,7 +67,6 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
     const answer = await handOff();
     return await tell(answer);
   } catch (error) {
-    delivery?.stop();
     if (!isCancellation(error)) throw error;
     return CancellationScope.nonCancellable(async () => {
       const result = await tell(await close({ as: 'revoked', reason: 'cancelled' }));
@@ -80,7 +80,6 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
     const minted = await mint();
     if (minted.state === 'ended') return minted.answer;
     ({ acceptance, expiresAt } = minted);
-    upsertSearchAttributes([{ key: HANDOFF_EXPIRES_AT, value: new Date(expiresAt) }]);
     delivery = deliver(minted.remainingMs);
     const answer = await race(minted.remainingMs);
     if (acceptance === 'automatic') await condition(delivery.settled, '20s', { summary: 'the notice to the partner' });
@@ -221,7 +220,10 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
   }
 
   function enter(next: OnboardingStatus, details: string): void {
-    if (next !== shown) upsertSearchAttributes([{ key: HANDOFF_STATUS, value: next }]);
+    // The expiry is news once, with the first step after the mint.
+    const expiry =
+      shown === 'minting' && expiresAt !== null ? [{ key: HANDOFF_EXPIRES_AT, value: new Date(expiresAt) }] : [];
+    if (next !== shown) upsertSearchAttributes([{ key: HANDOFF_STATUS, value: next }, ...expiry]);
     shown = next;
     status = next;
     setCurrentDetails(details);

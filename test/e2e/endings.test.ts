@@ -1,18 +1,21 @@
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { Brand } from '../support/brands.ts';
 import { expectFinishedSteps, stepsOf } from '../support/runs.ts';
-import { signatureProblems } from '../support/scripted-partner.ts';
+import { signatureProblems, type ScriptedEndpoint } from '../support/scripted-partner.ts';
 import { handoffStack } from '../support/stack.ts';
 
 const stack = handoffStack();
 
 /** A new partner and an onboarding that is open for it; with a script, the partner's endpoint answers so. */
-async function begin(script?: (type: string, nth: number) => number): Promise<{ partner: Brand; tokenId: string }> {
+async function begin(
+  script?: ScriptedEndpoint['script'],
+  ttlSeconds?: number,
+): Promise<{ partner: Brand; tokenId: string }> {
   const { brands, issuer } = stack;
   const partner = await brands.add();
   if (script !== undefined) partner.endpoint.script = script;
-  const tokenId = await brands.open(issuer, partner, await brands.takeIn(issuer, 'kyc-approved'));
+  const tokenId = await brands.open(issuer, partner, await brands.takeIn(issuer, 'kyc-approved'), ttlSeconds);
   return { partner, tokenId };
 }
 
@@ -25,6 +28,14 @@ async function beginDelivered(): Promise<{ partner: Brand; tokenId: string; toke
 }
 
 const refuseReceived = (status: number) => (type: string) => (type === 'share.received' ? status : 204);
+
+// Their minute really passes, while the other tests run.
+let delivered: { partner: Brand; tokenId: string };
+let refusedByItsEndpoint: { partner: Brand; tokenId: string };
+beforeAll(async () => {
+  delivered = await begin(undefined, 60);
+  refusedByItsEndpoint = await begin(refuseReceived(500), 60);
+});
 
 /** Both sides' calls after an ending: too late, and the token redeems no more. */
 async function expectTooLate(partner: Brand, tokenId: string, token: string, status: string, redeem: JsonObject) {
@@ -158,8 +169,9 @@ describe('undeliverable', () => {
     const tokenId = await brands.open(issuer, partner, await brands.takeIn(issuer, 'kyc-approved'));
     await stack.expectEnding(partner, tokenId, { status: 'undeliverable', reason: 'blocked_address' });
     const { rows } = await database.pool.query(
-      `select reason, connected_ip from delivery_attempt where application_id = $1`,
-      [partner.id],
+      `select a.reason, a.connected_ip from delivery_attempt a join delivery d using (delivery_id)
+         join event e using (event_id) where e.token_id = $1 and e.type = 'share.received'`,
+      [tokenId],
     );
     expect(rows).toEqual([{ reason: 'blocked_address', connected_ip: null }]);
   });
@@ -209,6 +221,36 @@ describe('acknowledged', () => {
     for (const brand of [partner, stranger]) expect(await brands.revoke(brand, tokenId)).toMatchObject(unknown);
     await brands.acknowledge(partner, tokenId);
     await stack.expectEnding(partner, tokenId, { status: 'imported' });
+  });
+});
+
+describe('a minute later', () => {
+  test('a delivered token has expired', { timeout: 90_000 }, async () => {
+    const { partner, tokenId } = delivered;
+    await stack.expectEnding(partner, tokenId, { status: 'expired' });
+    await stack.issuer.endpoint.heard('share.expired', tokenId);
+    await partner.endpoint.heard('share.expired', tokenId);
+    const [received] = partner.endpoint.all('share.received', tokenId);
+    await expectTooLate(partner, tokenId, String(received?.body['share_token']), 'expired', {
+      status: 401,
+      body: { code: 'share_token_expired' },
+    });
+  });
+
+  test('one whose delivery kept failing is undeliverable', { timeout: 90_000 }, async () => {
+    const { partner, tokenId } = refusedByItsEndpoint;
+    const { issuerView } = await stack.expectEnding(partner, tokenId, {
+      status: 'undeliverable',
+      reason: 'token_expired',
+    });
+    const attempts = partner.endpoint.all('share.received', tokenId);
+    expect(attempts.length).toBeGreaterThan(2);
+    expect(stepsOf(issuerView)).toMatchObject({ deliver: { attempts: attempts.length, result: 'token_expired' } });
+    expect(new Set(attempts.map(({ headers }) => headers['webhook-id'])).size).toBe(1);
+    expect(attempts.map(({ headers }) => headers['webhook-attempt'])).toEqual(
+      attempts.map((_, index) => `${index + 1}`),
+    );
+    expect(signatureProblems(partner.endpoint)).toEqual([]);
   });
 });
 

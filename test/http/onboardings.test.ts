@@ -263,9 +263,11 @@ describe('POST …/acknowledge/', () => {
     const tokenId = await open();
     await mintStep(tokenId);
     await act(api.partner, tokenId, 'acknowledge', { accept: true });
-    await handoffTenants(api.tenants, plainSealer).acrossTenants('onboarding', (tx) =>
-      spendAcknowledgement(tx, tokenId, { code: 'workflow_not_found', field: 'workflow_id' }),
-    );
+    await handoffTenants(api.tenants, plainSealer).acrossTenants('onboarding', async (tx) => {
+      const share = await tx.shares.look(tokenId);
+      const acknowledgementId = share?.acknowledgement?.acknowledgementId ?? null;
+      await spendAcknowledgement(tx, tokenId, { code: 'workflow_not_found', field: 'workflow_id', acknowledgementId });
+    });
     expect(await api.call(api.partner, 'GET', `/v1/onboardings/${tokenId}/`)).toMatchObject({
       body: { acknowledgement: { accept: true, state: 'spent', code: 'workflow_not_found', field: 'workflow_id' } },
     });

@@ -69,7 +69,9 @@ export function fakeLedger(
     begin: (tokenId) =>
       transaction(async (tx) => {
         const share = await tx.shares.look(tokenId);
-        if (share?.token == null || answerOf(share).state !== 'open') return { open: false };
+        if (share?.token == null) return { open: false, over: true };
+        const { state } = answerOf(share);
+        if (state !== 'open') return { open: false, over: state !== 'acknowledged' };
         const { token } = share;
         const acceptance = share.onboarding?.acceptance ?? 'acknowledge';
         const withToken = acceptance !== 'automatic';
@@ -96,6 +98,7 @@ export function fakeLedger(
             payload: event.body,
             url: `https://d${row.destination}.partner.example/`,
             payloadMode: 'full',
+            enabled: true,
             secrets: [SECRET],
             token: withToken
               ? {

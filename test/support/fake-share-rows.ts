@@ -223,6 +223,7 @@ function onboardingStore(rows: ShareRows): OnboardingStore {
   return {
     insert: () => undefined,
     lock: () => undefined,
+    reopenStep: () => undefined,
     advance: (_tokenId, status) => {
       const row = open();
       if (row !== null && ONBOARDING_STATUSES.indexOf(row.status) < ONBOARDING_STATUSES.indexOf(status)) {

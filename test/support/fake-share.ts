@@ -71,7 +71,7 @@ export interface FakeShare {
   /** Types of the events written, in order. */
   readonly events: () => string[];
   /** Decides which calls of activities meet a fault. */
-  fault: (call: StepCall) => Fault | undefined;
+  fault: (call: StepCall) => Fault | undefined | Promise<Fault | undefined>;
   /** How far the database's clock is ahead of the run's, in milliseconds. */
   clockOffsetMs: number;
   /** Set to false to lose the signals of the verbs. */
@@ -200,7 +200,7 @@ function withFaults<Activities extends object>(
         const nth = (calls.get(step) ?? 0) + 1;
         calls.set(step, nth);
         const { isLocal } = activityInfo();
-        const fault = faultOf({ step, nth, isLocal, now: await clock() });
+        const fault = await faultOf({ step, nth, isLocal, now: await clock() });
         if (fault === 'down') throw unreachable(false);
         if (fault === 'down_for_now') throw unreachable(isLocal);
         const [outcome] = await Promise.allSettled([activity(ref)]);

@@ -31,6 +31,11 @@ function withoutTraces(key: string, value: unknown): unknown {
   return key === 'stackTrace' ? undefined : value;
 }
 
+/** `<workflow>-<path>` of a file. */
+export function historyName(file: string): string {
+  return file.replace(/-\d{4}-\d{2}-\d{2}\.json$/, '');
+}
+
 /** Every saved history. */
 export async function savedHistories(): Promise<SavedHistory[]> {
   const files = (await readdir(HISTORIES)).filter((file) => file.endsWith('.json')).sort();
@@ -40,7 +45,7 @@ export async function savedHistories(): Promise<SavedHistory[]> {
       const started = history.events?.[0]?.workflowExecutionStartedEventAttributes;
       return {
         file,
-        name: file.replace(/-\d{4}-\d{2}-\d{2}\.json$/, ''),
+        name: historyName(file),
         workflowId: started?.workflowId ?? file,
         history,
       };

@@ -20,7 +20,7 @@ import { decisionOf } from '../../src/sharing/decision.ts';
 import { deleteSession } from '../../src/sharing/delete-session.ts';
 import { mintForOnboarding, mintShareToken, openOnboarding, type MintedToken } from '../../src/sharing/mint.ts';
 import type { Environment, ImportChoice, PartnerTerms } from '../../src/sharing/ports.ts';
-import { importForOnboarding, redeemShareToken, type Imported } from '../../src/sharing/redeem.ts';
+import { importForOnboarding, redeemShareToken, RefusedImport, type Imported } from '../../src/sharing/redeem.ts';
 import { revokeOnboarding } from '../../src/sharing/revoke.ts';
 import { takeInSession } from '../../src/sharing/take-in.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
@@ -89,7 +89,7 @@ export interface ShareLab {
 export function shareLab(): ShareLab {
   const database = testDatabase();
   const wishes: Wish[] = [];
-  let opened: (Omit<ShareLab, 'database' | 'wishes'> & { close(): Promise<void> }) | undefined;
+  let opened: Omit<ShareLab, 'database' | 'wishes'> | undefined;
   const there = () => {
     if (opened === undefined) throw new Error('The lab is there from beforeAll on');
     return opened;
@@ -107,10 +107,9 @@ export function shareLab(): ShareLab {
       rows: async <Row extends QueryResultRow>(text: string, values?: readonly unknown[]) =>
         (await database.pool.query<Row>(text, values === undefined ? undefined : [...values])).rows,
       counts: () => counts(database),
-      close: () => tenants.close(),
     };
   });
-  afterAll(() => opened?.close());
+  afterAll(() => opened?.tenants.close());
   return new Proxy({ database, wishes } as ShareLab, {
     get: (target, name) => Reflect.get(name in target ? target : there(), name) as unknown,
   });
@@ -213,8 +212,9 @@ export function verbs(tenants: Tenants, sides: { readonly issuer: LabBrand; read
       try {
         return await handoff.acrossTenants('onboarding', (tx) => importForOnboarding(tx, tokenId, 1, STYLE));
       } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        const why = { code: error.code, field: error.field ?? null };
+        if (!(error instanceof RefusedImport)) throw error;
+        const { code, field, acknowledgementId } = error;
+        const why = { code, field: field ?? null, acknowledgementId };
         await handoff.acrossTenants('onboarding', (tx) => spendAcknowledgement(tx, tokenId, why));
         throw error;
       }

@@ -17,6 +17,7 @@ export interface ShareSeen {
 }
 
 interface Row {
+  minted: boolean;
   closed_as: string | null;
   closed_reason: string | null;
   redeemed_session: string | null;
@@ -34,7 +35,7 @@ interface Row {
 }
 
 const QUERY = `
-  select t.closed_as, t.closed_reason, r.session_id as redeemed_session, r.released_at is not null as released,
+  select t.token_id is not null as minted, t.closed_as, t.closed_reason, r.session_id as redeemed_session, r.released_at is not null as released,
     o.status, o.reason, o.ended_at is not null as ended, o.imported_session_id as imported_session,
     exists (select 1 from event where token_id = k.id and type = 'share.received') as sent,
     array(select state from acknowledgement where token_id = k.id order by 1) as acknowledgements,
@@ -42,7 +43,7 @@ const QUERY = `
       from event where token_id = k.id), '[]') as events,
     array(select step || ': ' || coalesce(result, 'under way') from onboarding_step where token_id = k.id order by 1) as steps,
     coalesce((select json_agg(json_build_object('id', s.session_id, 'parent', s.parent_import, 'status', s.status,
-        'numbered', s.session_number > 0, 'named', exists (select 1 from entity e
+        'numbered', s.session_number > 0, 'named', s.vendor_data is null or exists (select 1 from entity e
           where e.application_id = s.application_id and e.vendor_data = s.vendor_data and e.session_kind = s.session_kind)))
       from session s join session_provenance p on p.session_id = s.session_id and p.hop = 1
       where p.token_id = k.id), '[]') as imports,
@@ -109,7 +110,7 @@ function brokenRules(row: Row, role: (id: string) => string): string[] {
     row.links.every(({ to }) => to === null || row.imports.some(({ id, parent }) => id === to && parent !== null)),
   );
   if (row.status !== null) {
-    rule('an onboarding ends with its token', row.ended === (redeemed || closed || row.status === 'revoked'));
+    rule('an onboarding ends with its token', !row.minted || row.ended === (redeemed || closed));
     rule('a redeemed onboarding is imported', (row.status === 'imported') === redeemed);
     rule('a closed onboarding says how', !closed || row.status === row.closed_as);
     rule('it names its import', row.imported_session === row.redeemed_session);
@@ -121,7 +122,8 @@ function brokenRules(row: Row, role: (id: string) => string): string[] {
   const endings = row.events.filter(
     ({ type }) => type.startsWith('share.') && !['share.minted', 'share.received'].includes(type),
   );
-  const ending = redeemed ? 'imported' : (row.closed_as ?? (row.status === 'revoked' ? 'revoked' : null));
+  const unminted = !row.minted && row.ended === true ? row.status : null;
+  const ending = redeemed ? 'imported' : (row.closed_as ?? unminted);
   const told = endings.map(({ application, type }) => `${role(application)} ${type}`).sort();
   const expected =
     ending === null ? [] : ['issuer', ...(row.sent ? ['partner'] : [])].map((side) => `${side} share.${ending}`);

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry } from '@temporalio/worker';
 import pino from 'pino';
 import { afterAll, beforeAll, inject } from 'vitest';
 import { connectHandoffClient, type HandoffClient } from '../../src/client.ts';
@@ -8,7 +9,6 @@ import { startOnboardingWorker, startWebhooksWorker, type RunningWorker } from '
 import { brandsOf, type Brand, type Brands } from './brands.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
 import { useOwnNamespace } from './namespace.ts';
-import { quietTemporal } from './quiet-temporal.ts';
 import { expectEnding, type EndedOnboarding, type ExpectedEnding } from './runs.ts';
 import { startScriptedPartner, type ScriptedPartner } from './scripted-partner.ts';
 
@@ -34,6 +34,18 @@ interface Opened extends Pick<HandoffStack, 'brands' | 'handoff' | 'issuer' | 'r
 }
 
 const logger = pino({ level: 'silent' });
+
+/** Temporal's warnings, but for activities that fail: the tests make them fail. */
+function installRuntime(): void {
+  const print = ({ level, message, meta }: LogEntry) => {
+    if (message !== 'Activity failed') console.warn(level, message, meta);
+  };
+  Runtime.install({
+    logger: new DefaultLogger('WARN', print),
+    shutdownSignals: [],
+    telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) } },
+  });
+}
 
 /** A key ring for tests, as `SHARE_TOKEN_KEYS` has it. */
 export const SHARE_TOKEN_KEYS = `2026-11:${randomBytes(32).toString('base64url')}`;
@@ -76,7 +88,7 @@ export function handoffStack(): HandoffStack {
   };
 
   beforeAll(async () => {
-    quietTemporal();
+    installRuntime();
     await useOwnNamespace(inject('temporalAddress'));
     const env = stackEnvironment(database.url);
     const server = await startServer(orThrow(readServerConfig(env)), logger);

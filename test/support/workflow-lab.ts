@@ -2,7 +2,7 @@ import type { Duration } from '@temporalio/common';
 import { WorkflowFailedError, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
 import type { History } from '@temporalio/common/lib/proto-utils.js';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { DefaultLogger, makeTelemetryFilterString, Runtime, Worker } from '@temporalio/worker';
+import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, inject } from 'vitest';
 import { connectHandoffClient, type HandoffClient } from '../../src/client.ts';
 import type { OnboardingResult } from '../../src/domain/onboarding.ts';
@@ -13,6 +13,7 @@ import { HANDOFF_STATUS } from '../../src/workflows/search-attributes.ts';
 import { ISSUER, PARTNER } from './fake-share-rows.ts';
 import { fakeShare, type FakeShare, type FakeShareOptions } from './fake-share.ts';
 import { keepHistory } from './saved-histories.ts';
+import { logUnexpectedWarnings } from './workflow-logs.ts';
 
 const TYPES = { Keyword: 2, Datetime: 6 } as const;
 
@@ -55,8 +56,13 @@ export interface WorkflowLab {
   readonly attemptDelivery: Map<string, (attempt: number) => AttemptResult | Promise<AttemptResult>>;
 }
 
-/** Sets up the lab for the calling test file; it may be used from `beforeAll` on. */
-export function workflowLab(): WorkflowLab {
+/**
+ * Sets up the lab for the calling test file; it may be used from `beforeAll` on.
+ *
+ * @param options.maxCachedWorkflows 0 where workers are replaced: the test server never takes back a task that it keeps
+ *   for the worker that has the run in its cache
+ */
+export function workflowLab(options: Pick<WorkerOptions, 'maxCachedWorkflows'> = {}): WorkflowLab {
   let opened: TestWorkflowEnvironment | undefined;
   let stopWorkers = () => Promise.resolve();
   const shares = new Map<string, FakeShare>();
@@ -68,10 +74,11 @@ export function workflowLab(): WorkflowLab {
   };
   const client = () => connectHandoffClient({ client: env().client });
   const run = ({ tokenId }: FakeShare) => env().client.workflow.getHandle(tokenId);
-  const startWorkers = async () => void (stopWorkers = await startLabWorkers(env(), shares, attemptDelivery));
+  const startWorkers = async () => void (stopWorkers = await startLabWorkers(env(), options, shares, attemptDelivery));
 
   beforeAll(async () => {
-    logTheUnexpected();
+    // Failing activities and the server's short greeting are of these tests' making.
+    logUnexpectedWarnings(/^Activity failed|^Temporal Server 1\.16\.0 or newer is required/);
     opened = await TestWorkflowEnvironment.createTimeSkipping({
       server: { executable: { type: 'existing-path', path: inject('testServerPath') } },
       client: { identity: 'test' },
@@ -98,20 +105,20 @@ export function workflowLab(): WorkflowLab {
       return client();
     },
     attemptDelivery,
-    share: (options) => {
+    share: (about) => {
       const share = fakeShare(
         {
           clock: () => env().currentTimeMs(),
           signal: (tokenId, { signal, rowId }) =>
             signalIfRunning(env().client.workflow.getHandle(tokenId), signal, rowId),
         },
-        options,
+        about,
       );
       shares.set(share.tokenId, share);
       return share;
     },
-    begin: async (options) => {
-      const share = lab.share(options);
+    begin: async (about) => {
+      const share = lab.share(about);
       await lab.start(share);
       return share;
     },
@@ -156,18 +163,6 @@ export function hasNoFailedTask(history: History): boolean {
   return (history.events ?? []).every(({ workflowTaskFailedEventAttributes: failed }) => (failed?.cause ?? 1) === 1);
 }
 
-/** Warnings stay, but for those that these tests bring about: failing activities, and the server's short greeting. */
-function logTheUnexpected(): void {
-  const expected = /^Activity failed|^Temporal Server 1\.16\.0 or newer is required/;
-  const logger = new DefaultLogger('WARN', ({ level, message }) => {
-    if (!expected.test(message)) console.warn(level, message);
-  });
-  Runtime.install({
-    logger,
-    telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) } },
-  });
-}
-
 async function endOf(handle: WorkflowHandle): Promise<EndedRun> {
   let result: OnboardingResult | null = null;
   try {
@@ -200,6 +195,7 @@ async function signalIfRunning(handle: WorkflowHandle, signal: string, rowId: st
 
 async function startLabWorkers(
   env: TestWorkflowEnvironment,
+  options: Pick<WorkerOptions, 'maxCachedWorkflows'>,
   shares: ReadonlyMap<string, FakeShare>,
   attemptDelivery: WorkflowLab['attemptDelivery'],
 ): Promise<() => Promise<void>> {
@@ -227,6 +223,7 @@ async function startLabWorkers(
     },
   };
   const common = {
+    ...options,
     connection: env.nativeConnection,
     namespace: env.namespace ?? 'default',
     identity: 'test',

@@ -108,10 +108,9 @@ describe('expired', () => {
 
   it('after 24 hours, at the longest', async () => {
     const share = await lab.begin({ ttlSeconds: 86_400 });
-    const begun = await lab.env.currentTimeMs();
     const ended = await lab.end(share);
     expectEnding(share, ended, { status: 'expired', reason: null });
-    expect(ended.closedAt - begun).toBeGreaterThanOrEqual(86_399_000);
+    expect(ended.closedAt).toBeGreaterThanOrEqual((share.rows().token?.expiresAt ?? Infinity) * 1000);
   });
 
   it('as a token of 60 seconds, at the shortest', async () => {
@@ -206,7 +205,7 @@ describe('with two destinations', () => {
   it('reaches the second after the first, and tries neither again', async () => {
     const share = await lab.begin({ destinations: [() => 200, (attempt) => (attempt < 3 ? 500 : 204)] });
     await lab.pass('30m');
-    expect(share.attempts.map(({ destination }) => destination).sort()).toEqual([0, 1, 1, 1]);
+    expect(share.attempts.map(({ destination }) => destination)).toEqual([0, 1, 1, 1]);
     await share.acknowledge();
     expect((await lab.end(share)).result).toMatchObject({ status: 'imported' });
   });

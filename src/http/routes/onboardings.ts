@@ -155,7 +155,7 @@ export function onboardingRoutes(app: FastifyInstance, { tenants }: AppDeps): vo
         const render = () => readOnboarding(sql, caller.applicationId, tokenId);
         return oncePerKey<OnboardingRow>(request, sql, {
           run: async () => {
-            await verb(tx, caller, { kind: 'api_key', id: caller.keyId });
+            await verb(tx, caller, { kind: 'api_key', id: caller.keyId, requestId: request.id });
             return { status: 200, resourceId: tokenId, result: present(await render()) };
           },
           replay: render,

@@ -4,7 +4,7 @@ import { invalidFields, Refusal, type FieldErrors } from '../../domain/failures.
 import type { JsonObject } from '../../domain/json.ts';
 import { readProvenance } from '../../postgres/provenance-reads.ts';
 import { decisionOf } from '../../sharing/decision.ts';
-import type { HandoffTransaction, StoredDecision } from '../../sharing/ports.ts';
+import type { StoredDecision } from '../../sharing/ports.ts';
 import { deleteSession } from '../../sharing/delete-session.ts';
 import { takeInSession } from '../../sharing/take-in.ts';
 import type { AppDeps } from '../app.ts';
@@ -21,15 +21,6 @@ export function sessionRoutes(app: FastifyInstance, { tenants, style }: AppDeps)
   const reads = { resource: 'sessions', access: 'read' } as const;
   const writes = { resource: 'sessions', access: 'write' } as const;
 
-  async function storedSession(
-    tx: HandoffTransaction,
-    applicationId: string,
-    sessionId: string,
-  ): Promise<JsonObject | null> {
-    const stored = await tx.sessions.readDecision(applicationId, sessionId);
-    return stored === null ? null : withExternalId(stored, decisionOf(stored, tx.sealer, style));
-  }
-
   app.route({
     method: 'POST',
     url: '/v1/sessions/',
@@ -38,19 +29,22 @@ export function sessionRoutes(app: FastifyInstance, { tenants, style }: AppDeps)
     handler: async (request, reply) => {
       const { applicationId } = callerOf(request);
       const content = contentOf(parseBody(documentBody, request) as JsonObject);
-      const outcome = await tenants.withTenant(applicationId, (tx, sql) =>
-        oncePerKey<JsonObject>(request, sql, {
+      const { sealer, outcome } = await tenants.withTenant(applicationId, async (tx, sql) => {
+        const read = (sessionId: string) => tx.sessions.readDecision(applicationId, sessionId);
+        const once = await oncePerKey<StoredDecision>(request, sql, {
           run: async () => {
             const { sessionId, created } = await takeInSession(tx, applicationId, content);
-            const result = await storedSession(tx, applicationId, sessionId);
+            const result = await read(sessionId);
             if (result === null) throw new Error('a session that was taken in is there');
             return { status: created ? 201 : 200, resourceId: sessionId, result };
           },
-          replay: (sessionId) => storedSession(tx, applicationId, sessionId),
-        }),
-      );
+          replay: read,
+        });
+        return { sealer: tx.sealer, outcome: once };
+      });
       answerWith(reply, outcome);
-      return outcome.result;
+      // Rendered after the commit: until then the application's counter is locked.
+      return withExternalId(outcome.result, decisionOf(outcome.result, sealer, style));
     },
   });
 

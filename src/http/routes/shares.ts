@@ -38,7 +38,11 @@ export function shareRoutes(app: FastifyInstance, deps: AppDeps): void {
                 partnerId: body.value.for_application_id,
                 ttlSeconds: body.value.ttl_in_seconds,
               };
-              const token = await mintShareToken(tx, order, keys.activeKid, { kind: 'api_key', id: keyId });
+              const token = await mintShareToken(tx, order, keys.activeKid, {
+                kind: 'api_key',
+                id: keyId,
+                requestId: request.id,
+              });
               return { status: 201, resourceId: token.tokenId, result: token };
             },
             replay: (tokenId) => mintedBefore(tx, tokenId),
@@ -77,7 +81,12 @@ export function shareRoutes(app: FastifyInstance, deps: AppDeps): void {
                 ...(body.trust_review !== undefined && { trustReview: body.trust_review }),
               };
               const call = { tokenId: claims.value.jti, partnerId: applicationId, choice };
-              const imported = await redeemShareToken(tx, call, { kind: 'api_key', id: keyId }, style);
+              const imported = await redeemShareToken(
+                tx,
+                call,
+                { kind: 'api_key', id: keyId, requestId: request.id },
+                style,
+              );
               return { status: 201, resourceId: imported.sessionId, result: imported.decision };
             },
             replay: async (sessionId) => {

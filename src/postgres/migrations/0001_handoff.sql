@@ -374,6 +374,7 @@ create table outbox (
   attempts integer not null default 0
 );
 create index outbox_due on outbox (due_at);
+create index outbox_subject on outbox (subject_id);
 create index outbox_token on outbox (token_id, outbox_id) where token_id is not null;
 
 -- ---------------------------------------------------------------- idempotency

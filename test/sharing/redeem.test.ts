@@ -1,0 +1,349 @@
+import { randomUUID } from 'node:crypto';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { SessionKind } from '../../src/domain/decision-categories.ts';
+import type { ImportChoice, PartnerTerms } from '../../src/sharing/ports.ts';
+import { resetClock, shiftClock } from '../support/database.ts';
+import {
+  businessDocument,
+  refusalOf,
+  shareLab,
+  userDocument,
+  type LabBrand,
+  type ShareLab,
+} from '../support/share-lab.ts';
+
+const lab = shareLab();
+afterEach(() => resetClock(lab.database.pool));
+
+interface Scene {
+  readonly tokenId: string;
+  readonly source: string;
+  readonly from: LabBrand;
+  readonly to: LabBrand;
+}
+
+/** A token between two new brands. */
+async function minted(document = userDocument(), terms?: PartnerTerms): Promise<Scene> {
+  const [from, to] = [await lab.newBrand(), await lab.newBrand()];
+  if (terms !== undefined) await lab.connect(from, to, terms);
+  const source = await lab.takeIn(document, from);
+  const { tokenId } = await lab.mint(source, { from, to });
+  return { tokenId, source, from, to };
+}
+
+/** What is stored of an import. */
+async function storedImport(on: ShareLab, to: LabBrand, sessionId: string) {
+  const [row] = await on.rows<{
+    status: string;
+    workflow_id: string;
+    vendor_data: string | null;
+    session_kind: SessionKind;
+  }>(
+    'select status, workflow_id, vendor_data, session_kind from session where session_id = $1 and application_id = $2',
+    [sessionId, to.id],
+  );
+  if (row === undefined) throw new Error('the import is stored');
+  return row;
+}
+
+const block = (of: LabBrand, kind: SessionKind, vendorData: string) =>
+  lab.rows(
+    `insert into entity (entity_id, application_id, session_kind, vendor_data, status)
+     values ($1, $2, $3, $4, 'BLOCKED')`,
+    [randomUUID(), of.id, kind, vendorData],
+  );
+
+describe('an import is refused by the first rule of the contract that says no', () => {
+  const FAULTS = {
+    share_token_not_for_this_application: async () => {},
+    share_token_expired: () => shiftClock(lab.database.pool, '2 hours'),
+    share_token_revoked: ({ tokenId }: Scene) =>
+      lab.rows(`update share_token set closed_at = now(), closed_as = 'revoked' where token_id = $1`, [tokenId]),
+    already_imported: ({ tokenId, to }: Scene) => lab.redeem(tokenId, {}, to),
+    connection_suspended: async ({ from, to }: Scene) =>
+      lab.changeConnection(await lab.connect(from, to, {}), to, { suspended: true }),
+    application_deleted: ({ to }: Scene) =>
+      lab.rows('update application set deleted_at = now() where application_id = $1', [to.id]),
+    source_session_gone: ({ from, source }: Scene) => lab.remove(from, source),
+    source_not_shareable: ({ source }: Scene) =>
+      lab.rows(`update session set status = 'Resubmitted' where session_id = $1`, [source]),
+    workflow_not_found: async () => {},
+    workflow_kind_mismatch: async () => {},
+    entity_blocked: ({ to }: Scene) => block(to, 'user', 'blocked-1'),
+  };
+  // What would prevent a fault from being set up comes after it.
+  const SETUP = [
+    'already_imported',
+    'connection_suspended',
+    'entity_blocked',
+    'source_not_shareable',
+    'source_session_gone',
+    'application_deleted',
+    'share_token_revoked',
+    'share_token_expired',
+  ] as const satisfies readonly (keyof typeof FAULTS)[];
+  const ORDER = Object.keys(FAULTS) as (keyof typeof FAULTS)[];
+  it.each(ORDER.map((code, index) => [code, ORDER.slice(index + 1)] as const))(
+    '%s comes before %j',
+    async (code, later) => {
+      const scene = await minted();
+      const present = [code, ...later];
+      for (const fault of SETUP) if (present.includes(fault)) await FAULTS[fault](scene);
+      const workflowId = present.includes('workflow_not_found')
+        ? randomUUID()
+        : present.includes('workflow_kind_mismatch')
+          ? scene.to.workflows.business
+          : scene.to.workflows.user;
+      const by = code === 'share_token_not_for_this_application' ? lab.third : scene.to;
+      const before = await lab.counts();
+      const refusal = await refusalOf(lab.redeem(scene.tokenId, { workflowId, vendorData: 'blocked-1' }, by));
+      expect(refusal.code).toBe(code);
+      expect(await lab.counts()).toEqual(before);
+    },
+  );
+
+  it('an unknown token id as invalid', async () => {
+    expect((await refusalOf(lab.redeem(randomUUID()))).code).toBe('share_token_invalid');
+    expect((await refusalOf(lab.redeem(await lab.open(await lab.takeIn(userDocument()))))).code).toBe(
+      'share_token_invalid',
+    );
+  });
+
+  it('a second token of the pair, with the import that is there', async () => {
+    const scene = await minted();
+    const imported = await lab.redeem(scene.tokenId, {}, scene.to);
+    const second = await lab.mint(scene.source, scene);
+    for (const tokenId of [scene.tokenId, second.tokenId]) {
+      expect(await refusalOf(lab.redeem(tokenId, {}, scene.to))).toMatchObject({
+        code: 'already_imported',
+        extra: { existing_session_id: imported.sessionId },
+      });
+    }
+    // The issuer learns nothing of it.
+    expect((await refusalOf(lab.redeem(scene.tokenId, {}, scene.from))).extra).toBeUndefined();
+  });
+
+  it('the same session for another partner is another pair', async () => {
+    const scene = await minted();
+    await lab.redeem(scene.tokenId, {}, scene.to);
+    const other = await lab.mint(scene.source, { from: scene.from, to: lab.third });
+    await expect(lab.redeem(other.tokenId, {}, lab.third)).resolves.toHaveProperty('sessionId');
+  });
+
+  it('a source of the other environment than the partner’s by now', async () => {
+    const scene = await minted();
+    await lab.rows(`update application set environment = 'live' where application_id = $1`, [scene.to.id]);
+    expect((await refusalOf(lab.redeem(scene.tokenId, {}, scene.to))).code).toBe('source_not_shareable');
+  });
+
+  it.each(['Not Started', 'In Progress', 'Awaiting User', 'Expired', 'Abandoned', 'Kyc Expired'])(
+    'a source that is %s by now',
+    async (status) => {
+      const scene = await minted();
+      await lab.rows('update session set status = $2 where session_id = $1', [scene.source, status]);
+      expect((await refusalOf(lab.redeem(scene.tokenId, {}, scene.to))).code).toBe('source_not_shareable');
+    },
+  );
+
+  it('either side’s suspension, until that side lifts it', async () => {
+    const scene = await minted();
+    const connection = await lab.connect(scene.from, scene.to);
+    for (const side of [scene.from, scene.to]) {
+      await lab.changeConnection(connection, side, { suspended: true });
+      expect((await refusalOf(lab.redeem(scene.tokenId, {}, scene.to))).code).toBe('connection_suspended');
+      await lab.changeConnection(connection, side === scene.from ? scene.to : scene.from, { suspended: false });
+      expect((await refusalOf(lab.redeem(scene.tokenId, {}, scene.to))).code).toBe('connection_suspended');
+      await lab.changeConnection(connection, side, { suspended: false });
+    }
+    await expect(lab.redeem(scene.tokenId, {}, scene.to)).resolves.toHaveProperty('sessionId');
+  });
+});
+
+/** Imports by the plain call, or by an onboarding's acknowledgement. */
+async function importBy(
+  way: 'plain' | 'onboarding',
+  scene: { source: string; from: LabBrand; to: LabBrand },
+  choice: ImportChoice,
+): Promise<string> {
+  if (way === 'plain')
+    return (await lab.redeem((await lab.mint(scene.source, scene)).tokenId, choice, scene.to)).sessionId;
+  const tokenId = await lab.start(scene.source, scene);
+  await lab.acknowledge(tokenId, { ...choice, by: scene.to });
+  const answer = await lab.runImport(tokenId);
+  if (answer.state !== 'redeemed') throw new Error(answer.state);
+  return answer.sessionId;
+}
+
+const documentOf = { user: userDocument, business: (changes: object) => businessDocument([], changes as never) };
+
+describe.each(['user', 'business'] as const)('trust_review of a %s session', (kind) => {
+  // The plain call takes it from its body alone.
+  it.each<['plain' | 'onboarding', boolean | undefined, boolean | undefined, boolean]>([
+    ['plain', undefined, undefined, false],
+    ['plain', undefined, true, false],
+    ['plain', true, undefined, true],
+    ['plain', true, false, true],
+    ['plain', false, true, false],
+    ['onboarding', undefined, undefined, false],
+    ['onboarding', undefined, true, true],
+    ['onboarding', undefined, false, false],
+    ['onboarding', true, false, true],
+    ['onboarding', false, true, false],
+  ])('%s: said %s, on the connection %s, trusted %s', async (way, said, agreed, trusted) => {
+    const statuses = ['Approved', 'Declined', 'In Review'] as const;
+    const [from, to] = [await lab.newBrand(), await lab.newBrand()];
+    if (agreed !== undefined) await lab.connect(from, to, { trustReview: agreed });
+    for (const status of statuses) {
+      const source = await lab.takeIn(documentOf[kind]({ status }), from);
+      const sessionId = await importBy(way, { source, from, to }, said === undefined ? {} : { trustReview: said });
+      expect((await storedImport(lab, to, sessionId)).status).toBe(trusted ? status : 'In Review');
+    }
+  });
+
+  it('of a connection that is only proposed counts for nothing', async () => {
+    const [from, to] = [await lab.newBrand(), await lab.newBrand()];
+    const connection = await lab.connect(from, to);
+    await lab.changeConnection(connection, to, { terms: { trustReview: true } });
+    const source = await lab.takeIn(documentOf[kind]({ status: 'Approved' }), from);
+    const sessionId = await importBy('onboarding', { source, from, to }, {});
+    expect((await storedImport(lab, to, sessionId)).status).toBe('In Review');
+  });
+
+  it('shows the status in the kind’s own casing', async () => {
+    const source = await lab.takeIn(documentOf[kind]({ status: 'In Review' }));
+    const { decision } = await lab.redeem((await lab.mint(source)).tokenId);
+    expect(decision['status']).toBe(kind === 'user' ? 'In Review' : 'IN_REVIEW');
+  });
+});
+
+describe('vendor_data', () => {
+  const ISSUER = '<issuer>';
+  it.each<['plain' | 'onboarding', string | null, string | null | undefined, PartnerTerms | undefined, string | null]>([
+    ['plain', 'crm-1', undefined, undefined, 'crm-1'],
+    ['plain', 'crm-1', undefined, { vendorDataRule: 'prefixed' }, 'crm-1'],
+    ['plain', 'crm-1', 'mine', { vendorDataRule: 'same' }, 'mine'],
+    ['plain', 'crm-1', null, undefined, null],
+    ['plain', null, undefined, undefined, null],
+    ['plain', null, 'mine', undefined, 'mine'],
+    ['onboarding', 'crm-1', undefined, undefined, `${ISSUER}:crm-1`],
+    ['onboarding', 'crm-1', undefined, { vendorDataRule: 'prefixed' }, `${ISSUER}:crm-1`],
+    ['onboarding', 'crm-1', undefined, { vendorDataRule: 'same' }, 'crm-1'],
+    ['onboarding', 'crm-1', 'mine', { vendorDataRule: 'same' }, 'mine'],
+    ['onboarding', 'crm-1', null, { vendorDataRule: 'same' }, null],
+    ['onboarding', null, undefined, { vendorDataRule: 'prefixed' }, null],
+    ['onboarding', null, undefined, { vendorDataRule: 'same' }, null],
+    ['onboarding', null, 'mine', undefined, 'mine'],
+  ])('%s: %j, said %j, by %j', async (way, own, said, terms, expected) => {
+    const [from, to] = [await lab.newBrand(), await lab.newBrand()];
+    if (terms !== undefined) await lab.connect(from, to, terms);
+    const source = await lab.takeIn(userDocument({ vendor_data: own }), from);
+    const sessionId = await importBy(way, { source, from, to }, said === undefined ? {} : { vendorData: said });
+    const wanted = expected?.replace(ISSUER, from.id) ?? null;
+    expect((await storedImport(lab, to, sessionId)).vendor_data).toBe(wanted);
+    const entities = await lab.rows('select session_kind, vendor_data, status from entity where application_id = $1', [
+      to.id,
+    ]);
+    expect(entities).toEqual(wanted === null ? [] : [{ session_kind: 'user', vendor_data: wanted, status: 'ACTIVE' }]);
+  });
+});
+
+describe('an entity', () => {
+  it('that is there is used again, also by imports at the same moment', async () => {
+    const [from, to] = [await lab.newBrand(), await lab.newBrand()];
+    const tokens = await Promise.all(
+      Array.from({ length: 8 }, async () => lab.mint(await lab.takeIn(userDocument(), from), { from, to })),
+    );
+    await Promise.all(tokens.map(({ tokenId }) => lab.redeem(tokenId, { vendorData: 'one and the same' }, to)));
+    expect(await lab.rows('select vendor_data from entity where application_id = $1', [to.id])).toEqual([
+      { vendor_data: 'one and the same' },
+    ]);
+  });
+
+  it('of the same name but the other kind or another application blocks nothing', async () => {
+    const scene = await minted(userDocument({ vendor_data: 'shared-name' }));
+    await block(scene.to, 'business', 'shared-name');
+    await block(scene.from, 'user', 'shared-name');
+    await expect(lab.redeem(scene.tokenId, {}, scene.to)).resolves.toHaveProperty('sessionId');
+  });
+
+  it('that is flagged does not block', async () => {
+    const scene = await minted(userDocument({ vendor_data: 'flagged-1' }));
+    await block(scene.to, 'user', 'flagged-1');
+    expect(await refusalOf(lab.redeem(scene.tokenId, {}, scene.to))).toMatchObject({
+      code: 'entity_blocked',
+      field: 'vendor_data',
+    });
+    await lab.rows(`update entity set status = 'FLAGGED' where application_id = $1`, [scene.to.id]);
+    await expect(lab.redeem(scene.tokenId, {}, scene.to)).resolves.toHaveProperty('sessionId');
+  });
+
+  it('of a person of the business blocks the whole import', async () => {
+    const [from, to] = [await lab.newBrand(), await lab.newBrand()];
+    const person = await lab.takeIn(userDocument({ vendor_data: 'officer-9' }), from);
+    const source = await lab.takeIn(businessDocument([person]), from);
+    await lab.connect(from, to, { vendorDataRule: 'same', acceptance: 'automatic' });
+    await block(to, 'user', 'officer-9');
+    const tokenId = await lab.start(source, { from, to });
+    const before = await lab.counts();
+    expect((await refusalOf(lab.runImport(tokenId))).code).toBe('entity_blocked');
+    const after = await lab.counts();
+    // The refusal is noted in the run's steps, and that is all.
+    expect({ ...after, onboarding_step: before['onboarding_step'] }).toEqual(before);
+    // The plain call gives people no vendor_data, so no entity of theirs is asked.
+    await expect(lab.redeem(tokenId, {}, to)).resolves.toHaveProperty('sessionId');
+  });
+});
+
+describe.each(['user', 'business'] as const)('the verification workflow of a %s import', (kind) => {
+  const other = kind === 'user' ? 'business' : 'user';
+  const defaults = (of: string): PartnerTerms => ({ defaultWorkflows: { [kind]: of } });
+
+  async function scene(withDefaults: boolean) {
+    const [from, to] = [await lab.newBrand(), await lab.newBrand('sandbox', withDefaults)];
+    return { from, to, source: await lab.takeIn(documentOf[kind]({}), from) };
+  }
+  const redeem = async (at: Awaited<ReturnType<typeof scene>>, choice: ImportChoice = {}) =>
+    storedImport(lab, at.to, (await lab.redeem((await lab.mint(at.source, at)).tokenId, choice, at.to)).sessionId);
+
+  it('is the one that is named', async () => {
+    const at = await scene(true);
+    const workflowId = await lab.newWorkflow(at.to, kind);
+    expect(await redeem(at, { workflowId })).toMatchObject({ workflow_id: workflowId });
+  });
+
+  it('is the connection’s default before the application’s', async () => {
+    const at = await scene(true);
+    const workflowId = await lab.newWorkflow(at.to, kind);
+    await lab.connect(at.from, at.to, defaults(workflowId));
+    expect(await redeem(at)).toMatchObject({ workflow_id: workflowId });
+  });
+
+  it('is the application’s default when the connection has none, or is only proposed', async () => {
+    const at = await scene(true);
+    const connection = await lab.connect(at.from, at.to);
+    await lab.changeConnection(connection, at.to, { terms: defaults(await lab.newWorkflow(at.to, kind)) });
+    expect(await redeem(at)).toMatchObject({ workflow_id: at.to.workflows[kind] });
+  });
+
+  it('has to be named when there is no default', async () => {
+    const at = await scene(false);
+    expect(await refusalOf(redeem(at))).toMatchObject({ code: 'workflow_required', field: 'workflow_id' });
+    expect(await redeem(at, { workflowId: at.to.workflows[kind] })).toMatchObject({
+      workflow_id: at.to.workflows[kind],
+    });
+  });
+
+  it('is the application’s own and of the session’s kind', async () => {
+    const at = await scene(true);
+    for (const workflowId of [at.from.workflows[kind], randomUUID(), 'not an id', '']) {
+      expect(await refusalOf(redeem(at, { workflowId }))).toMatchObject({
+        code: 'workflow_not_found',
+        field: 'workflow_id',
+      });
+    }
+    expect(await refusalOf(redeem(at, { workflowId: at.to.workflows[other] }))).toMatchObject({
+      code: 'workflow_kind_mismatch',
+      field: 'workflow_id',
+    });
+  });
+});
