@@ -71,7 +71,8 @@ export function createTenants(options: TenantsOptions): Tenants & { readonly poo
     connectionString: options.databaseUrl,
     max: options.maxConnections ?? 10,
     pipeline: true,
-    connectionTimeoutMillis: 5_000,
+    // Covers waiting for a free connection too: a burst on one token queues behind its lock.
+    connectionTimeoutMillis: 10_000,
     // A lock that is held too long becomes a 503, not a hanging request.
     statement_timeout: 20_000,
     lock_timeout: 15_000,

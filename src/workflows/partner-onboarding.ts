@@ -64,8 +64,7 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
 
   try {
     enter('minting', 'Minting the share token');
-    const answer = await handOff();
-    return await tell(answer);
+    return await tell(await handOff());
   } catch (error) {
     if (!isCancellation(error)) throw error;
     return CancellationScope.nonCancellable(async () => {

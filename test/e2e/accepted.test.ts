@@ -201,7 +201,7 @@ describe('automatic', () => {
   ])('imports though the notice $notice', async ({ destination }) => {
     const { brands, issuer } = stack;
     const partner = await brands.add({ destination });
-    partner.endpoint.script = (type) => (type === 'share.received' ? 500 : 204);
+    partner.endpoint.script = ({ type }) => (type === 'share.received' ? 500 : 204);
     await brands.connect(issuer, partner, { acceptance: 'automatic' });
     const tokenId = await brands.open(issuer, partner, await brands.takeIn(issuer, 'kyc-in-review'));
     const { issuerView } = await stack.expectEnding(partner, tokenId, { status: 'imported' });

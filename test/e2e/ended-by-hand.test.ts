@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { describe, expect, test } from 'vitest';
 import { PARTNER_ONBOARDING, TASK_QUEUES } from '../../src/domain/temporal-names.ts';
@@ -93,6 +94,7 @@ describe('terminated in Temporal', () => {
   test('after the partner’s own import: the row keeps it', async () => {
     const { brands, handoff, issuer, database } = stack;
     const { partner, tokenId, token } = await beginDelivered();
+    await compareWithTemporal(tokenId, 'not soon');
     await handoff.temporal.workflow.getHandle(tokenId).terminate('by hand');
     const call = { share_token: token };
     expect(await brands.call(partner, 'POST', '/v3/session/import-shared/', call)).toMatchObject({ status: 201 });
@@ -100,6 +102,13 @@ describe('terminated in Temporal', () => {
     await issuer.endpoint.heard('share.imported', tokenId);
     await expectOneOfEach(database.pool, tokenId, 'imported');
   });
+});
+
+test('a run of a token that has no onboarding is rejected', async () => {
+  const tokenId = randomUUID();
+  const { issuer, handoff } = stack;
+  await handoff.startOnboarding({ tokenId, issuerId: issuer.id, partnerId: issuer.id, sessionKind: 'user' });
+  expect(await resultOfRun(handoff.temporal, tokenId)).toEqual({ status: 'rejected', reason: 'unknown_onboarding' });
 });
 
 test('cancelled in Temporal, a run closes its token itself and shows as canceled', async () => {

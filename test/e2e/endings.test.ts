@@ -27,7 +27,10 @@ async function beginDelivered(): Promise<{ partner: Brand; tokenId: string; toke
   return { partner, tokenId, token: String(body['share_token']) };
 }
 
-const refuseReceived = (status: number) => (type: string) => (type === 'share.received' ? status : 204);
+const refuseReceived =
+  (status: number): ScriptedEndpoint['script'] =>
+  ({ type }) =>
+    type === 'share.received' ? status : 204;
 
 // Their minute really passes, while the other tests run.
 let delivered: { partner: Brand; tokenId: string };
@@ -109,7 +112,7 @@ describe('revoked', () => {
   test('while the partner is answering the delivery', async () => {
     const { brands, issuer } = stack;
     const revoked = Promise.withResolvers<number>();
-    const { partner, tokenId } = await begin((type) => (type === 'share.received' ? revoked.promise : 204));
+    const { partner, tokenId } = await begin(({ type }) => (type === 'share.received' ? revoked.promise : 204));
     await partner.endpoint.heard('share.received', tokenId);
     expect(await brands.revoke(issuer, tokenId)).toMatchObject({ status: 200 });
     revoked.resolve(204);

@@ -12,7 +12,7 @@ const stack = handoffStack();
 async function begin(reply = 204): Promise<{ partner: Brand; tokenId: string; token: string }> {
   const { brands, issuer } = stack;
   const partner = await brands.add();
-  partner.endpoint.script = (type) => (type === 'share.received' ? reply : 204);
+  partner.endpoint.script = ({ type }) => (type === 'share.received' ? reply : 204);
   const tokenId = await brands.open(issuer, partner, await brands.takeIn(issuer, 'kyc-approved'), 60);
   const { body } = await partner.endpoint.heard('share.received', tokenId);
   const reached = reply === 204 ? 'waiting' : 'delivering';

@@ -152,6 +152,7 @@ describe('two fresh tokens of one source for one partner', () => {
 });
 
 it('none of it was a deadlock', async () => {
+  await Promise.all(servers.splice(0).map((server) => server.stop()));
   expect(await deadlocksOf(lab.database.url)).toBe(0);
 });
 

@@ -6,7 +6,7 @@ import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts
 import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
 import type { AttemptRecord, ClaimedDelivery } from '../../src/webhooks/ports.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
-import { shareLab, userDocument, type LabBrand } from '../support/share-lab.ts';
+import { refusalOf, shareLab, userDocument, type LabBrand } from '../support/share-lab.ts';
 
 const lab = shareLab();
 const ledger = () => deliveryLedger(lab.tenants, plainSealer);
@@ -294,7 +294,7 @@ describe('the deliveries of a token', () => {
     expect(await lab.rows(`select 1 from outbox where wish = 'retry_delivery'`)).toEqual([]);
   });
 
-  it('stop when the share ends, and an attempt that was under way changes nothing', async () => {
+  it('stop when the share ends; an attempt that was under way is still recorded, and changes nothing else', async () => {
     await destination(partner);
     const tokenId = await lab.start(await lab.takeIn(userDocument(), issuer), order());
     const round = await tokenLedger().begin(tokenId, 1);
@@ -306,12 +306,23 @@ describe('the deliveries of a token', () => {
       { withToken: true, attempt: 1 },
       round.deliveries.map((claimed) => recordOf(claimed, 'delivered')),
     );
-    expect(await deliveries()).toMatchObject([{ state: 'stopped', ended: true }]);
+    expect(await deliveries()).toMatchObject([{ state: 'delivered', ended: true }]);
     expect(await lab.rows('select status from onboarding where token_id = $1', [tokenId])).toEqual([
       { status: 'revoked' },
     ]);
     expect(await lab.rows('select step from onboarding_step where finished_at is null')).toEqual([]);
-    expect(await tokenLedger().begin(tokenId, 2)).toEqual({ open: false });
+    expect(await tokenLedger().begin(tokenId, 2)).toEqual({ open: false, over: true });
+  });
+
+  it('wait while an acknowledgement is carried out, and go on when its import is refused', async () => {
+    const connection = await lab.connect(issuer, partner, {});
+    await destination(partner);
+    const tokenId = await lab.start(await lab.takeIn(userDocument(), issuer), order());
+    await lab.acknowledge(tokenId, { by: partner });
+    expect(await tokenLedger().begin(tokenId, 1)).toEqual({ open: false, over: false });
+    await lab.changeConnection(connection, issuer, { suspended: true });
+    expect((await refusalOf(lab.runImport(tokenId))).code).toBe('connection_suspended');
+    expect(await tokenLedger().begin(tokenId, 2)).toMatchObject({ open: true, deliveries: [{ attempt: 1 }] });
   });
 
   it('of an automatic share are a notice without the token', async () => {

@@ -163,7 +163,7 @@ describe('wishes', () => {
 });
 
 describe('a deadlock', () => {
-  /** Two transactions that take two rows crosswise, and meet in between at their first try. */
+  /** Two transactions that take two rows crosswise at their first try, and meet in between. */
   async function cross(lock: (tx: Transaction, id: number) => Promise<unknown>): Promise<number> {
     let tries = 0;
     let waiting = 2;
@@ -171,9 +171,13 @@ describe('a deadlock', () => {
     const met = new Promise<void>((resolve) => {
       meet = resolve;
     });
-    const one = (first: number, second: number) =>
-      run(async (tx) => {
+    const one = (crosswise: readonly [number, number]) => {
+      let rows = crosswise;
+      return run(async (tx) => {
         tries += 1;
+        const [first, second] = rows;
+        // Both may be chosen as the victim: they don't cross again.
+        rows = [1, 2];
         await tx.query(touch(first));
         tx.wish(start(randomUUID()));
         waiting -= 1;
@@ -181,7 +185,8 @@ describe('a deadlock', () => {
         await met;
         await lock(tx, second);
       });
-    await Promise.all([one(1, 2), one(2, 1)]);
+    };
+    await Promise.all([one([1, 2]), one([2, 1])]);
     return tries;
   }
 
@@ -196,7 +201,7 @@ describe('a deadlock', () => {
       },
     ],
   ])('%s is tried again, and each effect and wish happens once', async (_where, lock) => {
-    expect(await cross(lock)).toBe(3);
+    expect(await cross(lock)).toBeGreaterThan(2);
     const { rows } = await database.pool.query('select text from note order by note_id');
     expect(rows).toEqual([{ text: 'one++' }, { text: 'two++' }]);
     expect(wishes).toHaveLength(2);

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createWebhookDestination } from '../../src/accounts/applications.ts';
+import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { CloseRequest } from '../../src/domain/onboarding.ts';
+import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { refusalOf, shareLab, userDocument } from '../support/share-lab.ts';
 import { shareSeen } from '../support/share-seen.ts';
@@ -131,19 +134,32 @@ describe('a close', () => {
   });
 
   it('after the expiry tells whether anybody ever got the token', async () => {
-    const [answered, unanswered] = [await told('open'), await told('open')];
-    await lab.rows(
-      `with made as (
-         insert into event (event_id, application_id, type, token_id, actor_kind, salt, digest, dedupe_key)
-         values (gen_random_uuid(), $1, 'share.received', $2, 'onboarding', '', '', gen_random_uuid()) returning event_id
-       ), destination as (
-         insert into webhook_destination (destination_id, application_id, label, url, subscribed_events)
-         values (gen_random_uuid(), $1, 'x', 'https://receiver.example/', '{}') returning destination_id
-       )
-       insert into delivery (delivery_id, event_id, destination_id, application_id, owner, state, ended_at)
-       select gen_random_uuid(), event_id, destination_id, $1, 'onboarding', 'delivered', now() from made, destination`,
-      [lab.partner.id, answered],
+    await lab.tenants.acrossTenants('provision', (sql) =>
+      createWebhookDestination(sql, plainSealer, {
+        applicationId: lab.partner.id,
+        url: 'https://receiver.example/',
+        subscribedEvents: ['share.received'],
+      }),
     );
+    const [answered, unanswered] = [await told('open'), await told('open')];
+    const ledger = tokenDeliveryLedger(lab.handoff, plainSealer);
+    const round = await ledger.begin(answered, 1);
+    if (!round.open) throw new Error('the token can be delivered');
+    const [delivery] = round.deliveries;
+    if (delivery === undefined) throw new Error('the partner has a destination');
+    const { deliveryId, attempt, destinationId } = delivery;
+    const record = {
+      state: 'delivered',
+      retryInMs: null,
+      reason: 'http_204',
+      durationMs: 1,
+      connectedIp: null,
+      responseStatus: 204,
+      responseHead: null,
+      disableDestination: false,
+    } as const;
+    await ledger.finish(answered, { withToken: true, attempt: 1 }, [{ ...record, deliveryId, attempt, destinationId }]);
+    await ledger.begin(unanswered, 1);
     await pass();
     for (const request of [{ as: 'expired' }, { as: 'undeliverable', reason: 'gone' }] as const) {
       expect(await lab.close(answered, request)).toEqual({ state: 'expired' });

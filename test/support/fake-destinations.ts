@@ -69,12 +69,13 @@ export function fakeLedger(
     begin: (tokenId) =>
       transaction(async (tx) => {
         const share = await tx.shares.look(tokenId);
-        if (share?.token == null) return { open: false, over: true };
-        const { state } = answerOf(share);
-        if (state !== 'open') return { open: false, over: state !== 'acknowledged' };
-        const { token } = share;
+        const token = share?.token ?? null;
+        if (share === null || token === null) return { open: false, over: true };
         const acceptance = share.onboarding?.acceptance ?? 'acknowledge';
         const withToken = acceptance !== 'automatic';
+        const { state } = answerOf(share);
+        if (withToken && state === 'acknowledged') return { open: false, over: false };
+        if (state !== 'open' && (withToken || state !== 'redeemed')) return { open: false, over: true };
         const parties = partiesOf(share);
         const event = receivedEvent(parties, { expiresAt: token.expiresAt, acceptance, withToken });
         tx.events.insert([event], { kind: 'onboarding', id: tokenId });

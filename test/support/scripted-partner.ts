@@ -23,8 +23,8 @@ export interface ScriptedEndpoint {
   readonly url: string;
   /** Every request, in the order of arrival. */
   readonly received: readonly ReceivedWebhook[];
-  /** Status for a webhook; `nth` counts from 1 for its event. Every webhook gets 204 without a script. */
-  script: (type: string, nth: number) => number | Promise<number>;
+  /** Status for a webhook; `nth` counts the attempts at its event from 1. Every webhook gets 204 without a script. */
+  script: (webhook: ReceivedWebhook, nth: number) => number | Promise<number>;
   /** Shown by the API when the destination was created. */
   secrets: EndpointSecrets | null;
   /** Waits for a webhook of this type about this token or session, one that came before included. */
@@ -57,11 +57,11 @@ export async function startScriptedPartner(): Promise<ScriptedPartner> {
     const endpoint = endpoints.get(url);
     if (endpoint === undefined) return void response.writeHead(404).end();
     const body = JSON.parse(rawBody) as JsonObject;
-    const type = String(body['webhook_type']);
-    const nth = endpoint.received.push({ type, body, rawBody, headers });
+    const webhook = { type: String(body['webhook_type']), body, rawBody, headers };
+    endpoint.received.push(webhook);
+    const attempts = endpoint.received.filter((one) => one.body['event_id'] === body['event_id']).length;
     for (const look of endpoint.waiting) look();
-    const sameEvent = endpoint.received.slice(0, nth).filter((one) => one.body['event_id'] === body['event_id']);
-    response.writeHead(await endpoint.script(type, sameEvent.length)).end();
+    response.writeHead(await endpoint.script(webhook, attempts)).end();
   }
 
   return {

@@ -12,7 +12,8 @@ import { useOwnNamespace } from './namespace.ts';
 import { expectEnding, type EndedOnboarding, type ExpectedEnding } from './runs.ts';
 import { startScriptedPartner, type ScriptedPartner } from './scripted-partner.ts';
 
-export type WorkerRole = 'onboarding' | 'webhooks';
+const ROLES = ['onboarding', 'webhooks'] as const;
+export type WorkerRole = (typeof ROLES)[number];
 
 /** Server and workers of `src` in this process, on Postgres and Temporal of the test run, with brands to play with. */
 export interface HandoffStack {
@@ -22,15 +23,20 @@ export interface HandoffStack {
   /** Issues whatever a test shares. */
   readonly issuer: Brand;
   readonly receiver: ScriptedPartner;
+  /** Base URL of the server. */
+  readonly apiUrl: string;
+  /** What a process of this stack would be started with. */
+  readonly env: NodeJS.ProcessEnv;
+  /** The key ring, as `SHARE_TOKEN_KEYS` has it. */
+  readonly shareTokenKeys: string;
   stopWorker(role: WorkerRole): Promise<void>;
   startWorker(role: WorkerRole): Promise<void>;
   /** Waits for an onboarding's end and asserts it wherever it shows. */
   expectEnding(partner: Brand, tokenId: string, expected: ExpectedEnding): Promise<EndedOnboarding>;
 }
 
-interface Opened extends Pick<HandoffStack, 'brands' | 'handoff' | 'issuer' | 'receiver'> {
+interface Opened extends Pick<HandoffStack, 'brands' | 'handoff' | 'issuer' | 'receiver' | 'env'> {
   readonly server: RunningServer;
-  readonly env: NodeJS.ProcessEnv;
 }
 
 const logger = pino({ level: 'silent' });
@@ -47,11 +53,17 @@ function installRuntime(): void {
   });
 }
 
-/** A key ring for tests, as `SHARE_TOKEN_KEYS` has it. */
-export const SHARE_TOKEN_KEYS = `2026-11:${randomBytes(32).toString('base64url')}`;
+const SHARE_TOKEN_KEYS = `2026-11:${randomBytes(32).toString('base64url')}`;
+
+export interface HandoffStackOptions {
+  /** Names the Temporal to use in the environment; by default a namespace of the test run's server. */
+  readonly useTemporal?: () => Promise<unknown>;
+  /** Workers to start in this process; default both. */
+  readonly workers?: readonly WorkerRole[];
+}
 
 /** The calling test file's own stack, to be used from `beforeAll` on: a database, a namespace, a server and both workers. */
-export function handoffStack(): HandoffStack {
+export function handoffStack(options: HandoffStackOptions = {}): HandoffStack {
   const database = testDatabase();
   const workers = new Map<WorkerRole, RunningWorker>();
   let opened: Opened | undefined;
@@ -62,6 +74,7 @@ export function handoffStack(): HandoffStack {
 
   const stack: HandoffStack = {
     database,
+    shareTokenKeys: SHARE_TOKEN_KEYS,
     get brands() {
       return there().brands;
     },
@@ -73,6 +86,12 @@ export function handoffStack(): HandoffStack {
     },
     get receiver() {
       return there().receiver;
+    },
+    get apiUrl() {
+      return there().server.url;
+    },
+    get env() {
+      return there().env;
     },
     startWorker: async (role) => void workers.set(role, await startWorker(role, there().env)),
     stopWorker: async (role) => {
@@ -89,17 +108,17 @@ export function handoffStack(): HandoffStack {
 
   beforeAll(async () => {
     installRuntime();
-    await useOwnNamespace(inject('temporalAddress'));
+    await (options.useTemporal ?? (() => useOwnNamespace(inject('temporalAddress'))))();
     const env = stackEnvironment(database.url);
     const server = await startServer(orThrow(readServerConfig(env)), logger);
     const receiver = await startScriptedPartner();
     const brands = brandsOf({ databaseUrl: database.url, apiUrl: () => server.url, receiver });
     const issuer = await brands.add();
     opened = { brands, handoff: connectHandoffClient(), issuer, receiver, server, env };
-    await Promise.all([stack.startWorker('onboarding'), stack.startWorker('webhooks')]);
+    await Promise.all((options.workers ?? ROLES).map((role) => stack.startWorker(role)));
   });
   afterAll(async () => {
-    await Promise.all([stack.stopWorker('onboarding'), stack.stopWorker('webhooks')]);
+    await Promise.all(ROLES.map((role) => stack.stopWorker(role)));
     if (opened === undefined) return;
     await opened.server.close();
     await opened.handoff.close();
@@ -108,8 +127,8 @@ export function handoffStack(): HandoffStack {
   return stack;
 }
 
-/** The environment of every process of a stack; Temporal's own variables are those of this process. */
-export function stackEnvironment(databaseUrl: string): NodeJS.ProcessEnv {
+/** Temporal's own variables are those of this process. */
+function stackEnvironment(databaseUrl: string): NodeJS.ProcessEnv {
   return {
     ...process.env,
     DATABASE_URL: databaseUrl,

@@ -1,7 +1,7 @@
 import type { Duration } from '@temporalio/common';
 import { WorkflowFailedError, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
 import type { History } from '@temporalio/common/lib/proto-utils.js';
-import { TestWorkflowEnvironment } from '@temporalio/testing';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, inject } from 'vitest';
 import { connectHandoffClient, type HandoffClient } from '../../src/client.ts';
@@ -13,6 +13,7 @@ import { HANDOFF_STATUS } from '../../src/workflows/search-attributes.ts';
 import { ISSUER, PARTNER } from './fake-share-rows.ts';
 import { fakeShare, type FakeShare, type FakeShareOptions } from './fake-share.ts';
 import { keepHistory } from './saved-histories.ts';
+import { connectTimeSkipping, startTestServer, type TestServer } from './test-server.ts';
 import { logUnexpectedWarnings } from './workflow-logs.ts';
 
 const TYPES = { Keyword: 2, Datetime: 6 } as const;
@@ -64,6 +65,7 @@ export interface WorkflowLab {
  */
 export function workflowLab(options: Pick<WorkerOptions, 'maxCachedWorkflows'> = {}): WorkflowLab {
   let opened: TestWorkflowEnvironment | undefined;
+  let server: TestServer | undefined;
   let stopWorkers = () => Promise.resolve();
   const shares = new Map<string, FakeShare>();
   const attemptDelivery: WorkflowLab['attemptDelivery'] = new Map();
@@ -79,10 +81,8 @@ export function workflowLab(options: Pick<WorkerOptions, 'maxCachedWorkflows'> =
   beforeAll(async () => {
     // Failing activities and the server's short greeting are of these tests' making.
     logUnexpectedWarnings(/^Activity failed|^Temporal Server 1\.16\.0 or newer is required/);
-    opened = await TestWorkflowEnvironment.createTimeSkipping({
-      server: { executable: { type: 'existing-path', path: inject('testServerPath') } },
-      client: { identity: 'test' },
-    });
+    server = await startTestServer();
+    opened = await connectTimeSkipping(server.address);
     const { connection, namespace } = opened;
     await connection.operatorService.addSearchAttributes({
       namespace: namespace ?? 'default',
@@ -95,6 +95,7 @@ export function workflowLab(options: Pick<WorkerOptions, 'maxCachedWorkflows'> =
   afterAll(async () => {
     await stopWorkers();
     await opened?.teardown();
+    await server?.stop();
   });
 
   const lab: WorkflowLab = {
@@ -160,7 +161,9 @@ export function expectEnding(share: FakeShare, ended: EndedRun, result: Onboardi
 /** Whether no workflow task failed, but for messages that came while a task was completing. */
 export function hasNoFailedTask(history: History): boolean {
   // UNHANDLED_COMMAND
-  return (history.events ?? []).every(({ workflowTaskFailedEventAttributes: failed }) => (failed?.cause ?? 1) === 1);
+  return (history.events ?? []).every(
+    ({ workflowTaskFailedEventAttributes: failed }) => failed == null || Number(failed.cause) === 1,
+  );
 }
 
 async function endOf(handle: WorkflowHandle): Promise<EndedRun> {
@@ -228,6 +231,8 @@ async function startLabWorkers(
     namespace: env.namespace ?? 'default',
     identity: 'test',
     workflowBundle: { codePath: inject('bundlePath') },
+    // A test that failed may have left an activity that never ends.
+    shutdownForceTime: '5s',
   };
   const workers = await Promise.all([
     Worker.create({ ...common, taskQueue: TASK_QUEUES.onboarding, activities: onboarding }),

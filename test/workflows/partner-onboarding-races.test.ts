@@ -105,6 +105,23 @@ describe('an import that is refused', () => {
     expect(share.rows().acknowledgements.map(({ state }) => state)).toEqual(['spent', 'redeemed']);
   });
 
+  it('while delivery fails: the delivery goes on, and arrives', async () => {
+    const share = await lab.begin({ destinations: [(attempt) => (attempt < 10 ? 500 : 200)] });
+    await lab.pass('3m');
+    awayFor(share, 'import', 10 * MINUTE);
+    await share.acknowledge();
+    share.world.suspended = true;
+    await lab.pass('11m');
+    expect(await lab.view(share)).toMatchObject({ status: 'delivering', refusedWith: 'connection_suspended' });
+    await lab.pass('40m');
+    expect(await lab.view(share)).toMatchObject({ status: 'waiting' });
+    expect(share.attempts).toHaveLength(10);
+    expectEnding(share, await lab.end(share, 'expired-after-refusal-during-delivery'), {
+      status: 'expired',
+      reason: null,
+    });
+  });
+
   it('for a reason that nobody mends: it expires', async () => {
     const share = await lab.begin();
     await lab.pass('5m');
