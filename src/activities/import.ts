@@ -16,7 +16,9 @@ export function importActivity(deps: OnboardingDependencies): Pick<OnboardingAct
         if (error instanceof RefusedImport) {
           const { code, field, acknowledgementId } = error;
           const why = { code, field: field ?? null, acknowledgementId };
-          await deps.onboardingTransaction((tx) => spendAcknowledgement(tx, tokenId, why));
+          await deps.onboardingTransaction((tx) =>
+            spendAcknowledgement(tx, tokenId, why, { kind: 'onboarding', id: tokenId }),
+          );
         }
         throw error;
       }

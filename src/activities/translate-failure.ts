@@ -12,6 +12,8 @@ export function translateFailure(error: unknown): ApplicationFailure {
       type: error.code,
       message: FAILURES[error.code].detail,
       nonRetryable: true,
+      // A rule that says no is no fault: it belongs in the run, not among the worker's warnings.
+      category: 'BENIGN',
       details: [error.field ?? null],
     });
   }

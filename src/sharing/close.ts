@@ -1,5 +1,5 @@
 import type { Actor } from '../domain/events.ts';
-import { Refusal, type FailureCode } from '../domain/failures.ts';
+import { isMendable, Refusal, type FailureCode } from '../domain/failures.ts';
 import type { ClosedEnding, CloseRequest, ShareAnswer, Step } from '../domain/onboarding.ts';
 import type { HandoffTransaction, NewEvent, ShareFacts } from './ports.ts';
 import { answerOf } from './share-answer.ts';
@@ -34,12 +34,13 @@ export async function closeShareToken(
 
 /**
  * An import that a rule refused: the acknowledgement is spent, so that expiry works again, and an automatic run falls
- * back to waiting for the partner's word.
+ * back to waiting for the partner's word. What the partner cannot mend, or not in time, ends the share as `rejected`.
  */
 export async function spendAcknowledgement(
   tx: HandoffTransaction,
   tokenId: string,
   why: { readonly code: FailureCode; readonly field: string | null; readonly acknowledgementId: string | null },
+  actor: Actor,
 ): Promise<void> {
   const share = await tx.shares.lock(tokenId);
   if (share?.onboarding == null || share.onboarding.ended) return;
@@ -47,6 +48,10 @@ export async function spendAcknowledgement(
   if ((share.acknowledgement?.acknowledgementId ?? null) !== why.acknowledgementId) return;
   tx.onboardings.settleAcknowledgement(tokenId, 'spent', why);
   tx.onboardings.endStep(tokenId, 'import', why.code);
+  if (!isMendable(why.code) || share.token?.expired === true) {
+    recordEnding(tx, share, 'rejected', why.code, actor);
+    return;
+  }
   tx.onboardings.reopenStep(tokenId, 'wait');
   if (share.onboarding.acceptance === 'automatic') tx.onboardings.setAcceptance(tokenId, 'acknowledge');
 }

@@ -93,11 +93,7 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
     } catch (error) {
       const code = refusalCode(error);
       if (code === null) throw error;
-      const answer: ShareAnswer =
-        code === 'unknown_onboarding'
-          ? { state: 'closed', as: 'rejected', reason: code }
-          : await close({ as: 'rejected', reason: code });
-      return { state: 'ended', answer };
+      return { state: 'ended', answer: await close({ as: 'rejected', reason: code }) };
     }
   }
 
@@ -200,9 +196,15 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
     return close(ifExpired);
   }
 
-  function close(request: CloseRequest): Promise<ShareAnswer> {
+  async function close(request: CloseRequest): Promise<ShareAnswer> {
     const summary = `Close the token (${request.as})`;
-    return databaseStep('closeShareToken', { tokenId, request }, { summary, patienceMs: WEEK_MS });
+    try {
+      return await databaseStep('closeShareToken', { tokenId, request }, { summary, patienceMs: WEEK_MS });
+    } catch (error) {
+      // Nothing to close: a run that somebody started without an onboarding.
+      if (refusalCode(error) !== 'unknown_onboarding') throw error;
+      return { state: 'closed', as: 'rejected', reason: 'unknown_onboarding' };
+    }
   }
 
   /** Lets both sides know, and gives the run's result. */

@@ -266,7 +266,8 @@ describe('POST …/acknowledge/', () => {
     await handoffTenants(api.tenants, plainSealer).acrossTenants('onboarding', async (tx) => {
       const share = await tx.shares.look(tokenId);
       const acknowledgementId = share?.acknowledgement?.acknowledgementId ?? null;
-      await spendAcknowledgement(tx, tokenId, { code: 'workflow_not_found', field: 'workflow_id', acknowledgementId });
+      const why = { code: 'workflow_not_found', field: 'workflow_id', acknowledgementId } as const;
+      await spendAcknowledgement(tx, tokenId, why, { kind: 'onboarding', id: tokenId });
     });
     expect(await api.call(api.partner, 'GET', `/v1/onboardings/${tokenId}/`)).toMatchObject({
       body: { acknowledgement: { accept: true, state: 'spent', code: 'workflow_not_found', field: 'workflow_id' } },

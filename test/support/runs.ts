@@ -72,7 +72,7 @@ export async function resultOfRun(temporal: Client, tokenId: string): Promise<On
 export function expectNoFailedTask(history: History): void {
   const unhandledCommand = 1;
   const failures = (history.events ?? []).flatMap(({ workflowTaskFailedEventAttributes: failed }) =>
-    failed == null || failed.cause === unhandledCommand ? [] : [failed],
+    failed == null || Number(failed.cause) === unhandledCommand ? [] : [failed],
   );
   expect(failures).toEqual([]);
 }

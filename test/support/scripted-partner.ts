@@ -135,10 +135,9 @@ function problemsOf({ rawBody, body, headers }: ReceivedWebhook, secrets: Endpoi
 function sortKeys(value: JsonValue): JsonValue {
   if (Array.isArray(value)) return value.map(sortKeys);
   if (value === null || typeof value !== 'object') return value;
-  const object = value as JsonObject;
   return Object.fromEntries(
-    Object.keys(object)
+    Object.keys(value)
       .sort()
-      .map((key) => [key, sortKeys(object[key] ?? null)]),
+      .map((key) => [key, sortKeys(value[key] ?? null)]),
   );
 }

@@ -215,7 +215,9 @@ export function verbs(tenants: Tenants, sides: { readonly issuer: LabBrand; read
         if (!(error instanceof RefusedImport)) throw error;
         const { code, field, acknowledgementId } = error;
         const why = { code, field: field ?? null, acknowledgementId };
-        await handoff.acrossTenants('onboarding', (tx) => spendAcknowledgement(tx, tokenId, why));
+        await handoff.acrossTenants('onboarding', (tx) =>
+          spendAcknowledgement(tx, tokenId, why, { kind: 'onboarding', id: tokenId }),
+        );
         throw error;
       }
     },

@@ -182,7 +182,7 @@ describe('rejected', () => {
       searchAttribute: 'rejected',
     });
     expect(ended.history).toSatisfy(hasNoFailedTask);
-    expect(share.steps).toEqual(['mint']);
+    expect(share.steps).toEqual(['mint', 'close rejected']);
     expect(share.events()).toEqual([]);
   });
 });

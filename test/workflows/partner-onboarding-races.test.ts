@@ -158,7 +158,7 @@ describe('an import that is refused', () => {
       status: 'rejected',
       reason: 'connection_suspended',
     });
-    expect(share.steps).toEqual(['mint', 'import', 'look', 'close rejected', 'notify']);
+    expect(share.steps).toEqual(['mint', 'import', 'look', 'notify']);
   });
 });
 
