@@ -11,6 +11,7 @@ const PATIENCE_MS = 120_000;
  * Runs one handoff over the HTTP API and shows each step as it happens.
  *
  * @param temporalUiUrl base URL of Temporal's Web UI, for the link to the run
+ * @param onWaiting called once, when the share is delivered and its partner has the word
  * @returns the onboarding as it ended
  */
 export async function runOnboarding(
@@ -18,11 +19,12 @@ export async function runOnboarding(
   order: { readonly session_id: string; readonly for_application_id: string },
   temporalUiUrl: string | null,
   say: Progress,
+  onWaiting: (tokenId: string) => Promise<void> = () => Promise.resolve(),
 ): Promise<SandboxOnboarding> {
   const opened = await issuer('POST', '/v1/onboardings/', { ...order });
   const tokenId = String(opened['token_id']);
   say(`Onboarding ${tokenId} (${String(opened['session_kind'])})`);
-  const onboarding = await follow(issuer, tokenId, say);
+  const onboarding = await follow(issuer, tokenId, say, onWaiting);
   return {
     token_id: tokenId,
     session_kind: String(onboarding['session_kind']),
@@ -32,7 +34,13 @@ export async function runOnboarding(
   };
 }
 
-async function follow(issuer: Api, tokenId: string, say: Progress): Promise<JsonObject> {
+async function follow(
+  issuer: Api,
+  tokenId: string,
+  say: Progress,
+  onWaiting: (tokenId: string) => Promise<void>,
+): Promise<JsonObject> {
+  let asked = false;
   const shown = new Set<string>();
   const giveUpAt = Date.now() + PATIENCE_MS;
   for (;;) {
@@ -45,6 +53,10 @@ async function follow(issuer: Api, tokenId: string, say: Progress): Promise<Json
     }
     const told = steps.some((step) => step['step'] === 'notify' && step['finished_at'] !== null);
     if (onboarding['ended_at'] !== null && told) return onboarding;
+    if (onboarding['status'] === 'waiting' && onboarding['acceptance'] === 'acknowledge' && !asked) {
+      asked = true;
+      await onWaiting(tokenId);
+    }
     if (Date.now() > giveUpAt) {
       throw new Error(`onboarding ${tokenId} is still ${String(onboarding['status'])} after ${PATIENCE_MS / 1000} s`);
     }

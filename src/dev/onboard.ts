@@ -5,6 +5,7 @@ import type { JsonObject } from '../domain/json.ts';
 import { apiOf } from './api.ts';
 import { runOnboarding } from './main-job.ts';
 import { startProgress } from './progress.ts';
+import { giveWord } from './simulated-partner.ts';
 import { readSandbox, SANDBOX_FILE, type Sandbox } from './sandbox.ts';
 
 const USAGE = 'Usage: npm run onboard -- samples/kyc-approved.json --to <application id> [--keep-external-id]';
@@ -30,7 +31,12 @@ async function onboard(file: string, to: string, keepExternalId: boolean): Promi
   const session = await api('POST', '/v1/sessions/', record);
   say(`Taken in as ${String(session['session_id'])} (external_id ${String(session['external_id'])})`);
   const order = { session_id: String(session['session_id']), for_application_id: to };
-  const onboarding = await runOnboarding(api, order, sandbox.temporal_ui_url, say);
+  const partner = sandbox.applications.find(({ application_id }) => application_id === to);
+  const onWaiting = async (tokenId: string) => {
+    if (partner === undefined) say('  (waiting: the partner is not of this sandbox, so its word is its own)');
+    else await giveWord(apiOf(sandbox.api_url, partner.api_key), tokenId, say);
+  };
+  const onboarding = await runOnboarding(api, order, sandbox.temporal_ui_url, say, onWaiting);
   say(
     `Ended: ${onboarding.status}${onboarding.imported_session_id ? `, session ${onboarding.imported_session_id}` : ''}`,
   );

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../domain/json.ts';
-import { ApiRefused, apiOf } from './api.ts';
+import { ApiRefused, apiOf, type Api } from './api.ts';
 import type { Progress } from './progress.ts';
 import type { OnWebhook } from './receiver.ts';
 import type { SandboxApplication } from './sandbox.ts';
@@ -10,12 +10,35 @@ export interface Heard {
   event(type: string, tokenId: string): Promise<JsonObject>;
 }
 
+/** The sandbox's two brands, as their own backends would run. */
+export interface SimulatedBrands {
+  readonly heard: Heard;
+  readonly issuer: OnWebhook;
+  readonly partner: OnWebhook;
+  /** While true, the partner accepts every share that it hears of; later on it leaves the word to whoever tries things. */
+  acceptsShares: boolean;
+}
+
+/**
+ * Gives the partner's word on a share: yes, or no with the code when the import could not succeed.
+ *
+ * @param asPartner the API with the partner's key
+ */
+export async function giveWord(asPartner: Api, tokenId: string, say: Progress): Promise<void> {
+  const path = `/v1/onboardings/${tokenId}/acknowledge/`;
+  try {
+    await asPartner('POST', path, { accept: true });
+    say('  partner    accepts: POST /v1/onboardings/{token_id}/acknowledge/');
+  } catch (error) {
+    if (!(error instanceof ApiRefused)) throw error;
+    const code = String(error.body['code']);
+    say(`  partner    cannot accept (${code}), so it refuses`);
+    if (error.status !== 409) await asPartner('POST', path, { accept: false, reason: `not importable: ${code}` });
+  }
+}
+
 /** What the brands' own backends do with a verified webhook: say so, and as the partner give the word on a share. */
-export function simulatedBrands(
-  apiUrl: string,
-  partner: SandboxApplication,
-  say: Progress,
-): { heard: Heard; issuer: OnWebhook; partner: OnWebhook } {
+export function simulatedBrands(apiUrl: string, partner: SandboxApplication, say: Progress): SimulatedBrands {
   const asPartner = apiOf(apiUrl, partner.api_key);
   const events = new Map<string, JsonObject>();
   const waiting = new Map<string, (event: JsonObject) => void>();
@@ -27,20 +50,8 @@ export function simulatedBrands(
     waiting.get(key)?.(event);
   };
 
-  async function giveWord(event: JsonObject): Promise<void> {
-    const path = `/v1/onboardings/${String(event['token_id'])}/acknowledge/`;
-    try {
-      await asPartner('POST', path, { accept: true });
-      say('  partner    accepts: POST /v1/onboardings/{token_id}/acknowledge/');
-    } catch (error) {
-      if (!(error instanceof ApiRefused)) throw error;
-      const code = String(error.body['code']);
-      say(`  partner    cannot accept (${code}), so it refuses`);
-      if (error.status !== 409) await asPartner('POST', path, { accept: false, reason: `not importable: ${code}` });
-    }
-  }
-
-  return {
+  const brands: SimulatedBrands = {
+    acceptsShares: true,
     heard: {
       event: (type, id) => {
         const key = `${type}:${id}`;
@@ -59,8 +70,11 @@ export function simulatedBrands(
         `  partner    hears ${String(event['webhook_type'])} (signature verified${carriesToken ? ', token inside' : ''})`,
       );
       note('partner', event);
-      if (!carriesToken || event['acceptance'] !== 'acknowledge') return;
-      giveWord(event).catch((error: unknown) => say(`  partner    failed: ${(error as Error).name}`));
+      if (!brands.acceptsShares || !carriesToken || event['acceptance'] !== 'acknowledge') return;
+      giveWord(asPartner, String(event['token_id']), say).catch((error: unknown) =>
+        say(`  partner    failed: ${(error as Error).name}`),
+      );
     },
   };
+  return brands;
 }

@@ -109,6 +109,7 @@ async function run(): Promise<void> {
       if (typeof imported === 'string') await brands.heard.event('partner:status.updated', imported);
     }
   } else say('The sandbox is seeded and its main job done; data kept (npm start -- --fresh begins anew)');
+  brands.acceptsShares = false;
   await writePrivateJson(STATE_FILE, { ...state, seeded, onboardings });
   const sandbox: Sandbox = {
     api_url: apiUrl,

@@ -91,12 +91,13 @@ describe('README.md', () => {
     const blocks = codeBlocks(document('README.md'), 'bash');
     expect(blocks.slice(0, 2).map((block) => block.trim())).toEqual(['npm start', 'npm test']);
     const walk = blocks.slice(2).join('\n').replaceAll('curl -s', 'curl --fail --silent --show-error');
-    expect(walk.match(/curl /g)).toHaveLength(4);
+    expect(walk.match(/curl /g)).toHaveLength(7);
     const { status, stdout, stderr } = bash(walk);
     expect(status, stderr).toBe(0);
     expect(stdout).toContain('"vendor_data":"partner-user-42"');
     expect(stdout).toMatch(/Ended: imported, session [0-9a-f-]{36}/);
     expect(stdout).toContain('"results":[{"token_id"');
+    expect(stdout).toContain('"status":"refused","reason":"not our kind of customer"');
   });
 });
 
