@@ -132,7 +132,8 @@ async function importSession(
       statusUpdatedEvent(session, decision, { tokenId: share.tokenId, cause: 'imported', style }),
       ...endingEvents(partiesOf(share), 'imported', {
         reason: null,
-        sentToPartner: share.sent,
+        // An automatic import is faster than the notice of it.
+        sentToPartner: share.sent || share.onboarding?.acceptance === 'automatic',
         importedSessionId: session.sessionId,
       }),
     ],
