@@ -64,7 +64,13 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
 
   try {
     enter('minting', 'Minting the share token');
-    return await tell(await handOff());
+    const result = await tell(await handOff());
+    // Its notice holds nothing up but the end of an automatic run, and that not for long.
+    if (acceptance === 'automatic' && delivery !== undefined) {
+      await condition(delivery.settled, '20s', { summary: 'the notice to the partner' });
+      delivery.stop();
+    }
+    return result;
   } catch (error) {
     if (!isCancellation(error)) throw error;
     return CancellationScope.nonCancellable(async () => {
@@ -81,8 +87,8 @@ export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<Onboardi
     ({ acceptance, expiresAt } = minted);
     delivery = deliver(minted.remainingMs);
     const answer = await race(minted.remainingMs);
-    if (acceptance === 'automatic') await condition(delivery.settled, '20s', { summary: 'the notice to the partner' });
-    delivery.stop();
+    // What is still being tried has no use any more.
+    if (acceptance !== 'automatic') delivery.stop();
     return answer;
   }
 
