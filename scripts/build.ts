@@ -19,6 +19,7 @@ const migrations = join('postgres', 'migrations');
 await cp(join(root, 'src', migrations), join(dist, migrations), { recursive: true });
 const { code } = await bundleWorkflowCode({
   workflowsPath: join(dist, 'workflows', 'index.js'),
+  payloadConverterPath: join(dist, 'workflows', 'payload-converter.js'),
   logger: new DefaultLogger('WARN'),
 });
 await writeFile(join(dist, 'workflow-bundle.js'), code);

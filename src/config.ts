@@ -14,6 +14,8 @@ export interface DatabaseConfig {
 
 /** What every process needs. */
 export interface CommonConfig extends DatabaseConfig {
+  /** Port of a worker's `GET /healthz` on 127.0.0.1; none by default. */
+  readonly healthPort: number | null;
   readonly databaseConnections: number;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug';
   readonly businessStatusCase: 'upper' | 'title';
@@ -33,6 +35,11 @@ export interface WebhooksConfig extends CommonConfig {
   readonly webhookUrlRules: WebhookUrlRules;
 }
 
+const wholeNumber = (least: number, most: number) => {
+  const error = `must be a whole number from ${least} to ${most}`;
+  return z.coerce.number(error).int(error).min(least, error).max(most, error);
+};
+
 const databaseShape = {
   DATABASE_URL: z
     .string({ error: 'is missing: set it to the Postgres to use, e.g. postgres://handoff:…@db:5432/handoff' })
@@ -40,10 +47,11 @@ const databaseShape = {
 };
 const commonShape = {
   ...databaseShape,
-  DATABASE_CONNECTIONS: z.coerce.number('must be a number').int().min(2, 'must be at least 2').max(200).default(10),
+  DATABASE_CONNECTIONS: wholeNumber(2, 200).default(10),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug'], 'must be fatal, error, warn, info or debug')
     .default('info'),
+  HEALTH_PORT: wholeNumber(1, 65_535).optional(),
   BUSINESS_STATUS_CASE: z.enum(['upper', 'title'], 'must be upper or title').default('upper'),
 };
 const shareTokenKeys = z
@@ -100,7 +108,7 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     WEBHOOK_ALLOWED_CIDRS: webhookUrlRules(env),
     TRUST_PROXY: addresses(),
     HOST: z.string().min(1).default('127.0.0.1'),
-    PORT: z.coerce.number('must be a number').int().min(0).max(65_535, 'must be a port').default(8080),
+    PORT: wholeNumber(0, 65_535).default(8080),
   };
   return read(shape, env, (values) => ({
     ...common(values),
@@ -131,6 +139,7 @@ function common(values: z.output<z.ZodObject<typeof commonShape>>): CommonConfig
     databaseUrl: values.DATABASE_URL,
     databaseConnections: values.DATABASE_CONNECTIONS,
     logLevel: values.LOG_LEVEL,
+    healthPort: values.HEALTH_PORT ?? null,
     businessStatusCase: values.BUSINESS_STATUS_CASE,
   };
 }
@@ -144,5 +153,5 @@ function read<Shape extends z.core.$ZodLooseShape, Config>(
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
   const parsed = z.object(shape).safeParse(set);
   if (parsed.success) return configure(parsed.data);
-  return { problems: parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) };
+  return { problems: parsed.error.issues.map((issue) => `${String(issue.path[0])} ${issue.message}`) };
 }

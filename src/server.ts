@@ -108,8 +108,9 @@ if (import.meta.main) {
   if ('problems' in config) stopWithProblems(config.problems);
   const logger = pino({ level: config.logLevel, base: { name: 'server' } });
   const server = await startServer(config, logger).catch((error: unknown) => {
-    logger.fatal({ fault: faultFacts(error) }, 'could not start');
-    process.exit(1);
+    const { code, message } = error as NodeJS.ErrnoException;
+    // listen(2) names the address in its own sentence.
+    stopWithProblems([`cannot listen on HOST ${config.host}, PORT ${config.port}: ${code ?? message}`]);
   });
   logger.info({ url: server.url }, 'listening');
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

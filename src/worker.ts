@@ -20,6 +20,7 @@ import { readWebhooksConfig, readWorkerConfig, type CommonConfig, type WebhooksC
 import { plainSealer } from './crypto/payload-seal.ts';
 import { crashPoints } from './crash-points.ts';
 import { TASK_QUEUES } from './domain/temporal-names.ts';
+import { serveHealth } from './health-port.ts';
 import { createLogger, errorKind, temporalLogger, type HandoffLogger } from './logging.ts';
 import { deliveryLedger, DELIVERIES_CHANNEL, dispatchEvents } from './postgres/deliveries.ts';
 import { handoffTenants } from './postgres/handoff-tenants.ts';
@@ -39,6 +40,8 @@ export interface RunningWorker {
   stop(): Promise<void>;
   /** Rejects when the worker fails. */
   readonly done: Promise<void>;
+  /** Whether it takes work. */
+  isRunning(): boolean;
 }
 
 interface WorkerParts {
@@ -49,6 +52,11 @@ interface WorkerParts {
 /** Longer than any normal activity, so that a SIGTERM does not cancel one. */
 const GRACE = { shutdownGraceTime: '25s', shutdownForceTime: '40s' } as const;
 
+/** Bundled with the workflow code, and loaded by the worker itself. */
+const PAYLOAD_CONVERTER = fileURLToPath(
+  new URL(`./workflows/payload-converter.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url),
+);
+
 /** The workflow bundle: the built one beside this file, else made of the sources now. */
 export async function loadWorkflowBundle(): Promise<WorkflowBundleOption> {
   const built = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url));
@@ -56,6 +64,7 @@ export async function loadWorkflowBundle(): Promise<WorkflowBundleOption> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   return bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL(`./workflows/index.${extension}`, import.meta.url)),
+    payloadConverterPath: PAYLOAD_CONVERTER,
     logger: temporalLogger(createLogger('bundle', 'warn')),
   });
 }
@@ -79,6 +88,7 @@ export async function startOnboardingWorker(config: CommonConfig, parts: WorkerP
         tx.onboardings.endStep(tokenId, 'notify', 'notified', attempt);
         await dispatchEvents(sql, { tokenId });
       }),
+    onFault: faultLog(logger),
     style: { businessStatusCase: config.businessStatusCase },
   });
   // Before Temporal answers: events are dispatched without it.
@@ -103,10 +113,11 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
   const poster = createWebhookPoster(config.webhookUrlRules);
   const tools = { poster, shareTokenKeys: config.shareTokenKeys };
   const ledger = deliveryLedger(tenants, plainSealer);
-  const activities = translating<WebhookActivities>({
-    ...deliverActivity(tokenDeliveryLedger(handoffTenants(tenants, plainSealer), plainSealer), tools),
-    ...attemptActivity(ledger, tools),
-  });
+  const tokens = tokenDeliveryLedger(handoffTenants(tenants, plainSealer), plainSealer);
+  const activities = translating<WebhookActivities>(
+    { ...deliverActivity(tokens, tools), ...attemptActivity(ledger, tools) },
+    faultLog(logger),
+  );
   // Before Temporal answers: first attempts need only Postgres.
   const sender = startSender(ledger, tools, {
     onError: (error) => logger.error(errorKind(error), 'sender: will try again'),
@@ -121,20 +132,32 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
   });
 }
 
+/** The kind and code of an activity's fault; Temporal's own line names the run and the attempt. */
+function faultLog(logger: HandoffLogger) {
+  return (activity: string, error: unknown) => logger.error({ activity, ...errorKind(error) }, 'activity failed');
+}
+
 async function connectWorker(
   options: Pick<WorkerOptions, 'taskQueue'> & { activities: object },
   { bundle, logger }: WorkerParts,
 ): Promise<{ worker: Worker; connection: NativeConnection }> {
   const { connectionOptions, namespace } = loadClientConnectConfig();
   const connection = await connectPatiently(connectionOptions, logger);
-  const worker = await Worker.create({
+  const creating = Worker.create({
     ...options,
     ...GRACE,
     connection,
     namespace: namespace ?? 'default',
     workflowBundle: bundle,
+    dataConverter: { payloadConverterPath: PAYLOAD_CONVERTER },
     interceptors: { activity: crashPoints(process.env) },
   });
+  const worker = await creating.catch((error: unknown) => {
+    throw new Error(`cannot poll ${options.taskQueue} in TEMPORAL_NAMESPACE ${namespace ?? 'default'}`, {
+      cause: error,
+    });
+  });
+  logger.info({ taskQueue: options.taskQueue, namespace: namespace ?? 'default' }, 'polling');
   return { worker, connection };
 }
 
@@ -159,6 +182,7 @@ function running(
   done.catch(() => {});
   return {
     done,
+    isRunning: () => worker.getState() === 'RUNNING',
     stop: async () => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await done.catch(() => {});
@@ -178,12 +202,12 @@ async function startWorker(role: string | undefined): Promise<RunningWorker> {
     case 'onboarding': {
       const config = readWorkerConfig(process.env);
       if ('problems' in config) return stopWithProblems(config.problems);
-      return startOnboardingWorker(config, await begin(config.logLevel));
+      return withHealth(config.healthPort, await startOnboardingWorker(config, await begin(config.logLevel)));
     }
     case 'webhooks': {
       const config = readWebhooksConfig(process.env);
       if ('problems' in config) return stopWithProblems(config.problems);
-      return startWebhooksWorker(config, await begin(config.logLevel));
+      return withHealth(config.healthPort, await startWebhooksWorker(config, await begin(config.logLevel)));
     }
     default:
       return stopWithProblems([
@@ -192,9 +216,26 @@ async function startWorker(role: string | undefined): Promise<RunningWorker> {
   }
 }
 
+/** Our own sentence, or the kind of a library's error. */
+function whatFailed(error: unknown): string {
+  const own = error instanceof Error && error.message.startsWith('cannot ');
+  return own ? error.message : Object.values(errorKind(error)).join(' ');
+}
+
+async function withHealth(port: number | null, worker: RunningWorker): Promise<RunningWorker> {
+  if (port === null) return worker;
+  const stopAnswering = await serveHealth(port, () => worker.isRunning());
+  return {
+    ...worker,
+    stop: async () => {
+      stopAnswering();
+      await worker.stop();
+    },
+  };
+}
+
 if (import.meta.main) {
-  const failed = (error: unknown) =>
-    stopWithProblems([`the worker failed: ${Object.values(errorKind(error)).join(' ')}`]);
+  const failed = (error: unknown) => stopWithProblems([`the worker failed: ${whatFailed(error)}`]);
   const worker = await startWorker(process.argv[2]).catch(failed);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void worker.stop());
   worker.done.catch(failed);

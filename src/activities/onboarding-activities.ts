@@ -8,10 +8,8 @@ import { translating } from './translate-failure.ts';
 
 /** Every database step of an onboarding, for the onboarding worker. */
 export function onboardingActivities(deps: OnboardingDependencies): OnboardingActivities {
-  return translating<OnboardingActivities>({
-    ...mintActivity(deps),
-    ...importActivity(deps),
-    ...closeActivities(deps),
-    ...notifyActivity(deps),
-  });
+  return translating<OnboardingActivities>(
+    { ...mintActivity(deps), ...importActivity(deps), ...closeActivities(deps), ...notifyActivity(deps) },
+    deps.onFault,
+  );
 }

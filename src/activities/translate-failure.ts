@@ -26,8 +26,15 @@ export function translateFailure(error: unknown): ApplicationFailure {
   });
 }
 
-/** Wraps each activity so that its failures are translated. */
-export function translating<Activities extends object>(activities: Activities): Activities {
+/**
+ * Wraps each activity so that its failures are translated.
+ *
+ * @param onFault told of every failure that is no refusal, before it is translated
+ */
+export function translating<Activities extends object>(
+  activities: Activities,
+  onFault: (activity: string, error: unknown) => void,
+): Activities {
   const wrapped = Object.entries(activities as Record<string, (...args: unknown[]) => Promise<unknown>>).map(
     ([name, activity]) =>
       [
@@ -36,6 +43,7 @@ export function translating<Activities extends object>(activities: Activities): 
           try {
             return await activity(...args);
           } catch (error) {
+            if (!(error instanceof Refusal) && !(error instanceof ApplicationFailure)) onFault(name, error);
             throw translateFailure(error);
           }
         },

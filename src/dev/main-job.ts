@@ -4,6 +4,9 @@ import type { Api } from './api.ts';
 import type { Progress } from './progress.ts';
 import { linkToRun, type SandboxOnboarding } from './sandbox.ts';
 
+/** How long after its ending the notify step is waited for, in milliseconds. */
+const TOLD_WITHIN_MS = 5_000;
+
 /** How long the demo waits for an onboarding, in milliseconds: its token's lifetime is longer. */
 const PATIENCE_MS = 120_000;
 
@@ -41,6 +44,7 @@ async function follow(
   onWaiting: (tokenId: string) => Promise<void>,
 ): Promise<JsonObject> {
   let asked = false;
+  let endedAt: number | undefined;
   const shown = new Set<string>();
   const giveUpAt = Date.now() + PATIENCE_MS;
   for (;;) {
@@ -52,7 +56,11 @@ async function follow(
       shown.add(line);
     }
     const told = steps.some((step) => step['step'] === 'notify' && step['finished_at'] !== null);
-    if (onboarding['ended_at'] !== null && told) return onboarding;
+    if (onboarding['ended_at'] !== null) {
+      // A row that somebody closed in the run's place is told of by the relay, not by a step.
+      endedAt ??= Date.now();
+      if (told || Date.now() - endedAt > TOLD_WITHIN_MS) return onboarding;
+    }
     if (onboarding['status'] === 'waiting' && onboarding['acceptance'] === 'acknowledge' && !asked) {
       asked = true;
       await onWaiting(tokenId);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { JsonObject } from '../domain/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 import { apiOf } from './api.ts';
 import { runOnboarding } from './main-job.ts';
 import { startProgress } from './progress.ts';
@@ -14,7 +14,10 @@ try {
   const { file, to, keepExternalId } = readArguments();
   process.exitCode = (await onboard(file, to, keepExternalId)) ? 0 : 1;
 } catch (error) {
-  console.error((error as Error).message);
+  const stopped = (error as Error).message === 'fetch failed';
+  console.error(
+    stopped ? 'The sandbox does not answer: run npm start first, and leave it running.' : (error as Error).message,
+  );
   process.exitCode = 1;
 }
 
@@ -26,7 +29,9 @@ async function onboard(file: string, to: string, keepExternalId: boolean): Promi
   if (issuer === undefined) throw new Error(`${SANDBOX_FILE} names no issuer: begin again with npm start -- --fresh`);
   const record = readRecord(file);
   // The same external id twice is one session, and one session is imported once: a copy lets a sample run again.
-  if (!keepExternalId) record['external_id'] = `${String(record['external_id'])}-${randomBytes(3).toString('hex')}`;
+  if (!keepExternalId && typeof record['external_id'] === 'string') {
+    record['external_id'] = `${record['external_id']}-${randomBytes(3).toString('hex')}`;
+  }
   const api = apiOf(sandbox.api_url, issuer.api_key);
   const session = await api('POST', '/v1/sessions/', record);
   say(`Taken in as ${String(session['session_id'])} (external_id ${String(session['external_id'])})`);
@@ -52,7 +57,9 @@ function runningSandbox(): Sandbox {
 
 function readRecord(file: string): JsonObject {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as JsonObject;
+    const record = JSON.parse(readFileSync(file, 'utf8')) as JsonValue;
+    if (!isJsonObject(record)) throw new Error('it is no object');
+    return record;
   } catch (error) {
     throw new Error(`${file} cannot be read as JSON: ${(error as Error).message}`, { cause: error });
   }

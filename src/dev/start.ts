@@ -49,7 +49,8 @@ try {
     console.log('');
     say('Stopping');
   }
-  if (running === 'interrupted') await starting.catch(() => {});
+  // Whatever it waits for ends with the servers.
+  starting.catch(() => {});
 } catch (error) {
   console.error(`\nnpm start failed: ${(error as Error).message}\nLogs are in ${FOLDER}.`);
   process.exitCode = 1;
@@ -81,7 +82,8 @@ async function run(): Promise<void> {
 
   const kept = state.seeded !== null && (await isSeeded(databaseUrl, state.seeded)) ? state.seeded : null;
   const seeded = kept ?? (await seedSandbox(databaseUrl, apiUrl, receiver, say));
-  await writePrivateJson(STATE_FILE, { ...state, seeded });
+  // What ran against another database is not of this one.
+  await writePrivateJson(STATE_FILE, { ...state, seeded, onboardings: kept === null ? [] : state.onboardings });
   const brandOf = (role: 'issuer' | 'partner') => {
     const brand = seeded.applications.find((application) => application.role === role);
     if (brand === undefined) throw new Error(`${STATE_FILE} has no ${role}: begin again with npm start -- --fresh`);
@@ -105,8 +107,11 @@ async function run(): Promise<void> {
     for (const session of seeded.sessions.slice(-2)) {
       const order = { session_id: session.session_id, for_application_id: partner.application_id };
       onboardings.push(await runOnboarding(apiOf(apiUrl, issuer.api_key), order, stack.temporalUiUrl, say));
-      const imported = onboardings.at(-1)?.imported_session_id;
-      if (typeof imported === 'string') await brands.heard.event('partner:status.updated', imported);
+      const last = onboardings.at(-1);
+      if (last?.status !== 'imported' || last.imported_session_id === null) {
+        throw new Error(`the onboarding ${last?.token_id} ended as ${last?.status}, not as imported`);
+      }
+      await brands.heard.event('partner:status.updated', last.imported_session_id);
     }
   } else say('The sandbox is seeded and its main job done; data kept (npm start -- --fresh begins anew)');
   brands.acceptsShares = false;

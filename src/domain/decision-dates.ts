@@ -14,5 +14,8 @@ export function isCalendarDate(text: string): boolean {
 
 /** True for an ISO 8601 time with a zone, such as `2026-05-17T08:42:11Z` or `2026-05-17T10:42:11.5+02:00`. */
 export function isIsoTime(text: string): boolean {
-  return isCalendarDate(text.slice(0, 10)) && text[10] === 'T' && TIME.test(text.slice(11));
+  if (!isCalendarDate(text.slice(0, 10)) || text[10] !== 'T' || !TIME.test(text.slice(11))) return false;
+  // A zone can carry the first or the last day out of the years that have four digits.
+  const year = new Date(text).getUTCFullYear();
+  return Number.isNaN(year) || (year >= 1 && year <= 9999);
 }

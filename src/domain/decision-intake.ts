@@ -82,6 +82,7 @@ export function readDecision(document: JsonObject): DecisionReading {
   const external_id = readText(document, 'external_id', report);
   if (external_id === '') report('external_id', 'It is empty: give your own id of the record, or leave the field out.');
   const vendor_data = readText(document, 'vendor_data', report);
+  if (vendor_data === '') report('vendor_data', 'It is empty: give your own id of the customer, or null.');
   const nfc_skip_reason = readText(document, 'nfc_skip_reason', report);
   if (kind === 'business' && nfc_skip_reason !== null) {
     report('nfc_skip_reason', 'Only a user session has it: remove it, or correct `session_kind`.');

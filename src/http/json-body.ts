@@ -40,6 +40,9 @@ export function acceptJsonBodies(app: FastifyInstance): void {
       if (field !== null) {
         return done(invalidFields({ [field]: ['Holds NUL or half a surrogate pair: remove it.'] }));
       }
+      const endless = MAYBE_ENDLESS.test(text) ? fieldWithEndlessNumber(value) : null;
+      if (endless !== null)
+        return done(invalidFields({ [endless]: ['Holds a number beyond all bounds: send it as text.'] }));
       done(null, value);
     });
   });
@@ -65,6 +68,23 @@ function fieldWithBadText(body: unknown): string | null {
         if (isBadText(key)) return field;
         left.push(inner);
       }
+    }
+  }
+  return null;
+}
+
+/** A number has to be written so to become infinite: with an exponent of three digits, or hundreds of digits. */
+const MAYBE_ENDLESS = /[eE]\+?\d{3}|\d{300}/;
+
+/** The top-level field that holds a number which JavaScript reads as infinite. */
+function fieldWithEndlessNumber(body: unknown): string | null {
+  if (typeof body !== 'object' || body === null) return null;
+  for (const [field, member] of Object.entries(body)) {
+    const left: unknown[] = [member];
+    while (left.length > 0) {
+      const value = left.pop();
+      if (typeof value === 'number' && !Number.isFinite(value)) return field;
+      if (typeof value === 'object' && value !== null) left.push(...Object.values(value));
     }
   }
   return null;

@@ -1,3 +1,4 @@
+import { isUuid } from '../domain/ids.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { SessionKind } from '../domain/decision-categories.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
@@ -60,8 +61,9 @@ export function deliveryLedger(tenants: Tenants, sealer: PayloadSealer): Deliver
           [limit],
         ),
       ),
-    claimOne: (deliveryId) =>
-      tenants.acrossTenants('delivery', async (tx) => {
+    claimOne: async (deliveryId) => {
+      if (!isUuid(deliveryId)) return { ended: true, state: 'stopped' };
+      return tenants.acrossTenants('delivery', async (tx) => {
         const [claimed] = await claimDeliveries(
           tx,
           sealer,
@@ -76,7 +78,8 @@ export function deliveryLedger(tenants: Tenants, sealer: PayloadSealer): Deliver
           [deliveryId],
         );
         return row ?? { ended: true, state: 'stopped' };
-      }),
+      });
+    },
     record: (record) => tenants.acrossTenants('delivery', async (tx) => recordAttempt(tx, record)),
   };
 }

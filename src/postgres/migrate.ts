@@ -45,6 +45,9 @@ if (import.meta.main) {
   const { readDatabaseConfig } = await import('../config.ts');
   const { stopWithProblems } = await import('../stop-with-problems.ts');
   const config = readDatabaseConfig(process.env);
-  const applied = 'problems' in config ? stopWithProblems(config.problems) : await migrate(config.databaseUrl);
+  const unreachable = (error: unknown) =>
+    stopWithProblems([`cannot migrate the database in DATABASE_URL: ${(error as Error).message}`]);
+  const applied =
+    'problems' in config ? stopWithProblems(config.problems) : await migrate(config.databaseUrl).catch(unreachable);
   process.stdout.write(applied.length === 0 ? 'Schema is current.\n' : `Applied ${applied.join(', ')}.\n`);
 }

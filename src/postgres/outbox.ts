@@ -102,6 +102,24 @@ export async function deliveryToRetry(
   return row ?? null;
 }
 
+/**
+ * Settles what a killed sender left: an attempt that nobody will record is `unknown`, and a token's or notice's delivery
+ * whose onboarding has ended is over.
+ */
+export function settleLostAttempts(tx: Transaction): void {
+  tx.send(
+    `update delivery d set state = 'stopped', ended_at = handoff_now(), lease_until = null
+     from event e join onboarding o on o.token_id = e.token_id
+     where e.event_id = d.event_id and d.owner = 'onboarding' and d.ended_at is null and o.ended_at is not null
+       and coalesce(d.lease_until, d.created_at) < handoff_now() - interval '1 minute'`,
+  );
+  tx.send(
+    `update delivery_attempt a set state = 'unknown' from delivery d
+     where d.delivery_id = a.delivery_id and a.state = 'started' and a.started_at < handoff_now() - interval '2 minutes'
+       and (d.lease_until is null or d.lease_until < handoff_now())`,
+  );
+}
+
 /** Ends idempotency keys after their 24 hours. */
 export function forgetIdempotencyKeys(tx: Transaction): void {
   tx.send(`delete from idempotency_key where created_at < handoff_now() - interval '24 hours'`);

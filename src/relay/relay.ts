@@ -3,6 +3,7 @@ import { closeShareToken } from '../sharing/close.ts';
 import {
   forgetIdempotencyKeys,
   runToStart,
+  settleLostAttempts,
   takeOnboardingsToCheck,
   takeWishes,
   unspentAcknowledgement,
@@ -126,6 +127,7 @@ async function compare(tokenId: string, { tenants, handoff, client }: RelayOptio
 async function tidy({ tenants }: RelayOptions): Promise<boolean> {
   await tenants.acrossTenants('relay', async (tx) => {
     wishOverdueDeliveries(tx);
+    settleLostAttempts(tx);
     forgetIdempotencyKeys(tx);
   });
   return false;

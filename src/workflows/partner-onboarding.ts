@@ -8,6 +8,7 @@ import {
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
+  workflowInfo,
 } from '@temporalio/workflow';
 import { isMendable } from '../domain/failures.ts';
 import type {
@@ -41,7 +42,10 @@ const WEEK_MS = 7 * 86_400_000;
  * One handoff: mint → deliver → wait for the partner → import → notify. Its workflow id is the token id.
  * Every business ending completes the run. It follows the answer that Postgres gives, never the message that woke it.
  */
-export async function PartnerOnboarding({ tokenId }: TokenRef): Promise<OnboardingResult> {
+export async function PartnerOnboarding(ref: TokenRef): Promise<OnboardingResult> {
+  // Somebody started it by hand, for no token or beside the token's own run: it has nothing to do with any.
+  if (workflowInfo().workflowId !== ref?.tokenId) return { status: 'rejected', reason: 'unknown_onboarding' };
+  const { tokenId } = ref;
   let status: OnboardingStatus = 'minting';
   // As the search attribute has it, from the start on.
   let shown: OnboardingStatus = 'minting';

@@ -25,8 +25,11 @@ const { attemptDelivery } = proxyActivities<WebhookActivities>({
  *
  * @returns the state in which the delivery ended
  */
-export async function WebhookDelivery({ deliveryId, delayMs }: WebhookDeliveryInput): Promise<string> {
-  let waitMs = delayMs;
+export async function WebhookDelivery(input: WebhookDeliveryInput): Promise<string> {
+  // Started by hand with something else.
+  if (typeof input?.deliveryId !== 'string' || !Number.isFinite(input.delayMs)) return 'stopped';
+  const { deliveryId } = input;
+  let waitMs = input.delayMs;
   for (;;) {
     setCurrentDetails(`Next attempt in ${Math.round(waitMs / 1000)} s`);
     await sleep(waitMs, { summary: 'until the next attempt' });

@@ -1,7 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { Sandbox, SandboxApplication } from '../../src/dev/sandbox.ts';
@@ -33,6 +33,9 @@ beforeAll(async () => {
 
 afterAll(() => {
   if (start.exitCode === null && start.pid !== undefined) process.kill(-start.pid, 'SIGKILL');
+  // As root, Postgres's data lies where its own account can reach it, behind a link.
+  const data = join(folder, 'postgres');
+  if (existsSync(data)) rmSync(dirname(realpathSync(data)), { recursive: true, force: true });
   rmSync(folder, { recursive: true, force: true });
 });
 

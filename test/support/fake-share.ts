@@ -165,9 +165,10 @@ export function fakeShare(around: Surroundings, options: FakeShareOptions = {}):
         ...onboardingActivities({
           onboardingTransaction: transaction,
           dispatchEvents: () => Promise.resolve(),
+          onFault: () => undefined,
           style: STYLE,
         }),
-        ...translating(deliverActivity(ledger, fakeNetwork(destinations, attempts))),
+        ...translating(deliverActivity(ledger, fakeNetwork(destinations, attempts)), () => undefined),
       },
       (call) => share.fault(call),
       (step) => void share.steps.push(step),

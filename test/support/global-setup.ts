@@ -92,9 +92,10 @@ async function prepareTemporal(project: TestProject, folder: string, cleanups: C
 
 async function bundleWorkflows(project: TestProject, folder: string): Promise<void> {
   const workflowsPath = fileURLToPath(new URL('../../src/workflows/index.ts', import.meta.url));
+  const payloadConverterPath = fileURLToPath(new URL('../../src/workflows/payload-converter.ts', import.meta.url));
   const bundlePath = join(folder, 'workflow-bundle.js');
   project.provide('bundlePath', bundlePath);
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
+  const { code } = await bundleWorkflowCode({ workflowsPath, payloadConverterPath, logger: new DefaultLogger('WARN') });
   await writeFile(bundlePath, code);
 }
 

@@ -46,9 +46,16 @@ export async function savedHistories(): Promise<SavedHistory[]> {
       return {
         file,
         name: historyName(file),
-        workflowId: started?.workflowId ?? file,
+        workflowId: started?.workflowId ?? tokenIdOf(started?.input?.payloads?.[0]?.data) ?? file,
         history,
       };
     }),
   );
+}
+
+/** The time-skipping server keeps no workflow id in its histories; a `PartnerOnboarding`'s is in its input. */
+function tokenIdOf(input: Uint8Array | null | undefined): string | undefined {
+  if (input == null) return undefined;
+  const { tokenId } = JSON.parse(Buffer.from(input).toString('utf8')) as { tokenId?: string };
+  return tokenId;
 }

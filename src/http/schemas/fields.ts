@@ -1,3 +1,4 @@
+import { isCalendarDate } from '../../domain/decision-dates.ts';
 import { z } from 'zod';
 
 /** A message for what is missing, null, or of the wrong sort: Didit's sentences (contract/didit-api.md 1.1). */
@@ -39,8 +40,10 @@ export function ours<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape, 'Must be an object.');
 }
 
+const NO_DAY = 'Must be a day, written YYYY-MM-DD.';
+
 /** A day, `YYYY-MM-DD`. */
-export const day = z.iso.date(orRequired('Must be a day, written YYYY-MM-DD.'));
+export const day = z.iso.date(orRequired(NO_DAY)).refine(isCalendarDate, NO_DAY);
 
 const TTL = 'A valid integer is required.';
 

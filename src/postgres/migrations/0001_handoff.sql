@@ -345,6 +345,7 @@ create table delivery (
   unique (event_id, destination_id)
 );
 create index delivery_due on delivery (next_at) where ended_at is null and owner = 'sender';
+create index delivery_token on delivery (event_id) where ended_at is null and owner = 'onboarding';
 create index delivery_destination on delivery (destination_id, delivery_id);
 
 create table delivery_attempt (
@@ -361,6 +362,8 @@ create table delivery_attempt (
   reason text,
   primary key (delivery_id, attempt)
 );
+
+create index delivery_attempt_started on delivery_attempt (started_at) where state = 'started';
 
 -- What a verb wants from Temporal or the network, written in its transaction; taken away once done.
 create table outbox (
