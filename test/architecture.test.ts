@@ -17,7 +17,7 @@ const ROOMS = [
     'logging.ts',
     'stop-with-problems.ts',
   ]),
-  ['console', 'crash-points.ts', 'dev', 'server.ts', 'worker.ts'],
+  ['console', 'crash-points.ts', 'health-port.ts', 'dev', 'server.ts', 'worker.ts'],
 ] as const;
 const NOT_BELOW = new Map([['sharing', ['workflows']]]);
 

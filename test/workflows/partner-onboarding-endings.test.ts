@@ -205,7 +205,9 @@ describe('with two destinations', () => {
   it('reaches the second after the first, and tries neither again', async () => {
     const share = await lab.begin({ destinations: [() => 200, (attempt) => (attempt < 3 ? 500 : 204)] });
     await lab.pass('30m');
-    expect(share.attempts.map(({ destination }) => destination)).toEqual([0, 1, 1, 1]);
+    // A round goes out to both at once, in either order.
+    const tried = share.attempts.map(({ destination }) => destination).sort();
+    expect(tried).toEqual([0, 1, 1, 1]);
     await share.acknowledge();
     expect((await lab.end(share)).result).toMatchObject({ status: 'imported' });
   });
