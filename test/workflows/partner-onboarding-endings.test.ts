@@ -206,7 +206,7 @@ describe('with two destinations', () => {
     const share = await lab.begin({ destinations: [() => 200, (attempt) => (attempt < 3 ? 500 : 204)] });
     await lab.pass('30m');
     // A round goes out to both at once, in either order.
-    const tried = share.attempts.map(({ destination }) => destination).sort();
+    const tried = share.attempts.map(({ destination }) => destination).sort((a, b) => a - b);
     expect(tried).toEqual([0, 1, 1, 1]);
     await share.acknowledge();
     expect((await lab.end(share)).result).toMatchObject({ status: 'imported' });
