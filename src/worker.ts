@@ -52,18 +52,19 @@ interface WorkerParts {
 /** Longer than any normal activity, so that a SIGTERM does not cancel one. */
 const GRACE = { shutdownGraceTime: '25s', shutdownForceTime: '40s' } as const;
 
+/** A file of the workflow code, as source or built. */
+const workflowFile = (name: string) =>
+  fileURLToPath(new URL(`./workflows/${name}.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url));
+
 /** Bundled with the workflow code, and loaded by the worker itself. */
-const PAYLOAD_CONVERTER = fileURLToPath(
-  new URL(`./workflows/payload-converter.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url),
-);
+const PAYLOAD_CONVERTER = workflowFile('payload-converter');
 
 /** The workflow bundle: the built one beside this file, else made of the sources now. */
 export async function loadWorkflowBundle(): Promise<WorkflowBundleOption> {
   const built = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url));
   if (existsSync(built)) return { codePath: built };
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   return bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL(`./workflows/index.${extension}`, import.meta.url)),
+    workflowsPath: workflowFile('index'),
     payloadConverterPath: PAYLOAD_CONVERTER,
     logger: temporalLogger(createLogger('bundle', 'warn')),
   });

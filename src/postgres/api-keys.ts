@@ -26,11 +26,3 @@ export function insertApiKey(
     [key.keyId, of.applicationId, of.name, key.sha256, key.lastFour, JSON.stringify(of.privileges), of.expiresAt],
   );
 }
-
-/** Revokes a key of the application; a key that is revoked already keeps its time. */
-export function revokeApiKey(tx: Transaction, applicationId: string, keyId: string): void {
-  tx.send(
-    `update api_key set revoked_at = handoff_now() where application_id = $1 and key_id = $2 and revoked_at is null`,
-    [applicationId, keyId],
-  );
-}

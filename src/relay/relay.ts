@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { HandoffClient } from '../client.ts';
 import { closeShareToken } from '../sharing/close.ts';
 import {
@@ -35,19 +36,6 @@ const BATCH = 100;
  */
 export function startRelay(options: RelayOptions): { stop(): Promise<void> } {
   const stopping = new AbortController();
-  const pause = (ms: number) =>
-    new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      stopping.signal.addEventListener(
-        'abort',
-        () => {
-          clearTimeout(timer);
-          resolve();
-        },
-        { once: true },
-      );
-    });
-
   async function repeatedly(everyMs: number, round: () => Promise<boolean>): Promise<void> {
     while (!stopping.signal.aborted) {
       let more = false;
@@ -56,8 +44,8 @@ export function startRelay(options: RelayOptions): { stop(): Promise<void> } {
       } catch (error) {
         options.onError(error);
       }
-      // Stopped during the round: the signal has fired already and would wake no pause.
-      if (!more && !stopping.signal.aborted) await pause(everyMs);
+      // Ends at once when stopped, also when that was during the round.
+      if (!more) await pause(everyMs, undefined, { signal: stopping.signal }).catch(() => {});
     }
   }
 

@@ -69,7 +69,6 @@ function endingFor(share: ShareFacts, answer: ShareAnswer, request: CloseRequest
     case 'closed':
       return null;
     case 'minting':
-      return request.as === 'revoked' || request.as === 'rejected' ? request : null;
     case 'acknowledged':
       return request.as === 'revoked' || request.as === 'rejected' ? request : null;
     case 'open':
