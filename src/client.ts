@@ -3,9 +3,13 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { SessionKind } from './domain/decision-categories.ts';
 import {
+  MEDIA_FETCH,
+  mediaFetchWorkflowId,
   ONBOARDING_STATUS_QUERY,
   PARTNER_ONBOARDING,
   SEARCH_ATTRIBUTES,
+  SESSION_IMPORT,
+  sessionImportWorkflowId,
   TASK_QUEUES,
   WEBHOOK_DELIVERY,
   webhookDeliveryWorkflowId,
@@ -50,6 +54,11 @@ export interface HandoffClient {
   describeOnboarding(tokenId: string): Promise<RunState>;
   /** Starts the retries of one delivery. */
   startWebhookDelivery(run: WebhookDeliveryRun): Promise<'started' | 'already_started'>;
+  /** Starts the taking in of a file of sessions. */
+  startSessionImport(importId: string): Promise<'started' | 'already_started'>;
+  describeSessionImport(importId: string): Promise<RunState>;
+  /** Starts the fetching of a session's files, or leaves it to the run that is at it. */
+  startMediaFetch(sessionId: string): Promise<'started' | 'already_started'>;
   /** Names of our search attributes that the namespace lacks. */
   missingSearchAttributes(): Promise<string[]>;
   /** Rejects when Temporal does not answer. */
@@ -74,6 +83,16 @@ export function connectHandoffClient(options: HandoffClientOptions = {}): Handof
   const deadlineMs = options.deadlineMs ?? 5_000;
   const client = options.client ?? lazyClient();
   const within = <T>(call: () => Promise<T>) => client.connection.withDeadline(Date.now() + deadlineMs, call);
+
+  const describe = async (workflowId: string): Promise<RunState> => {
+    try {
+      const { status } = await within(() => client.workflow.getHandle(workflowId).describe());
+      return runState(status.name);
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return 'unknown';
+      throw error;
+    }
+  };
 
   return {
     temporal: client,
@@ -108,15 +127,7 @@ export function connectHandoffClient(options: HandoffClientOptions = {}): Handof
     },
     queryOnboarding: (tokenId) =>
       within(() => client.workflow.getHandle(tokenId).query<OnboardingView>(ONBOARDING_STATUS_QUERY)),
-    describeOnboarding: async (tokenId) => {
-      try {
-        const { status } = await within(() => client.workflow.getHandle(tokenId).describe());
-        return runState(status.name);
-      } catch (error) {
-        if (error instanceof WorkflowNotFoundError) return 'unknown';
-        throw error;
-      }
-    },
+    describeOnboarding: describe,
     startWebhookDelivery: (run) =>
       startOnce(() =>
         within(() =>
@@ -128,6 +139,34 @@ export function connectHandoffClient(options: HandoffClientOptions = {}): Handof
             workflowIdReusePolicy: 'ALLOW_DUPLICATE',
             workflowIdConflictPolicy: 'FAIL',
             staticSummary: 'Retry a webhook delivery',
+          }),
+        ),
+      ),
+    startSessionImport: (importId) =>
+      startOnce(() =>
+        within(() =>
+          client.workflow.start(SESSION_IMPORT, {
+            workflowId: sessionImportWorkflowId(importId),
+            taskQueue: TASK_QUEUES.onboarding,
+            args: [{ importId }],
+            workflowIdReusePolicy: 'REJECT_DUPLICATE',
+            workflowIdConflictPolicy: 'FAIL',
+            staticSummary: 'Take a file of sessions in',
+          }),
+        ),
+      ),
+    describeSessionImport: (importId) => describe(sessionImportWorkflowId(importId)),
+    startMediaFetch: (sessionId) =>
+      startOnce(() =>
+        within(() =>
+          client.workflow.start(MEDIA_FETCH, {
+            workflowId: mediaFetchWorkflowId(sessionId),
+            taskQueue: TASK_QUEUES.webhooks,
+            args: [{ sessionId }],
+            // A session that comes again has new files to fetch; never two runs at once.
+            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+            workflowIdConflictPolicy: 'FAIL',
+            staticSummary: "Fetch a session's files",
           }),
         ),
       ),

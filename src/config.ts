@@ -1,5 +1,7 @@
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { parseKeyRing, type KeyRing } from './crypto/key-ring.ts';
+import type { MediaStoreConfig } from './media/ports.ts';
 import type { WebhookUrlRules } from './webhooks/address-guard.ts';
 
 /** Either a configuration, or one line per problem: which variable, what is wrong, how to mend it. */
@@ -21,16 +23,52 @@ export interface CommonConfig extends DatabaseConfig {
   readonly businessStatusCase: 'upper' | 'title';
 }
 
-export interface ServerConfig extends CommonConfig {
+/** What processes need that read or write sessions' content. */
+export interface ContentConfig {
+  /** 32 bytes or more: what sessions are searched by is hashed with it. Must never change. */
+  readonly blindIndexKey: Uint8Array;
+  readonly mediaStore: MediaStoreConfig;
+}
+
+export interface OnboardingWorkerConfig extends CommonConfig, ContentConfig {}
+
+/** What signed links to files are made of. */
+export interface MediaLinkConfig {
+  /** Our own origin as clients reach it, without a slash at the end. */
+  readonly publicUrl: string;
+  readonly mediaLinkKey: Uint8Array;
+}
+
+export interface ServerConfig extends CommonConfig, ContentConfig, MediaLinkConfig {
   readonly host: string;
   readonly port: number;
   /** Proxies whose `X-Forwarded-*` headers are believed, for links and client addresses. */
   readonly trustProxy: readonly string[];
   readonly shareTokenKeys: KeyRing;
   readonly webhookUrlRules: WebhookUrlRules;
+  /** Signs access tokens of people, and nothing else. */
+  readonly accessTokenKey: Uint8Array;
+  /** A key's calls in a minute. */
+  readonly rateLimits: RateLimits;
+  /** Where codes are mailed by; null where none is set, and registration is closed outside development. */
+  readonly mail: MailConfig | null;
+  /** One-time codes are logged and can be read: development only. */
+  readonly showCodes: boolean;
 }
 
-export interface WebhooksConfig extends CommonConfig {
+/** Calls a minute that one API key may make. */
+export interface RateLimits {
+  readonly reads: number;
+  readonly writes: number;
+}
+
+export interface MailConfig {
+  /** `smtp://` or `smtps://`, with user and password. */
+  readonly smtpUrl: string;
+  readonly from: string;
+}
+
+export interface WebhooksConfig extends CommonConfig, ContentConfig, MediaLinkConfig {
   readonly shareTokenKeys: KeyRing;
   readonly webhookUrlRules: WebhookUrlRules;
 }
@@ -54,6 +92,40 @@ const commonShape = {
   HEALTH_PORT: wholeNumber(1, 65_535).optional(),
   BUSINESS_STATUS_CASE: z.enum(['upper', 'title'], 'must be upper or title').default('upper'),
 };
+const MAKE_A_KEY = `node -p "require('node:crypto').randomBytes(32).toString('base64url')"`;
+
+/** A secret of 32 random bytes or more, in base64url. */
+const secretKey = z
+  .string({ error: `is missing: make one with ${MAKE_A_KEY}` })
+  .transform((text) => (/^[\w-]+=*$/.test(text) ? Buffer.from(text, 'base64url') : Buffer.alloc(0)))
+  .refine((key) => key.length >= 32, `must be at least 32 random bytes in base64url: make one with ${MAKE_A_KEY}`);
+
+const contentShape = {
+  BLIND_INDEX_KEY: secretKey,
+  MEDIA_STORE: z
+    .string({ error: 'is missing: set it to file:///a/folder or s3://bucket/prefix' })
+    .transform((text, context): MediaStoreConfig => {
+      const url = URL.canParse(text) ? new URL(text) : null;
+      if (url?.protocol === 'file:') return { kind: 'directory', folder: fileURLToPath(url) };
+      if (url?.protocol === 's3:' && url.host !== '') {
+        return { kind: 's3', bucket: url.host, prefix: url.pathname.replace(/^\/|\/$/g, ''), endpoint: null };
+      }
+      context.addIssue({ code: 'custom', message: 'must be file:///a/folder or s3://bucket/prefix' });
+      return z.NEVER;
+    }),
+  S3_ENDPOINT: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
+};
+
+const mediaLinkShape = {
+  MEDIA_LINK_KEY: secretKey,
+  PUBLIC_URL: z
+    .url({
+      protocol: /^https?$/,
+      error: 'is missing: set it to the origin that clients use, e.g. https://api.example.com',
+    })
+    .transform((text) => new URL(text).origin),
+};
+
 const shareTokenKeys = z
   .string({ error: 'is missing: set it to kid:key, the key being 32 random bytes in base64url' })
   .transform((text, context) => {
@@ -95,23 +167,36 @@ export function readDatabaseConfig(env: Environment): Reading<DatabaseConfig> {
   return read(databaseShape, env, (values) => ({ databaseUrl: values.DATABASE_URL }));
 }
 
-/** What the onboarding worker needs: the database; Temporal's own variables are read by its client. */
-export function readWorkerConfig(env: Environment): Reading<CommonConfig> {
-  return read(commonShape, env, common);
+/** What the onboarding worker needs: the database and what content is stored by; Temporal's own variables are read by its client. */
+export function readWorkerConfig(env: Environment): Reading<OnboardingWorkerConfig> {
+  return read({ ...commonShape, ...contentShape }, env, (values) => ({ ...common(values), ...content(values) }));
 }
 
 /** What the HTTP server needs. */
 export function readServerConfig(env: Environment): Reading<ServerConfig> {
   const shape = {
     ...commonShape,
+    ...contentShape,
+    ...mediaLinkShape,
     SHARE_TOKEN_KEYS: shareTokenKeys,
     WEBHOOK_ALLOWED_CIDRS: webhookUrlRules(env),
+    ACCESS_TOKEN_KEY: secretKey,
+    RATE_LIMIT_READS: wholeNumber(1, 10_000_000).default(600),
+    RATE_LIMIT_WRITES: wholeNumber(1, 10_000_000).default(300),
+    SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'must be an smtp:// or smtps:// URL' }).optional(),
+    MAIL_FROM: z.string().min(3).default('Handoff <no-reply@localhost>'),
     TRUST_PROXY: addresses(),
     HOST: z.string().min(1).default('127.0.0.1'),
     PORT: wholeNumber(0, 65_535).default(8080),
   };
   return read(shape, env, (values) => ({
     ...common(values),
+    ...content(values),
+    ...mediaLinks(values),
+    accessTokenKey: values.ACCESS_TOKEN_KEY,
+    rateLimits: { reads: values.RATE_LIMIT_READS, writes: values.RATE_LIMIT_WRITES },
+    mail: values.SMTP_URL === undefined ? null : { smtpUrl: values.SMTP_URL, from: values.MAIL_FROM },
+    showCodes: values.SMTP_URL === undefined && env['NODE_ENV'] !== 'production',
     host: values.HOST,
     port: values.PORT,
     trustProxy: values.TRUST_PROXY,
@@ -124,11 +209,15 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
 export function readWebhooksConfig(env: Environment): Reading<WebhooksConfig> {
   const shape = {
     ...commonShape,
+    ...contentShape,
+    ...mediaLinkShape,
     SHARE_TOKEN_KEYS: shareTokenKeys,
     WEBHOOK_ALLOWED_CIDRS: webhookUrlRules(env),
   };
   return read(shape, env, (values) => ({
     ...common(values),
+    ...content(values),
+    ...mediaLinks(values),
     shareTokenKeys: values.SHARE_TOKEN_KEYS,
     webhookUrlRules: values.WEBHOOK_ALLOWED_CIDRS,
   }));
@@ -142,6 +231,18 @@ function common(values: z.output<z.ZodObject<typeof commonShape>>): CommonConfig
     healthPort: values.HEALTH_PORT ?? null,
     businessStatusCase: values.BUSINESS_STATUS_CASE,
   };
+}
+
+function content(values: z.output<z.ZodObject<typeof contentShape>>): ContentConfig {
+  const { MEDIA_STORE: store, S3_ENDPOINT: endpoint } = values;
+  return {
+    blindIndexKey: values.BLIND_INDEX_KEY,
+    mediaStore: store.kind === 's3' ? { ...store, endpoint: endpoint ?? null } : store,
+  };
+}
+
+function mediaLinks(values: z.output<z.ZodObject<typeof mediaLinkShape>>): MediaLinkConfig {
+  return { publicUrl: values.PUBLIC_URL, mediaLinkKey: values.MEDIA_LINK_KEY };
 }
 
 function read<Shape extends z.core.$ZodLooseShape, Config>(

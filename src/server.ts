@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { connectHandoffClient } from './client.ts';
 import { readServerConfig, type ServerConfig } from './config.ts';
+import { createBlindIndex } from './crypto/blind-index.ts';
 import { plainSealer } from './crypto/payload-seal.ts';
 import { buildApp } from './http/app.ts';
 import { faultFacts } from './http/logging.ts';
 import { askReadiness, sharedProbe } from './http/readiness.ts';
+import { openMediaStore } from './media/open-media-store.ts';
 import { handoffTenants } from './postgres/handoff-tenants.ts';
 import { pendingMigrations } from './postgres/migrate.ts';
 import { registerSigningKeys } from './postgres/signing-keys.ts';
@@ -44,11 +46,20 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
   const prober = connectHandoffClient({ client: client.temporal, deadlineMs: 1_500 });
   const temporal = sharedProbe(() => prober.ping());
   const searchAttributes = sharedProbe(() => prober.missingSearchAttributes());
+  const media = openMediaStore(config.mediaStore);
+  const mailer = null;
   const app = buildApp({
-    tenants: handoffTenants(tenants, plainSealer),
+    tenants: handoffTenants(tenants, plainSealer, createBlindIndex(config.blindIndexKey)),
     shareTokenKeys: config.shareTokenKeys,
     style: { businessStatusCase: config.businessStatusCase },
     webhookUrlRules: config.webhookUrlRules,
+    accessTokenKey: config.accessTokenKey,
+    mailer,
+    showCodes: config.showCodes,
+    media,
+    mediaLinkKey: config.mediaLinkKey,
+    publicUrl: config.publicUrl,
+    rateLimits: config.rateLimits,
     ...(config.trustProxy.length > 0 && { trustProxy: [...config.trustProxy] }),
     logger,
     readiness: () =>
@@ -68,6 +79,7 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
       // Temporal's client must not be closed under a call.
       await Promise.all([act.idle(), temporal.idle(), searchAttributes.idle()]);
       await client.close();
+      await media.close();
       await tenants.close();
     },
   };

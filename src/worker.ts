@@ -16,7 +16,8 @@ import { deliverActivity } from './activities/deliver.ts';
 import { onboardingActivities } from './activities/onboarding-activities.ts';
 import { translating } from './activities/translate-failure.ts';
 import { connectHandoffClient } from './client.ts';
-import { readWebhooksConfig, readWorkerConfig, type CommonConfig, type WebhooksConfig } from './config.ts';
+import { readWebhooksConfig, readWorkerConfig, type OnboardingWorkerConfig, type WebhooksConfig } from './config.ts';
+import { createBlindIndex } from './crypto/blind-index.ts';
 import { plainSealer } from './crypto/payload-seal.ts';
 import { crashPoints } from './crash-points.ts';
 import { TASK_QUEUES } from './domain/temporal-names.ts';
@@ -71,7 +72,10 @@ export async function loadWorkflowBundle(): Promise<WorkflowBundleOption> {
 }
 
 /** Workflows, database steps and the relay. Has no outbound network but Postgres and Temporal, and no keys. */
-export async function startOnboardingWorker(config: CommonConfig, parts: WorkerParts): Promise<RunningWorker> {
+export async function startOnboardingWorker(
+  config: OnboardingWorkerConfig,
+  parts: WorkerParts,
+): Promise<RunningWorker> {
   const { logger } = parts;
   const onError = (error: unknown) => logger.error(errorKind(error), 'relay: will try again');
   const tenants = createTenants({
@@ -79,7 +83,7 @@ export async function startOnboardingWorker(config: CommonConfig, parts: WorkerP
     maxConnections: config.databaseConnections,
     onConnectionError: (error) => logger.warn(errorKind(error), 'database connection lost'),
   });
-  const handoff = handoffTenants(tenants, plainSealer);
+  const handoff = handoffTenants(tenants, plainSealer, createBlindIndex(config.blindIndexKey));
   const client = connectHandoffClient();
   const activities = onboardingActivities({
     onboardingTransaction: (work) => handoff.acrossTenants('onboarding', (tx) => work(tx)),
@@ -111,10 +115,11 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
     onConnectionError: (error) => logger.warn(errorKind(error), 'database connection lost'),
   });
   await tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
+  const handoff = handoffTenants(tenants, plainSealer, createBlindIndex(config.blindIndexKey));
   const poster = createWebhookPoster(config.webhookUrlRules);
   const tools = { poster, shareTokenKeys: config.shareTokenKeys };
   const ledger = deliveryLedger(tenants, plainSealer);
-  const tokens = tokenDeliveryLedger(handoffTenants(tenants, plainSealer), plainSealer);
+  const tokens = tokenDeliveryLedger(handoff, plainSealer);
   const activities = translating<WebhookActivities>(
     { ...deliverActivity(tokens, tools), ...attemptActivity(ledger, tools) },
     faultLog(logger),

@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { Runtime } from '@temporalio/worker';
 import pino from 'pino';
 import { connectHandoffClient } from '../client.ts';
@@ -28,6 +30,22 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
+/** Keys of a development folder, by the variable that each is for. */
+export type Secrets = Readonly<
+  Record<'SHARE_TOKEN_KEYS' | 'ACCESS_TOKEN_KEY' | 'BLIND_INDEX_KEY' | 'MEDIA_LINK_KEY', string>
+>;
+
+/** Makes every key anew. */
+export function newSecrets(): Secrets {
+  const key = () => randomBytes(32).toString('base64url');
+  return {
+    SHARE_TOKEN_KEYS: `dev-1:${key()}`,
+    ACCESS_TOKEN_KEY: key(),
+    BLIND_INDEX_KEY: key(),
+    MEDIA_LINK_KEY: key(),
+  };
+}
+
 /** Receivers of the sandbox listen on this machine alone. */
 const LOOPBACK = '127.0.0.0/8';
 
@@ -39,9 +57,9 @@ const INDEXED_VALUE_TYPE = { Keyword: 2, Datetime: 6 } as const;
  * `DATABASE_URL` and `TEMPORAL_ADDRESS` put servers of one's own in the place of the first two.
  *
  * @param folder where data and logs are kept
- * @param shareTokenKeys value of `SHARE_TOKEN_KEYS`
+ * @param secrets of this folder; what the environment sets wins
  */
-export async function startStack(folder: string, shareTokenKeys: string, say: Progress): Promise<Stack> {
+export async function startStack(folder: string, secrets: Secrets, say: Progress): Promise<Stack> {
   mkdirSync(folder, { recursive: true });
   const stops: (() => Promise<void>)[] = [];
   const stop = async () => {
@@ -55,12 +73,15 @@ export async function startStack(folder: string, shareTokenKeys: string, say: Pr
     process.env['TEMPORAL_ADDRESS'] = temporal.address;
     await createSearchAttributes(say);
 
+    const port = await freePort(Number(process.env['PORT'] ?? 8080));
     const env = {
       WEBHOOK_ALLOWED_CIDRS: LOOPBACK,
+      MEDIA_STORE: pathToFileURL(join(folder, 'media')).href,
+      PUBLIC_URL: `http://localhost:${port}`,
+      ...secrets,
       ...process.env,
       DATABASE_URL: databaseUrl,
-      SHARE_TOKEN_KEYS: process.env['SHARE_TOKEN_KEYS'] ?? shareTokenKeys,
-      PORT: String(await freePort(Number(process.env['PORT'] ?? 8080))),
+      PORT: String(port),
     };
     const logger = pino({ level: 'info' }, pino.destination({ dest: join(folder, 'handoff.log'), mkdir: true }));
     Runtime.install({ logger: temporalLogger(logger), shutdownSignals: [] });

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,7 +14,7 @@ import {
 } from './sandbox.ts';
 import { isSeeded, seedSandbox, type SeededSandbox } from './seed.ts';
 import { simulatedBrands } from './simulated-partner.ts';
-import { startStack, type Stack } from './stack.ts';
+import { newSecrets, startStack, type Secrets, type Stack } from './stack.ts';
 
 const FOLDER = resolve(process.env['HANDOFF_FOLDER'] ?? '.handoff');
 const STATE_FILE = join(FOLDER, 'state.json');
@@ -23,7 +22,7 @@ const PID_FILE = join(FOLDER, 'running.pid');
 
 /** What a start keeps for the next one. */
 interface State {
-  readonly shareTokenKeys: string;
+  readonly secrets: Secrets;
   readonly seeded: SeededSandbox | null;
   readonly onboardings: readonly SandboxOnboarding[];
 }
@@ -71,13 +70,10 @@ function interrupt(first: () => void): () => void {
 }
 
 async function run(): Promise<void> {
-  const state = (readJson(STATE_FILE) as State | null) ?? {
-    shareTokenKeys: `dev-1:${randomBytes(32).toString('base64url')}`,
-    seeded: null,
-    onboardings: [],
-  };
+  const fresh: State = { secrets: newSecrets(), seeded: null, onboardings: [] };
+  const state: State = { ...fresh, ...(readJson(STATE_FILE) as State | null) };
   await writePrivateJson(STATE_FILE, state);
-  stack = await startStack(FOLDER, state.shareTokenKeys, say);
+  stack = await startStack(FOLDER, state.secrets, say);
   const { apiUrl, receiver, databaseUrl } = stack;
 
   const kept = state.seeded !== null && (await isSeeded(databaseUrl, state.seeded)) ? state.seeded : null;

@@ -2,6 +2,10 @@
 export const PARTNER_ONBOARDING = 'PartnerOnboarding';
 /** Workflow type that carries one delivery's retries; its workflow id is {@link webhookDeliveryWorkflowId}. */
 export const WEBHOOK_DELIVERY = 'WebhookDelivery';
+/** Workflow type that takes a file of sessions in; its workflow id is {@link sessionImportWorkflowId}. */
+export const SESSION_IMPORT = 'SessionImport';
+/** Workflow type that fetches a session's files from their source; its workflow id is {@link mediaFetchWorkflowId}. */
+export const MEDIA_FETCH = 'MediaFetch';
 
 /** Task queues. Only workers of `webhooks` dial out. */
 export const TASK_QUEUES = { onboarding: 'handoff-onboarding', webhooks: 'handoff-webhooks' } as const;
@@ -29,4 +33,14 @@ export const SEARCH_ATTRIBUTES = {
 /** Workflow id of a delivery's retries: made of event and destination, so that it cannot double. */
 export function webhookDeliveryWorkflowId(eventId: string, destinationId: string): string {
   return `webhook:${eventId}:${destinationId}`;
+}
+
+/** Workflow id of a file's taking in. */
+export function sessionImportWorkflowId(importId: string): string {
+  return `import:${importId}`;
+}
+
+/** Workflow id of the fetching of a session's files. */
+export function mediaFetchWorkflowId(sessionId: string): string {
+  return `media:${sessionId}`;
 }

@@ -6,7 +6,10 @@ import fastify, {
 } from 'fastify';
 import pino, { type Logger, type LoggerOptions } from 'pino';
 import { createKeyChecker } from '../accounts/key-checker.ts';
+import type { Mailer } from '../accounts/ports.ts';
+import type { RateLimits } from '../config.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
+import type { MediaStore } from '../media/ports.ts';
 import { findApiKey } from '../postgres/api-keys.ts';
 import type { HandoffTenants } from '../postgres/handoff-tenants.ts';
 import { newId } from '../postgres/new-id.ts';
@@ -22,6 +25,19 @@ import { healthRoutes } from './routes/health.ts';
 import { onboardingRoutes } from './routes/onboardings.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { shareRoutes } from './routes/shares.ts';
+import { accountRoutes } from './routes/accounts.ts';
+import { organizationRoutes } from './routes/organizations.ts';
+import { apiKeyRoutes } from './routes/api-keys.ts';
+import { sessionCreationRoutes } from './routes/session-creation.ts';
+import { sessionListRoutes } from './routes/session-list.ts';
+import { sessionReviewRoutes } from './routes/session-reviews.ts';
+import { sessionImportRoutes } from './routes/session-imports.ts';
+import { ingestionRoutes } from './routes/ingestion.ts';
+import { mediaRoutes } from './routes/media.ts';
+import { verificationWorkflowRoutes } from './routes/verification-workflows.ts';
+import { entityRoutes } from './routes/entities.ts';
+import { webhookDeliveryRoutes } from './routes/webhook-deliveries.ts';
+import { documentationRoutes } from './routes/documentation.ts';
 import { webhookDestinationRoutes } from './routes/webhook-destinations.ts';
 
 /** What the app stands on. */
@@ -31,6 +47,16 @@ export interface AppDeps {
   readonly style: DecisionStyle;
   /** Where webhook destinations may point to. */
   readonly webhookUrlRules: WebhookUrlRules;
+  /** Signs access tokens of people. */
+  readonly accessTokenKey: Uint8Array;
+  readonly mailer: Mailer | null;
+  /** Codes can be read by a route: development only. */
+  readonly showCodes: boolean;
+  readonly media: MediaStore;
+  readonly mediaLinkKey: Uint8Array;
+  /** Our own origin as clients reach it. */
+  readonly publicUrl: string;
+  readonly rateLimits: RateLimits;
   readonly readiness: () => Promise<Readiness>;
   /** pino's options, a ready logger, or false for silence. */
   readonly logger: Logger | LoggerOptions | false;
@@ -94,6 +120,19 @@ export function buildApp(deps: AppDeps): FastifyInstance {
     onboardingRoutes,
     connectionRoutes,
     webhookDestinationRoutes,
+    accountRoutes,
+    organizationRoutes,
+    apiKeyRoutes,
+    sessionCreationRoutes,
+    sessionListRoutes,
+    sessionReviewRoutes,
+    sessionImportRoutes,
+    ingestionRoutes,
+    mediaRoutes,
+    verificationWorkflowRoutes,
+    entityRoutes,
+    webhookDeliveryRoutes,
+    documentationRoutes,
   ]) {
     routes(app, deps);
   }

@@ -1,22 +1,21 @@
-import type { CloneOrder, PersonLink, SealedCheck } from '../sharing/ports.ts';
+import { SEARCHED_CATEGORIES } from '../domain/session-facts.ts';
+import type { CloneOrder, PersonLink, SealedCheck, SessionStore } from '../sharing/ports.ts';
 import { insertSessions, SESSION_RECORD } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 
 const PAIRS = 'unnest($1::uuid[], $2::uuid[]) as pair(source_id, clone_id)';
 
 /** Copies sealed checks and person links as they are; `kyc_session_id` then points to the people's clones. */
-export async function cloneChecks(
-  tx: Transaction,
-  order: CloneOrder,
-): Promise<{ checks: SealedCheck[]; people: PersonLink[] }> {
+export async function cloneChecks(tx: Transaction, order: CloneOrder): ReturnType<SessionStore['cloneChecks']> {
   const main = order.sources[0]?.to.sessionId;
   const [checks, people] = await Promise.all([
-    tx.query<SealedCheck & { main: boolean }>(
+    tx.query<SealedCheck & { main: boolean; sessionId: string }>(
       `insert into session_check (session_id, application_id, category, position, payload)
        select pair.clone_id, $3::uuid, c.category, c.position, c.payload
        from ${PAIRS} join session_check c on c.session_id = pair.source_id
-       returning session_id = $4 as main, category, position, case when session_id = $4 then payload end as payload`,
-      [...pairs(order), order.partnerId, main],
+       returning session_id = $4 as main, session_id as "sessionId", category, position,
+         case when session_id = $4 or category = any ($5) then payload end as payload`,
+      [...pairs(order), order.partnerId, main, SEARCHED_CATEGORIES],
     ),
     tx.query<PersonLink & { main: boolean }>(
       `with pair as (select * from ${PAIRS})
@@ -31,6 +30,7 @@ export async function cloneChecks(
   return {
     checks: checks.filter((row) => row.main).sort((a, b) => a.position - b.position),
     people: people.filter((row) => row.main),
+    searchable: checks.filter((row) => SEARCHED_CATEGORIES.includes(row.category)),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { HandoffTransaction, PayloadSealer } from '../sharing/ports.ts';
+import type { BlindIndex, HandoffTransaction, PayloadSealer } from '../sharing/ports.ts';
 import { handoffTransaction } from './handoff-transaction.ts';
 import type { Crossing, Tenants, Transaction } from './tenants.ts';
 
@@ -12,11 +12,11 @@ export interface HandoffTenants {
 }
 
 /** Binds the verbs' stores to each transaction. */
-export function handoffTenants(tenants: Tenants, sealer: PayloadSealer): HandoffTenants {
+export function handoffTenants(tenants: Tenants, sealer: PayloadSealer, blindIndex: BlindIndex): HandoffTenants {
   return {
     withTenant: (applicationId, work, crossing) =>
-      tenants.withTenant(applicationId, (sql) => work(handoffTransaction(sql, sealer), sql), crossing),
+      tenants.withTenant(applicationId, (sql) => work(handoffTransaction(sql, sealer, blindIndex), sql), crossing),
     acrossTenants: (crossing, work) =>
-      tenants.acrossTenants(crossing, (sql) => work(handoffTransaction(sql, sealer), sql)),
+      tenants.acrossTenants(crossing, (sql) => work(handoffTransaction(sql, sealer, blindIndex), sql)),
   };
 }

@@ -1,4 +1,4 @@
-import type { HandoffTransaction, PayloadSealer } from '../sharing/ports.ts';
+import type { BlindIndex, HandoffTransaction, PayloadSealer } from '../sharing/ports.ts';
 import { eventStore } from './events.ts';
 import { newId } from './new-id.ts';
 import { onboardingStore } from './onboardings.ts';
@@ -7,15 +7,18 @@ import { shareStore } from './shares.ts';
 import type { Transaction } from './tenants.ts';
 
 /** One Postgres transaction, as the verbs of `sharing/` see it. */
-export function handoffTransaction(tx: Transaction, sealer: PayloadSealer): HandoffTransaction {
+export function handoffTransaction(tx: Transaction, sealer: PayloadSealer, blindIndex: BlindIndex): HandoffTransaction {
   return {
     sessions: sessionStore(tx),
     shares: shareStore(tx),
     onboardings: onboardingStore(tx),
     events: eventStore(tx, sealer),
     sealer,
+    blindIndex,
     newId,
     wishStart: (tokenId) => tx.wish({ wish: 'start', tokenId, subjectId: tokenId, signal: null }),
     wishSignal: (tokenId, signal, rowId) => tx.wish({ wish: 'signal', tokenId, subjectId: rowId, signal }),
+    wishImport: (importId) => tx.wish({ wish: 'start_import', tokenId: null, subjectId: importId, signal: null }),
+    wishMediaFetch: (sessionId) => tx.wish({ wish: 'fetch_media', tokenId: null, subjectId: sessionId, signal: null }),
   };
 }

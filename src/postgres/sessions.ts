@@ -24,7 +24,8 @@ export function sessionStore(tx: Transaction): SessionStore {
     anyBlocked: (applicationId, entities) => anyBlocked(tx, applicationId, entities),
     takeNumbers: (applicationId, counts) => takeNumbers(tx, applicationId, counts),
     takeInFacts: (applicationId, externalId) => takeInFacts(tx, applicationId, externalId),
-    insertContent: (session, content) => insertContent(tx, session, content),
+    insertContent: (session, content, terms) => insertContent(tx, session, content, terms),
+    insertSearchTerms: (applicationId, sessions) => insertSearchTerms(tx, applicationId, sessions),
     lockForDeletion: (applicationId, sessionId) => lockForDeletion(tx, applicationId, sessionId),
     delete: (applicationId, sessionIds) => deleteSessions(tx, applicationId, sessionIds),
     readDecision: (applicationId, sessionId) => readDecision(tx, applicationId, sessionId),
@@ -228,7 +229,12 @@ async function takeInFacts(
   return { now, environment, deleted, stored: session_id === null ? null : { sessionId: session_id, kind } };
 }
 
-function insertContent(tx: Transaction, session: SessionRow, content: Omit<StoredDecision, 'session'>): void {
+function insertContent(
+  tx: Transaction,
+  session: SessionRow,
+  content: Omit<StoredDecision, 'session'>,
+  searchTerms: readonly Buffer[],
+): void {
   const { sessionId, applicationId } = session;
   for (const [table, rows] of [
     ['session_check', content.checks],
@@ -261,6 +267,7 @@ function insertContent(tx: Transaction, session: SessionRow, content: Omit<Store
       ],
     );
   }
+  insertSearchTerms(tx, applicationId, [{ sessionId, terms: searchTerms }]);
   tx.send(
     `with counter as (
        insert into session_counter (application_id, session_kind, last_number, living) values ($1, $2, 1, 1)
@@ -270,6 +277,20 @@ function insertContent(tx: Transaction, session: SessionRow, content: Omit<Store
      )
      ${insertSessions('counter.last_number', `counter, jsonb_to_recordset($3::jsonb) as r(${SESSION_RECORD})`)}`,
     [applicationId, session.kind, JSON.stringify([session])],
+  );
+}
+
+function insertSearchTerms(
+  tx: Transaction,
+  applicationId: string,
+  sessions: readonly { sessionId: string; terms: readonly Buffer[] }[],
+): void {
+  const rows = sessions.flatMap(({ sessionId, terms }) => terms.map((term) => ({ sessionId, term })));
+  if (rows.length === 0) return;
+  tx.send(
+    `insert into session_search (application_id, term, session_id)
+     select $1, * from unnest($2::bytea[], $3::uuid[]) on conflict do nothing`,
+    [applicationId, rows.map(({ term }) => term), rows.map(({ sessionId }) => sessionId)],
   );
 }
 

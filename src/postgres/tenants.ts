@@ -8,9 +8,9 @@ import type { SignalName } from '../domain/temporal-names.ts';
  */
 export interface Wish {
   readonly outboxId: string;
-  readonly wish: 'start' | 'signal' | 'dispatch' | 'retry_delivery';
+  readonly wish: 'start' | 'signal' | 'dispatch' | 'retry_delivery' | 'start_import' | 'fetch_media';
   readonly tokenId: string | null;
-  /** The row that the wish is about: token, acknowledgement, session, event or delivery id (UUID). */
+  /** The row that the wish is about: token, acknowledgement, session, event, delivery or import id (UUID). */
   readonly subjectId: string;
   readonly signal: SignalName | null;
 }
@@ -40,6 +40,11 @@ export type Crossing =
   | 'delivery'
   | 'relay'
   | 'provision'
+  | 'account'
+  | 'ingest'
+  | 'media'
+  | 'session_import'
+  | 'rate_limit'
   | 'health';
 
 /** The only way to a connection. */

@@ -5,7 +5,10 @@ import type { Tenants, Wish } from '../postgres/tenants.ts';
 
 export interface CarryOutTools {
   readonly tenants: Tenants;
-  readonly client: Pick<HandoffClient, 'startOnboarding' | 'signalOnboarding' | 'startWebhookDelivery'>;
+  readonly client: Pick<
+    HandoffClient,
+    'startOnboarding' | 'signalOnboarding' | 'startWebhookDelivery' | 'startSessionImport' | 'startMediaFetch'
+  >;
 }
 
 /**
@@ -44,6 +47,12 @@ async function act(wish: Wish, { tenants, client }: CarryOutTools): Promise<bool
       if (run !== null) await client.startWebhookDelivery(run);
       return true;
     }
+    case 'start_import':
+      await client.startSessionImport(wish.subjectId);
+      return true;
+    case 'fetch_media':
+      await client.startMediaFetch(wish.subjectId);
+      return true;
     case 'dispatch':
       throw new Error('a dispatch needs no Temporal');
   }

@@ -7,6 +7,16 @@ import type { SignalName } from '../domain/temporal-names.ts';
 
 export type Environment = 'sandbox' | 'live';
 
+/** How a session came to be: by an API call, by a hosted flow, or as a record of elsewhere. */
+export type SessionType = 'API' | 'HOSTED' | 'MIGRATED';
+
+/** What sessions are found by without being readable: keyed hashes of exact values, different in every application. */
+export interface BlindIndex {
+  /** The stored form of a value in an application (16 bytes); the value is normalised first. */
+  term(applicationId: string, field: SearchField, value: string): Buffer;
+}
+export type SearchField = 'name' | 'email' | 'document_number';
+
 /** The one way in which payloads reach the database and come back (`design.md`, "Data"). */
 export interface PayloadSealer {
   sealPayload(context: SealContext, value: JsonValue): Buffer;
@@ -141,6 +151,17 @@ export interface SessionRow {
   readonly documentExpiresOn: string | null;
   readonly sharedFromSession: string | null;
   readonly parentImport: string | null;
+  readonly sessionType: SessionType;
+  /** Of the verification workflow that it belongs to. */
+  readonly workflowVersion: number;
+  /** The status that it was made with. */
+  readonly firstStatus: SessionStatus;
+  /** Issuing state of the identity document (alpha-3), or the registry's code of a company. */
+  readonly country: string | null;
+  /** Didit's code of the identity document: `P`, `ID`, `DL` … */
+  readonly documentType: string | null;
+  /** Risk codes of the checks' warnings, each once. */
+  readonly warnings: readonly string[];
   /** ISO 8601. */
   readonly createdAt: string;
   readonly expiresAt: string | null;
@@ -197,8 +218,15 @@ export interface NewEvent {
 export interface SessionStore {
   mintFacts(sessionId: string, issuerId: string, partnerId: string): Promise<MintFacts>;
   importFacts(share: NonNullable<ShareFacts['token']>, chosenWorkflowId: string | undefined): Promise<ImportFacts>;
-  /** Copies the checks and person links of every source; returns the main clone's checks and links. */
-  cloneChecks(order: CloneOrder): Promise<{ checks: SealedCheck[]; people: PersonLink[] }>;
+  /**
+   * Copies the checks, files and person links of every source; returns the main clone's checks and links, and of its
+   * people what they are searched by.
+   */
+  cloneChecks(order: CloneOrder): Promise<{
+    checks: SealedCheck[];
+    people: PersonLink[];
+    searchable: readonly (SealedCheck & { readonly sessionId: string })[];
+  }>;
   /** Makes entities that are missing; resolves to whether any of them is blocked. */
   touchEntities(
     applicationId: string,
@@ -223,8 +251,10 @@ export interface SessionStore {
     readonly deleted: boolean;
     readonly stored: { readonly sessionId: string; readonly kind: SessionKind } | null;
   }>;
-  /** Writes a new session with its content; its number is taken last. */
-  insertContent(session: SessionRow, content: Omit<StoredDecision, 'session'>): void;
+  /** Writes a new session with its content and what it is found by; its number is taken last. */
+  insertContent(session: SessionRow, content: Omit<StoredDecision, 'session'>, searchTerms: readonly Buffer[]): void;
+  /** Writes what sessions are found by. */
+  insertSearchTerms(applicationId: string, sessions: readonly { sessionId: string; terms: readonly Buffer[] }[]): void;
   /** Locks a session, and with a business import its people: the ids of all that go together. */
   lockForDeletion(
     applicationId: string,
@@ -316,12 +346,17 @@ export interface HandoffTransaction {
   readonly onboardings: OnboardingStore;
   readonly events: EventStore;
   readonly sealer: PayloadSealer;
+  readonly blindIndex: BlindIndex;
   /** A new time-ordered id (UUID version 7). */
   newId(): string;
   /** Asks for a run's start. */
   wishStart(tokenId: string): void;
   /** Asks for a signal to a run; `rowId` is the row that says what happened. */
   wishSignal(tokenId: string, signal: SignalName, rowId: string): void;
+  /** Asks for the run that takes a file of sessions in. */
+  wishImport(importId: string): void;
+  /** Asks for the fetching of a session's files from their source. */
+  wishMediaFetch(sessionId: string): void;
 }
 
 /** Which side of a connection somebody is. */

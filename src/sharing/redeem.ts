@@ -8,6 +8,7 @@ import type { CloneOrder, HandoffTransaction, ImportChoice, ImportFacts, Session
 import { answerOf } from './share-answer.ts';
 import { endingEvents, partiesOf } from './share-events.ts';
 import { statusUpdatedEvent } from './status-updated.ts';
+import { searchTermsOf } from './store-content.ts';
 
 /** An import that is written: the new session and its decision, as the partner's `GET …/decision/` gives it. */
 export interface Imported {
@@ -125,6 +126,7 @@ async function importSession(
     sources: order.sources.map(({ from, to }) => ({ from, to: { ...to, number: numbers[to.kind].shift() ?? 0 } })),
   };
   tx.sessions.insertClones(numbered);
+  tx.sessions.insertSearchTerms(token.partnerId, searchTermsOfClones(tx, order, clone.searchable));
   const session = numbered.sources[0]?.to ?? main.to;
   const decision = { ...unnumbered, session_number: session.number };
   tx.events.insert(
@@ -183,6 +185,9 @@ function cloneOrder(
       externalId: null,
       sharedFromSession: from.sessionId,
       parentImport: null,
+      sessionType: 'API',
+      workflowVersion: 1,
+      firstStatus: settled.trustReview ? from.status : 'In Review',
       createdAt: share.now,
       // Didit's samples: a session expires seven days after its creation.
       expiresAt: sevenDaysAfter(share.now),
@@ -203,6 +208,23 @@ function cloneOrder(
       ),
     ],
   };
+}
+
+/** What each clone is found by in the importer's application. */
+function searchTermsOfClones(
+  tx: HandoffTransaction,
+  order: CloneOrder,
+  searchable: Awaited<ReturnType<HandoffTransaction['sessions']['cloneChecks']>>['searchable'],
+): { sessionId: string; terms: Buffer[] }[] {
+  return order.sources.map(({ to: { sessionId, applicationId } }) => {
+    const checks = searchable
+      .filter((check) => check.sessionId === sessionId)
+      .map(({ category, position, payload }) => ({
+        category,
+        shared: tx.sealer.openPayload({ applicationId, sessionId, category, position }, payload) as JsonObject,
+      }));
+    return { sessionId, terms: searchTermsOf(tx, applicationId, checks) };
+  });
 }
 
 /** ISO 8601 with all the digits of the time given, so that the answer and the stored session read alike. */

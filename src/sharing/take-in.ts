@@ -1,7 +1,8 @@
 import type { DecisionContent } from '../domain/decision-intake.ts';
 import { invalidFields, Refusal } from '../domain/failures.ts';
-import type { JsonValue } from '../domain/json.ts';
+import { facetsOf } from '../domain/session-facts.ts';
 import type { Environment, HandoffTransaction, SessionRow } from './ports.ts';
+import { searchTermsOf, sealContent } from './store-content.ts';
 
 /** What a take-in did: the session, and whether it is new. */
 export interface TakenIn {
@@ -35,32 +36,11 @@ export async function takeInSession(
     });
   }
   const session = newSession(tx, applicationId, content, facts);
-  tx.sessions.insertContent(session, {
-    checks: content.checks.map((check) => ({
-      category: check.category,
-      position: check.position,
-      payload: seal(tx, session, check.category, check.position, check.shared),
-    })),
-    home: [
-      { category: '', position: 0, payload: seal(tx, session, '', 0, { ...content.home }) },
-      ...content.checks
-        .filter((check) => check.home.length > 0)
-        .map((check) => ({
-          category: check.category,
-          position: check.position,
-          payload: seal(tx, session, check.category, check.position, check.home as unknown as JsonValue),
-        })),
-    ],
-    people: content.checks.flatMap((check) =>
-      check.people.map(({ pointer, reference }) => ({
-        category: check.category,
-        position: check.position,
-        pointer,
-        reference,
-        personSessionId: null,
-      })),
-    ),
-  });
+  tx.sessions.insertContent(
+    session,
+    sealContent(tx, session, content),
+    searchTermsOf(tx, applicationId, content.checks),
+  );
   return { sessionId: session.sessionId, created: true };
 }
 
@@ -85,18 +65,11 @@ function newSession(
     documentExpiresOn: content.document_expires_on,
     sharedFromSession: null,
     parentImport: null,
+    sessionType: 'MIGRATED',
+    workflowVersion: 1,
+    firstStatus: content.status,
+    ...facetsOf(content.checks),
     createdAt: content.created_at ?? facts.now,
     expiresAt: content.expires_at,
   };
-}
-
-function seal(
-  tx: HandoffTransaction,
-  session: SessionRow,
-  category: string,
-  position: number,
-  value: JsonValue,
-): Buffer {
-  const { applicationId, sessionId } = session;
-  return tx.sealer.sealPayload({ applicationId, sessionId, category, position }, value);
 }

@@ -9,6 +9,7 @@ import { createDatabase, dropDatabase } from '../../src/dev/embedded-database.ts
 import type { JsonObject } from '../../src/domain/json.ts';
 import { createTenants } from '../../src/postgres/tenants.ts';
 import { document, PROJECT } from '../support/markdown.ts';
+import { testContentEnv } from '../support/app-parts.ts';
 import { useOwnNamespace } from '../support/namespace.ts';
 
 const databaseName = `handoff_build_${process.pid}`;
@@ -33,6 +34,7 @@ beforeAll(async () => {
     DATABASE_URL: url.href,
     TEMPORAL_ADDRESS: inject('temporalAddress'),
     TEMPORAL_NAMESPACE: namespace,
+    ...testContentEnv(),
     SHARE_TOKEN_KEYS: `prod-1:${Buffer.alloc(32, 1).toString('base64url')}`,
     PORT: String(port),
   };
@@ -52,6 +54,7 @@ it('builds, with the workflow bundle and the migrations inside', () => {
     'dist/server.js',
     'dist/worker.js',
     'dist/postgres/migrations/0001_handoff.sql',
+    'dist/postgres/migrations/0002_contract.sql',
   ]) {
     expect(existsSync(`${PROJECT}/${file}`), file).toBe(true);
   }

@@ -10,6 +10,7 @@ import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { createTenants, type Tenants, type Wish } from '../../src/postgres/tenants.ts';
 import type { Environment } from '../../src/sharing/ports.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { testAppParts, testBlindIndex } from '../support/app-parts.ts';
 
 /** A brand: its application, an all-powerful key and its two default verification workflows. */
 export interface Brand {
@@ -69,11 +70,12 @@ export function testApi(overrides: Partial<AppDeps> = {}): TestApi {
   beforeAll(async () => {
     const tenants = createTenants({ databaseUrl: database.url, afterCommit: (made) => wishes.push(...made) });
     const app = buildApp({
-      tenants: handoffTenants(tenants, plainSealer),
+      tenants: handoffTenants(tenants, plainSealer, testBlindIndex),
       shareTokenKeys: KEYS,
       style: { businessStatusCase: 'upper' },
       webhookUrlRules: { allowHttp: false, allowedPorts: [], allowedCidrs: [] },
       logger: false,
+      ...testAppParts(),
       readiness: async () => ({ database: 'ok', migrations: 'ok', temporal: 'ok', search_attributes: 'ok' }),
       ...overrides,
     });

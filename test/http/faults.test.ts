@@ -7,6 +7,7 @@ import { handoffTenants, type HandoffTenants } from '../../src/postgres/handoff-
 import { createTenants } from '../../src/postgres/tenants.ts';
 import { KEYS, testApi } from './api.ts';
 import { mint, takeIn, userDocument } from './documents.ts';
+import { testAppParts, testBlindIndex } from '../support/app-parts.ts';
 
 const lines: string[] = [];
 const sink = new Writable({
@@ -25,6 +26,7 @@ function appOver(tenants: HandoffTenants) {
     style: { businessStatusCase: 'title' },
     webhookUrlRules: { allowHttp: false, allowedPorts: [], allowedCidrs: [] },
     logger,
+    ...testAppParts(),
     readiness: () => Promise.reject(new Error('no readiness here')),
   });
 }
@@ -32,7 +34,7 @@ function appOver(tenants: HandoffTenants) {
 describe('a fault', () => {
   it('of the database is 503', async () => {
     const tenants = createTenants({ databaseUrl: 'postgres://nobody@127.0.0.1:1/none' });
-    const app = appOver(handoffTenants(tenants, plainSealer));
+    const app = appOver(handoffTenants(tenants, plainSealer, testBlindIndex));
     const answer = await app.inject({ url: '/v1/onboardings/', headers: { 'x-api-key': api.issuer.key } });
     expect(answer.statusCode).toBe(503);
     expect(answer.json()).toMatchObject({ code: 'service_unavailable' });
@@ -44,7 +46,8 @@ describe('a fault', () => {
     lines.splice(0);
     const broken: HandoffTenants = {
       withTenant: () => Promise.reject(new Error('boom at line 7')),
-      acrossTenants: (crossing, work) => handoffTenants(api.tenants, plainSealer).acrossTenants(crossing, work),
+      acrossTenants: (crossing, work) =>
+        handoffTenants(api.tenants, plainSealer, testBlindIndex).acrossTenants(crossing, work),
     };
     const app = appOver(broken);
     const answer = await app.inject({
@@ -103,7 +106,7 @@ describe('the log', () => {
     lines.splice(0);
     const failing: HandoffTenants = {
       withTenant: (id, _work, crossing) =>
-        handoffTenants(api.tenants, plainSealer).withTenant(
+        handoffTenants(api.tenants, plainSealer, testBlindIndex).withTenant(
           id,
           async (_tx, sql) => {
             await sql.query('select $1::date', ['canary-value']);
@@ -111,7 +114,8 @@ describe('the log', () => {
           },
           crossing,
         ),
-      acrossTenants: (crossing, work) => handoffTenants(api.tenants, plainSealer).acrossTenants(crossing, work),
+      acrossTenants: (crossing, work) =>
+        handoffTenants(api.tenants, plainSealer, testBlindIndex).acrossTenants(crossing, work),
     };
     const app = appOver(failing);
     const answer = await app.inject({ url: '/v1/onboardings/', headers: { 'x-api-key': api.issuer.key } });

@@ -9,6 +9,7 @@ import { createDatabase, dropDatabase } from '../../src/dev/embedded-database.ts
 import { freePort } from '../../src/dev/free-port.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { startServer } from '../../src/server.ts';
+import { testContentEnv } from '../support/app-parts.ts';
 import { testDatabase } from '../support/database.ts';
 
 const database = testDatabase();
@@ -16,7 +17,12 @@ const ENTRY = fileURLToPath(new URL('../../src/server.ts', import.meta.url));
 const KEYS = `test:${Buffer.alloc(32, 7).toString('base64url')}`;
 
 async function start(temporal: string, databaseUrl = database.url) {
-  const config = readServerConfig({ DATABASE_URL: databaseUrl, SHARE_TOKEN_KEYS: KEYS, PORT: '0' });
+  const config = readServerConfig({
+    DATABASE_URL: databaseUrl,
+    SHARE_TOKEN_KEYS: KEYS,
+    ...testContentEnv(),
+    PORT: '0',
+  });
   if ('problems' in config) throw new Error(config.problems.join('\n'));
   const before = process.env['TEMPORAL_ADDRESS'];
   process.env['TEMPORAL_ADDRESS'] = temporal;
@@ -110,9 +116,18 @@ describe('the server', () => {
     expect(outcome.code).toBe(1);
     const lines = outcome.stderr.trim().split('\n');
     expect(new Set(lines.map((line) => line.split(' ')[1]))).toEqual(
-      new Set(['DATABASE_URL', 'PORT', 'SHARE_TOKEN_KEYS']),
+      new Set([
+        'ACCESS_TOKEN_KEY',
+        'BLIND_INDEX_KEY',
+        'DATABASE_URL',
+        'MEDIA_LINK_KEY',
+        'MEDIA_STORE',
+        'PORT',
+        'PUBLIC_URL',
+        'SHARE_TOKEN_KEYS',
+      ]),
     );
-    expect(lines).toHaveLength(3);
+    expect(lines).toHaveLength(8);
     expect(outcome.stderr).not.toContain('    at ');
   });
 
@@ -121,6 +136,7 @@ describe('the server', () => {
       PATH: process.env['PATH'] ?? '',
       DATABASE_URL: database.url,
       SHARE_TOKEN_KEYS: KEYS,
+      ...testContentEnv(),
       PORT: '0',
       TEMPORAL_ADDRESS: `127.0.0.1:${await freePort()}`,
     };

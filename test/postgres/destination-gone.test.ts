@@ -11,6 +11,7 @@ import { attemptDelivery } from '../../src/webhooks/attempt-delivery.ts';
 import { createWebhookPoster } from '../../src/webhooks/http-post.ts';
 import { receive } from '../support/loopback.ts';
 import { testDatabase } from '../support/database.ts';
+import { testBlindIndex } from '../support/app-parts.ts';
 
 const db = testDatabase();
 let tenants: ReturnType<typeof createTenants>;
@@ -34,7 +35,7 @@ it.each(['disabled', 'deleted'])(
       requests += 1;
       response.writeHead(500).end();
     });
-    const handoff = handoffTenants(tenants, plainSealer);
+    const handoff = handoffTenants(tenants, plainSealer, testBlindIndex);
     const { applicationId, destinationId } = await handoff.acrossTenants('provision', async (_tx, sql) => {
       const id = createApplication(sql, { name: how, environment: 'sandbox' });
       const made = await createWebhookDestination(sql, plainSealer, {

@@ -7,6 +7,7 @@ import { createTenants } from '../../src/postgres/tenants.ts';
 import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
 import { shiftClock, resetClock } from '../support/database.ts';
 import { shareLab, userDocument } from '../support/share-lab.ts';
+import { testBlindIndex } from '../support/app-parts.ts';
 
 const lab = shareLab();
 
@@ -21,7 +22,7 @@ it('settles what a killed sender left once its lease is over, and not before', a
         subscribedEvents: ['share.received'],
       }),
     );
-    await tokenDeliveryLedger(handoffTenants(tenants, plainSealer), plainSealer).begin(tokenId, 1);
+    await tokenDeliveryLedger(handoffTenants(tenants, plainSealer, testBlindIndex), plainSealer).begin(tokenId, 1);
     await lab.close(tokenId, { as: 'revoked', reason: 'cancelled' });
     const attempts = async () =>
       (

@@ -19,6 +19,7 @@ import type {
   ShareStore,
 } from '../../src/sharing/ports.ts';
 import type { DeliveryState } from '../../src/webhooks/ports.ts';
+import { testBlindIndex } from './app-parts.ts';
 
 /** What surrounds one share and may change at any moment of a test; times are of no interest to it. */
 export interface ShareWorld {
@@ -108,6 +109,9 @@ export function shareTransaction(
     onboardings: onboardingStore(rows),
     events: eventStore(rows),
     sealer: plainSealer,
+    blindIndex: testBlindIndex,
+    wishImport: () => undefined,
+    wishMediaFetch: () => undefined,
     newId: () => randomUUID(),
     wishStart: () => undefined,
     wishSignal: (_tokenId, signal, rowId) => void signals.push({ signal, rowId }),
@@ -188,7 +192,7 @@ function sessionStore(world: ShareWorld, clock: () => Promise<number>): SessionS
       chosenWorkflow: chosenWorkflowId === undefined ? null : { workflowId: chosenWorkflowId, kind: 'user' },
       defaults: { user: world.defaultWorkflow, business: null },
     }),
-    cloneChecks: async () => ({ checks: [], people: [] }),
+    cloneChecks: async () => ({ checks: [], people: [], searchable: [] }),
     touchEntities: async () => false,
     takeNumbers: async () => ({ user: [1], business: [] }),
     insertClones: () => undefined,
@@ -212,6 +216,12 @@ function sourceRow(status: SessionStatus): SessionRow {
     nfcSkipReason: null,
     documentExpiresOn: null,
     sharedFromSession: null,
+    sessionType: 'MIGRATED',
+    workflowVersion: 1,
+    firstStatus: 'Approved',
+    country: null,
+    documentType: null,
+    warnings: [],
     parentImport: null,
     createdAt: '2026-11-23T00:00:00.000Z',
     expiresAt: null,

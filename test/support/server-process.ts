@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startChild, type RunningChild } from '../../src/dev/child-process.ts';
 import { freePort } from '../../src/dev/free-port.ts';
+import { testContentEnv } from './app-parts.ts';
 
 const ENTRY = fileURLToPath(new URL('../../src/server.ts', import.meta.url));
 
@@ -41,6 +42,7 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
         HOST: '127.0.0.1',
         PORT: String(port),
         DATABASE_URL: options.databaseUrl,
+        ...testContentEnv(),
         SHARE_TOKEN_KEYS: options.shareTokenKeys,
         TEMPORAL_ADDRESS: options.temporalAddress ?? `127.0.0.1:${await freePort()}`,
         LOG_LEVEL: 'warn',

@@ -6,6 +6,7 @@ import { connectHandoffClient, type HandoffClient } from '../../src/client.ts';
 import { readServerConfig, readWebhooksConfig, readWorkerConfig, type Reading } from '../../src/config.ts';
 import { startServer, type RunningServer } from '../../src/server.ts';
 import { startOnboardingWorker, startWebhooksWorker, type RunningWorker } from '../../src/worker.ts';
+import { testContentEnv } from './app-parts.ts';
 import { brandsOf, type Brand, type Brands } from './brands.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
 import { useOwnNamespace } from './namespace.ts';
@@ -136,6 +137,7 @@ function stackEnvironment(databaseUrl: string): NodeJS.ProcessEnv {
     ...process.env,
     DATABASE_URL: databaseUrl,
     SHARE_TOKEN_KEYS,
+    ...testContentEnv(),
     WEBHOOK_ALLOWED_CIDRS: '127.0.0.0/8',
     DATABASE_CONNECTIONS: '8',
     PORT: '0',

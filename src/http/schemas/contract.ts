@@ -1,8 +1,23 @@
 import type { z } from 'zod';
+import type { FailureCode } from '../../domain/failures.ts';
 
 /** What one route takes and answers: for documentation, and for tests that hold every answer against it. */
 export interface RouteContract {
+  /** Unique name of the operation in lower camel case: `mintShareToken`. */
+  readonly operationId?: string;
+  /** The group that it is documented in: `Sharing`, `Sessions`, … */
+  readonly tag?: string;
   readonly summary: string;
+  /** More than the summary says, in Markdown. */
+  readonly description?: string;
+  /** Parameters of the path; a UUID each when absent. */
+  readonly params?: Readonly<Record<string, z.ZodType>>;
+  /** What the body is, when it is not JSON: a media type. */
+  readonly bodyType?: string;
+  /** Of a body that is taken, and of the answer by status. Real enough to be sent. */
+  readonly examples?: { readonly body?: unknown; readonly replies?: Readonly<Record<number, unknown>> };
+  /** The refusals that are this route's own, besides those of every route. */
+  readonly refusals?: readonly FailureCode[];
   readonly body?: z.ZodType;
   readonly query?: z.ZodType;
   /** By status; null is an answer without a body. */

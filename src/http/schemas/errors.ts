@@ -10,7 +10,7 @@ export const errorBody = z.union([
 ]);
 
 /** Answers that every route with a key can give. */
-export const anyRouteErrors = { 401: errorBody, 403: errorBody, 500: errorBody, 503: errorBody };
+export const anyRouteErrors = { 401: errorBody, 403: errorBody, 429: errorBody, 500: errorBody, 503: errorBody };
 
 /** Answers of a route with an id in its path. */
 export const idErrors = { ...anyRouteErrors, 404: errorBody };

@@ -1,0 +1,24 @@
+/** A stored file, as it is read back. */
+export interface StoredMedia {
+  readonly bytes: Buffer;
+}
+
+/**
+ * Where files lie: a directory or an S3 bucket. Content-addressed: the key is made of what is stored, so that a put of the
+ * same bytes twice is one object, and nothing is ever changed in place.
+ */
+export interface MediaStore {
+  /** Stores bytes under a key; the same key again is the same bytes, and a success. */
+  put(objectKey: string, bytes: Uint8Array): Promise<void>;
+  /** Null when there is no such object. */
+  get(objectKey: string): Promise<StoredMedia | null>;
+  /** Takes an object away; one that is not there is a success. */
+  remove(objectKey: string): Promise<void>;
+  /** Frees connections. */
+  close(): Promise<void>;
+}
+
+/** Which store a process uses, as `MEDIA_STORE` names it. */
+export type MediaStoreConfig =
+  | { readonly kind: 'directory'; readonly folder: string }
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string; readonly endpoint: string | null };

@@ -1,0 +1,252 @@
+-- Up Migration
+
+-- ---------------------------------------------------------------- accounts (/auth/v2)
+
+create table organization (
+  organization_id uuid primary key,
+  name text not null,
+  created_at timestamptz not null default handoff_now(),
+  updated_at timestamptz not null default handoff_now()
+);
+
+-- A person of an organization, who logs in. The address is sealed; it is found by its blind index.
+create table account (
+  account_id uuid primary key,
+  organization_id uuid not null references organization,
+  email_index bytea not null unique,
+  email bytea not null,
+  password_hash text not null,
+  verified_at timestamptz,
+  failed_logins integer not null default 0,
+  locked_until timestamptz,
+  created_at timestamptz not null default handoff_now()
+);
+create index account_organization on account (organization_id);
+
+create table one_time_code (
+  account_id uuid primary key references account on delete cascade,
+  code_sha256 bytea not null,
+  sent_at timestamptz not null,
+  expires_at timestamptz not null,
+  attempts integer not null default 0
+);
+
+-- One login: an access token names it, and dies with it.
+create table login (
+  login_id uuid primary key,
+  account_id uuid not null references account on delete cascade,
+  created_at timestamptz not null default handoff_now(),
+  expires_at timestamptz not null,
+  revoked_at timestamptz
+);
+create index login_account on login (account_id);
+
+-- A refresh token works once; one that comes a second time ends its login.
+create table refresh_token (
+  token_sha256 bytea primary key,
+  login_id uuid not null references login on delete cascade,
+  issued_at timestamptz not null default handoff_now(),
+  expires_at timestamptz not null,
+  used_at timestamptz
+);
+create index refresh_token_login on refresh_token (login_id);
+
+alter table application
+  add column organization_id uuid references organization,
+  add column client_id text unique,
+  add column website_url text,
+  add column redirect_uris text[] not null default '{}',
+  add column terms_url text,
+  add column privacy_url text,
+  add column description text,
+  add column updated_at timestamptz not null default handoff_now();
+create index application_organization on application (organization_id) where organization_id is not null;
+
+alter table api_key
+  -- empty: from everywhere
+  add column allowed_addresses cidr[] not null default '{}',
+  add column last_used_at timestamptz,
+  add column created_by uuid;
+
+-- ---------------------------------------------------------------- verification workflows
+
+-- Every version; the first has the workflow's own id. `features` is Didit's array of {feature, config, label}.
+create table verification_workflow_version (
+  version_id uuid primary key,
+  workflow_id uuid not null references verification_workflow on delete cascade,
+  application_id uuid not null references application,
+  version integer not null,
+  status text not null check (status in ('draft', 'published')),
+  label text not null,
+  features jsonb not null default '[]',
+  settings jsonb not null default '{}',
+  created_at timestamptz not null default handoff_now(),
+  updated_at timestamptz not null default handoff_now(),
+  published_at timestamptz,
+  unique (workflow_id, version)
+);
+create index verification_workflow_version_application on verification_workflow_version (application_id, created_at desc);
+insert into verification_workflow_version (version_id, workflow_id, application_id, version, status, label, published_at)
+  select workflow_id, workflow_id, application_id, 1, 'published', label, created_at from verification_workflow;
+
+-- ---------------------------------------------------------------- sessions
+
+alter table session
+  add column session_type text not null default 'MIGRATED' check (session_type in ('API', 'HOSTED', 'MIGRATED')),
+  add column workflow_version integer not null default 1,
+  -- the status that the session was made with
+  add column first_status text,
+  -- facts that lists are filtered by; codes, not names
+  add column country text,
+  add column document_type text,
+  add column warnings text[] not null default '{}',
+  -- SHA-256 of the hosted flow's session token
+  add column hosted_token_sha256 bytea unique,
+  -- the source's own time of the content, where one is told: an older one never replaces a newer one
+  add column content_at timestamptz;
+create index session_number_desc on session (application_id, session_number desc);
+create index session_created on session (application_id, created_at);
+
+-- Blind index: HMACs of names, e-mails and document numbers, for exact search within one application.
+create table session_search (
+  application_id uuid not null references application,
+  term bytea not null,
+  session_id uuid not null references session on delete cascade deferrable initially deferred,
+  primary key (application_id, term, session_id)
+);
+create index session_search_session on session_search (session_id);
+
+-- ---------------------------------------------------------------- media
+
+-- Stored bytes, by the hash of what is stored. Taken away when no session refers to them any more.
+create table media_object (
+  object_key text primary key,
+  byte_length bigint not null,
+  stored_at timestamptz not null default handoff_now()
+);
+
+-- A session's files. A payload names one as "handoff-media:<media id>"; a clone has the same media ids under its own session.
+create table session_media (
+  session_id uuid not null references session on delete cascade deferrable initially deferred,
+  application_id uuid not null references application,
+  media_id uuid not null,
+  -- null until it has been fetched
+  object_key text,
+  content_type text,
+  byte_length bigint,
+  created_at timestamptz not null default handoff_now(),
+  primary key (session_id, media_id)
+);
+create index session_media_object on session_media (object_key) where object_key is not null;
+create index session_media_pending on session_media (media_id) where object_key is null;
+
+-- Files that are still with the source: fetched by the webhooks worker, soon, since their links expire.
+create table media_fetch (
+  media_id uuid primary key,
+  session_id uuid not null,
+  application_id uuid not null references application,
+  url bytea not null,
+  state text not null default 'pending' check (state in ('pending', 'fetched', 'failed')),
+  attempts integer not null default 0,
+  last_reason text,
+  created_at timestamptz not null default handoff_now()
+);
+create index media_fetch_session on media_fetch (session_id) where state = 'pending';
+
+-- ---------------------------------------------------------------- users and businesses
+
+alter table entity
+  alter column vendor_data drop not null,
+  -- names, birth date, addresses, metadata: sealed
+  add column profile bytea,
+  add column first_session_at timestamptz,
+  add column last_session_at timestamptz,
+  add column last_activity_at timestamptz,
+  add column updated_at timestamptz not null default handoff_now();
+create index entity_list on entity (application_id, session_kind, last_session_at desc nulls last, entity_id desc);
+
+create table entity_comment (
+  comment_id uuid primary key,
+  entity_id uuid not null references entity on delete cascade,
+  application_id uuid not null references application,
+  comment_type text not null,
+  previous_status text,
+  new_status text,
+  payload bytea not null,
+  created_at timestamptz not null default handoff_now()
+);
+create index entity_comment_entity on entity_comment (entity_id, comment_id);
+
+-- ---------------------------------------------------------------- taking in
+
+-- The secret with which Didit signs what it sends to an application's ingestion route.
+create table ingest_secret (
+  application_id uuid primary key references application,
+  sealed bytea not null,
+  updated_at timestamptz not null default handoff_now()
+);
+
+-- A file of sessions, taken in part by part by a SessionImport run.
+create table session_import (
+  import_id uuid primary key,
+  application_id uuid not null references application,
+  environment text not null,
+  import_type text not null check (import_type in ('user_verification', 'business_verification')),
+  provider text not null,
+  workflow_id uuid,
+  file_format text not null check (file_format in ('csv', 'ndjson')),
+  source_filename bytea,
+  status text not null default 'pending' check (status in ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+  parts integer not null,
+  next_part integer not null default 0,
+  total_rows integer not null,
+  processed_rows integer not null default 0,
+  created_count integer not null default 0,
+  updated_count integer not null default 0,
+  skipped_count integer not null default 0,
+  failed_count integer not null default 0,
+  total_bytes bigint not null,
+  last_error text,
+  created_by text,
+  created_at timestamptz not null default handoff_now(),
+  updated_at timestamptz not null default handoff_now(),
+  started_at timestamptz,
+  completed_at timestamptz,
+  -- when the relay last compared the row with Temporal
+  checked_at timestamptz not null default handoff_now()
+);
+create index session_import_application on session_import (application_id, import_id desc);
+create index session_import_open on session_import (checked_at) where completed_at is null;
+
+-- The file, cut between rows; taken away as its rows are in.
+create table session_import_part (
+  import_id uuid not null references session_import on delete cascade,
+  position integer not null,
+  application_id uuid not null references application,
+  first_row integer not null,
+  payload bytea not null,
+  primary key (import_id, position)
+);
+
+create table session_import_error (
+  import_id uuid not null references session_import on delete cascade,
+  row_number integer not null,
+  application_id uuid not null references application,
+  payload bytea not null,
+  primary key (import_id, row_number)
+);
+
+alter table outbox drop constraint outbox_wish_check;
+alter table outbox add constraint outbox_wish_check
+  check (wish in ('start', 'signal', 'dispatch', 'retry_delivery', 'start_import', 'fetch_media'));
+
+-- ---------------------------------------------------------------- rate limits
+
+-- Calls of a key in one window; lost in a crash, which costs nobody anything.
+create unlogged table rate_limit_window (
+  bucket text not null,
+  window_start timestamptz not null,
+  used integer not null,
+  primary key (bucket, window_start)
+);
+create index rate_limit_window_age on rate_limit_window (window_start);

@@ -1,0 +1,44 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { createBlindIndex } from '../../src/crypto/blind-index.ts';
+import type { AppDeps } from '../../src/http/app.ts';
+import { openMediaStore } from '../../src/media/open-media-store.ts';
+
+/** A key of 32 bytes for tests, in base64url. */
+const testKey = (byte: number) => Buffer.alloc(32, byte).toString('base64url');
+
+export const testBlindIndex = createBlindIndex(Buffer.alloc(32, 7));
+
+/** Limits that no test reaches by itself. */
+export const NO_LIMITS = { reads: 10_000_000, writes: 10_000_000 };
+
+/** What a process of a test is started with besides the database and the share-token keys. */
+export function testContentEnv(): Record<string, string> {
+  return {
+    BLIND_INDEX_KEY: testKey(7),
+    MEDIA_LINK_KEY: testKey(8),
+    ACCESS_TOKEN_KEY: testKey(9),
+    PUBLIC_URL: 'http://localhost:8080',
+    MEDIA_STORE: pathToFileURL(mkdtempSync(join(tmpdir(), 'handoff-media-'))).href,
+    RATE_LIMIT_READS: String(NO_LIMITS.reads),
+    RATE_LIMIT_WRITES: String(NO_LIMITS.writes),
+  };
+}
+
+/** The parts of an app under test that most tests do not look at. */
+export function testAppParts(): Pick<
+  AppDeps,
+  'accessTokenKey' | 'mailer' | 'showCodes' | 'media' | 'mediaLinkKey' | 'publicUrl' | 'rateLimits'
+> {
+  return {
+    accessTokenKey: Buffer.alloc(32, 9),
+    mailer: null,
+    showCodes: true,
+    media: openMediaStore({ kind: 'directory', folder: mkdtempSync(join(tmpdir(), 'handoff-media-')) }),
+    mediaLinkKey: Buffer.alloc(32, 8),
+    publicUrl: 'http://localhost:8080',
+    rateLimits: NO_LIMITS,
+  };
+}
