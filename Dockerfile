@@ -14,6 +14,8 @@ WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+# A volume that is mounted here takes its owner over.
+RUN mkdir -p /var/lib/handoff/media && chown node:node /var/lib/handoff/media
 USER node
 EXPOSE 8080
 CMD ["node", "dist/server.js"]

@@ -1,8 +1,8 @@
 import { directoryStore } from './directory-store.ts';
 import type { MediaStore, MediaStoreConfig } from './ports.ts';
+import { s3Store } from './s3-store.ts';
 
-/** Opens the store that the configuration names. */
+/** Opens the store that the configuration names. Nothing is looked for before the first call. */
 export function openMediaStore(config: MediaStoreConfig): MediaStore {
-  if (config.kind === 'directory') return directoryStore(config.folder);
-  throw new Error('S3 comes with the media work');
+  return config.kind === 'directory' ? directoryStore(config.folder) : s3Store(config);
 }

@@ -1,21 +1,21 @@
-/** A stored file, as it is read back. */
-export interface StoredMedia {
-  readonly bytes: Buffer;
-}
-
 /**
  * Where files lie: a directory or an S3 bucket. Content-addressed: the key is made of what is stored, so that a put of the
  * same bytes twice is one object, and nothing is ever changed in place.
  */
 export interface MediaStore {
-  /** Stores bytes under a key; the same key again is the same bytes, and a success. */
+  /** Stores bytes under a key; the same key again is the same bytes, and a success. @throws {MediaStoreUnavailable} */
   put(objectKey: string, bytes: Uint8Array): Promise<void>;
-  /** Null when there is no such object. */
-  get(objectKey: string): Promise<StoredMedia | null>;
-  /** Takes an object away; one that is not there is a success. */
+  /** Null when there is no such object. @throws {MediaStoreUnavailable} */
+  get(objectKey: string): Promise<Buffer | null>;
+  /** Takes an object away; one that is not there is a success. @throws {MediaStoreUnavailable} */
   remove(objectKey: string): Promise<void>;
   /** Frees connections. */
   close(): Promise<void>;
+}
+
+/** The store does not answer, or not in time: the same call may succeed later (HTTP 503). */
+export class MediaStoreUnavailable extends Error {
+  override readonly name = 'MediaStoreUnavailable';
 }
 
 /** Which store a process uses, as `MEDIA_STORE` names it. */

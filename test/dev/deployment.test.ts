@@ -10,10 +10,18 @@ test('a deployment registers the search attributes that runs set', () => {
 });
 
 test('no secret of a deployment has a default, and the example names each of them', () => {
-  const uses = read('docker-compose.yml').match(/\$\{\w*(?:PASSWORD|KEYS|SECRET)\w*[^}]*\}/g) ?? [];
+  const uses = read('docker-compose.yml').match(/\$\{\w*(?:PASSWORD|KEY|SECRET)\w*[^}]*\}/g) ?? [];
   const names = [...new Set(uses.map((use) => /\w+/.exec(use)?.[0] ?? ''))].sort();
-  expect(names).toEqual(['HANDOFF_DB_PASSWORD', 'POSTGRES_PASSWORD', 'SHARE_TOKEN_KEYS', 'TEMPORAL_DB_PASSWORD']);
+  expect(names).toEqual([
+    'ACCESS_TOKEN_KEY',
+    'BLIND_INDEX_KEY',
+    'HANDOFF_DB_PASSWORD',
+    'MEDIA_LINK_KEY',
+    'POSTGRES_PASSWORD',
+    'SHARE_TOKEN_KEYS',
+    'TEMPORAL_DB_PASSWORD',
+  ]);
   for (const use of uses) expect(use).toMatch(/^\$\{\w+:\?set it to /);
   const empty = read('docker/compose.env.example').match(/^\w+(?==$)/gm) ?? [];
-  expect(empty.toSorted()).toEqual(names);
+  expect(empty.toSorted()).toEqual([...names, 'PUBLIC_URL'].toSorted());
 });
