@@ -3,6 +3,7 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { SessionKind } from './domain/decision-categories.ts';
 import {
+  FILES_EXPECTED_SIGNAL,
   MEDIA_FETCH,
   mediaFetchWorkflowId,
   ONBOARDING_STATUS_QUERY,
@@ -57,8 +58,8 @@ export interface HandoffClient {
   /** Starts the taking in of a file of sessions. */
   startSessionImport(importId: string): Promise<'started' | 'already_started'>;
   describeSessionImport(importId: string): Promise<RunState>;
-  /** Starts the fetching of a session's files, or leaves it to the run that is at it. */
-  startMediaFetch(sessionId: string): Promise<'started' | 'already_started'>;
+  /** Starts the fetching of a session's files, or tells the run that is at it to look for more. */
+  startMediaFetch(sessionId: string): Promise<void>;
   /** Names of our search attributes that the namespace lacks. */
   missingSearchAttributes(): Promise<string[]>;
   /** Rejects when Temporal does not answer. */
@@ -156,20 +157,19 @@ export function connectHandoffClient(options: HandoffClientOptions = {}): Handof
         ),
       ),
     describeSessionImport: (importId) => describe(sessionImportWorkflowId(importId)),
-    startMediaFetch: (sessionId) =>
-      startOnce(() =>
-        within(() =>
-          client.workflow.start(MEDIA_FETCH, {
-            workflowId: mediaFetchWorkflowId(sessionId),
-            taskQueue: TASK_QUEUES.webhooks,
-            args: [{ sessionId }],
-            // A session that comes again has new files to fetch; never two runs at once.
-            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-            workflowIdConflictPolicy: 'FAIL',
-            staticSummary: "Fetch a session's files",
-          }),
-        ),
-      ),
+    startMediaFetch: async (sessionId) => {
+      // One call for both: a run that is about to end when it is told looks again.
+      await within(() =>
+        client.workflow.signalWithStart(MEDIA_FETCH, {
+          workflowId: mediaFetchWorkflowId(sessionId),
+          taskQueue: TASK_QUEUES.webhooks,
+          args: [{ sessionId }],
+          signal: FILES_EXPECTED_SIGNAL,
+          workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+          staticSummary: "Fetch a session's files",
+        }),
+      );
+    },
     missingSearchAttributes: async () => {
       const { namespace } = client.options;
       const known = await within(() => client.connection.operatorService.listSearchAttributes({ namespace }));

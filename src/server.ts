@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
+import { createSmtpMailer } from './accounts/smtp-mailer.ts';
 import { connectHandoffClient } from './client.ts';
 import { readServerConfig, type ServerConfig } from './config.ts';
 import { createBlindIndex } from './crypto/blind-index.ts';
@@ -47,7 +48,7 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
   const temporal = sharedProbe(() => prober.ping());
   const searchAttributes = sharedProbe(() => prober.missingSearchAttributes());
   const media = openMediaStore(config.mediaStore);
-  const mailer = null;
+  const mailer = config.mail === null ? null : createSmtpMailer(config.mail);
   const app = buildApp({
     tenants: handoffTenants(tenants, plainSealer, createBlindIndex(config.blindIndexKey)),
     shareTokenKeys: config.shareTokenKeys,
@@ -75,6 +76,7 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
     url,
     close: async () => {
       await app.close();
+      await mailer?.close();
       await registering.stop();
       // Temporal's client must not be closed under a call.
       await Promise.all([act.idle(), temporal.idle(), searchAttributes.idle()]);

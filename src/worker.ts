@@ -13,7 +13,9 @@ import {
 } from '@temporalio/worker';
 import { attemptActivity } from './activities/attempt-delivery.ts';
 import { deliverActivity } from './activities/deliver.ts';
+import { fetchMediaActivity } from './activities/fetch-media.ts';
 import { onboardingActivities } from './activities/onboarding-activities.ts';
+import { sessionImportActivities } from './activities/session-import.ts';
 import { translating } from './activities/translate-failure.ts';
 import { connectHandoffClient } from './client.ts';
 import { readWebhooksConfig, readWorkerConfig, type OnboardingWorkerConfig, type WebhooksConfig } from './config.ts';
@@ -23,17 +25,22 @@ import { crashPoints } from './crash-points.ts';
 import { TASK_QUEUES } from './domain/temporal-names.ts';
 import { serveHealth } from './health-port.ts';
 import { createLogger, errorKind, temporalLogger, type HandoffLogger } from './logging.ts';
+import { mediaUrls } from './media/links.ts';
+import { openMediaStore } from './media/open-media-store.ts';
+import { storeFiles } from './media/store-files.ts';
 import { deliveryLedger, DELIVERIES_CHANNEL, dispatchEvents } from './postgres/deliveries.ts';
 import { handoffTenants } from './postgres/handoff-tenants.ts';
+import { mediaFetchLedger } from './postgres/media-fetches.ts';
 import { registerSigningKeys } from './postgres/signing-keys.ts';
 import { createTenants } from './postgres/tenants.ts';
 import { tokenDeliveryLedger } from './postgres/token-deliveries.ts';
 import { listen } from './postgres/wake-up.ts';
 import { startRelay } from './relay/relay.ts';
 import { stopWithProblems } from './stop-with-problems.ts';
+import { createGuardedGetter } from './webhooks/http-get.ts';
 import { createWebhookPoster } from './webhooks/http-post.ts';
 import { startSender } from './webhooks/sender.ts';
-import type { WebhookActivities } from './workflows/activity-types.ts';
+import type { MediaActivities, WebhookActivities } from './workflows/activity-types.ts';
 
 /** A worker process's part that runs until it is stopped. */
 export interface RunningWorker {
@@ -85,7 +92,7 @@ export async function startOnboardingWorker(
   });
   const handoff = handoffTenants(tenants, plainSealer, createBlindIndex(config.blindIndexKey));
   const client = connectHandoffClient();
-  const activities = onboardingActivities({
+  const steps = onboardingActivities({
     onboardingTransaction: (work) => handoff.acrossTenants('onboarding', (tx) => work(tx)),
     dispatchEvents: (tokenId, attempt) =>
       handoff.acrossTenants('relay', async (tx, sql) => {
@@ -96,12 +103,19 @@ export async function startOnboardingWorker(
     onFault: faultLog(logger),
     style: { businessStatusCase: config.businessStatusCase },
   });
+  const importSteps = sessionImportActivities({
+    importTransaction: (work) => handoff.acrossTenants('session_import', (tx) => work(tx)),
+    onFault: faultLog(logger),
+  });
+  const activities = { ...steps, ...importSteps };
   // Before Temporal answers: events are dispatched without it.
-  const relay = startRelay({ tenants, handoff, client, onError });
+  const media = openMediaStore(config.mediaStore);
+  const relay = startRelay({ tenants, handoff, client, media, onError });
   const worker = await connectWorker({ taskQueue: TASK_QUEUES.onboarding, activities }, parts);
   return running(worker, async () => {
     await relay.stop();
     await client.close();
+    await media.close();
     await tenants.close();
   });
 }
@@ -117,11 +131,18 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
   await tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
   const handoff = handoffTenants(tenants, plainSealer, createBlindIndex(config.blindIndexKey));
   const poster = createWebhookPoster(config.webhookUrlRules);
-  const tools = { poster, shareTokenKeys: config.shareTokenKeys };
+  const tools = { poster, shareTokenKeys: config.shareTokenKeys, mediaUrl: mediaUrls(config) };
   const ledger = deliveryLedger(tenants, plainSealer);
   const tokens = tokenDeliveryLedger(handoff, plainSealer);
-  const activities = translating<WebhookActivities>(
-    { ...deliverActivity(tokens, tools), ...attemptActivity(ledger, tools) },
+  const getter = createGuardedGetter(config.webhookUrlRules);
+  const media = openMediaStore(config.mediaStore);
+  const fetching = fetchMediaActivity({
+    ledger: mediaFetchLedger(tenants, plainSealer),
+    getter,
+    store: (files) => storeFiles({ tenants: handoff, media }, files),
+  });
+  const activities = translating<WebhookActivities & MediaActivities>(
+    { ...deliverActivity(tokens, tools), ...attemptActivity(ledger, tools), ...fetching },
     faultLog(logger),
   );
   // Before Temporal answers: first attempts need only Postgres.
@@ -134,6 +155,8 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
     await wakeUps.stop();
     await sender.stop();
     await poster.close();
+    await getter.close();
+    await media.close();
     await tenants.close();
   });
 }

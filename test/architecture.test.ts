@@ -28,6 +28,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   fastify: ['http'],
   undici: ['webhooks'],
   jose: ['crypto'],
+  nodemailer: ['accounts'],
+  '@aws-sdk/client-s3': ['media'],
   '@temporalio/client': ['client.ts', 'dev'],
   '@temporalio/activity': ['activities'],
   '@temporalio/workflow': ['workflows'],

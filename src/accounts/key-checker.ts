@@ -8,6 +8,9 @@ export interface StoredApiKey {
   readonly applicationId: string;
   readonly sha256: Buffer;
   readonly privileges: Privileges;
+  /** Canonical CIDRs that it may be used from; none: from everywhere. */
+  readonly allowedAddresses: readonly string[];
+  readonly applicationDeleted: boolean;
   /** Neither revoked nor expired, by the database's clock at the look-up. */
   readonly living: boolean;
 }
@@ -17,6 +20,10 @@ export interface Caller {
   readonly keyId: string;
   readonly applicationId: string;
   readonly privileges: Privileges;
+  /** Canonical CIDRs that it may call from; none: from everywhere. */
+  readonly allowedAddresses: readonly string[];
+  /** Its application is deleted: it still reads. */
+  readonly applicationDeleted: boolean;
 }
 
 // A revoked key stops within this time (`security.md` row 7); a hot key costs one look-up in it.
@@ -57,6 +64,7 @@ export function createKeyChecker(
     // An unknown id is compared too, so that both answers take the same work.
     const equal = timingSafeEqual(apiKeyDigest(text), stored?.sha256 ?? NOBODY);
     if (stored === null || !equal || !stored.living) return null;
-    return { keyId, applicationId: stored.applicationId, privileges: stored.privileges };
+    const { applicationId, privileges, allowedAddresses, applicationDeleted } = stored;
+    return { keyId, applicationId, privileges, allowedAddresses, applicationDeleted };
   };
 }

@@ -1,5 +1,6 @@
+import type { FetchFailure } from '../domain/media-fetch.ts';
 import type { DecisionStyle } from '../sharing/decision.ts';
-import type { HandoffTransaction } from '../sharing/ports.ts';
+import type { HandoffTransaction, SessionFile } from '../sharing/ports.ts';
 
 /** What the database activities need: transactions of a run, which crosses both its applications. */
 export interface OnboardingDependencies {
@@ -10,4 +11,24 @@ export interface OnboardingDependencies {
   /** Told of a failure that is no refusal: Temporal keeps its kind alone. */
   readonly onFault: (activity: string, error: unknown) => void;
   readonly style: DecisionStyle;
+}
+
+/** A file that this process holds for one attempt to fetch it. */
+export interface ClaimedFile {
+  readonly mediaId: string;
+  readonly url: string;
+  /** 1 for the first. */
+  readonly attempt: number;
+}
+
+/** What the fetching of files needs of the database. */
+export interface MediaFetchLedger {
+  /** Takes the next file of a session that is due, with a lease; null when none is. */
+  claim(sessionId: string): Promise<ClaimedFile | null>;
+  /** Has a stored file stand wherever a session waits for it, clones included. */
+  fetched(file: SessionFile): Promise<void>;
+  /** Records a failure, with the time until the next attempt in milliseconds; null gives the file up. */
+  missed(mediaId: string, reason: FetchFailure, retryInMs: number | null): Promise<void>;
+  /** Milliseconds until a file of the session is due; null when nothing is left to fetch. */
+  nextDueInMs(sessionId: string): Promise<number | null>;
 }

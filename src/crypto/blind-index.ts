@@ -1,12 +1,13 @@
 import { createHmac, hkdfSync } from 'node:crypto';
-import type { BlindIndex } from '../sharing/ports.ts';
+import type { BlindIndex, SearchField } from '../sharing/ports.ts';
 
 const TERM_BYTES = 16;
 const MAX_KEYS = 1_000;
 
 /**
  * Keyed hashes for exact search: HMAC-SHA256 under a key of the application, derived from ours, so that equal values of
- * two applications have nothing in common. Case, width, accents' composition and spacing make no difference.
+ * two applications have nothing in common. Case, width, accents' composition and spacing make no difference; in numbers of
+ * documents neither do hyphens, dots and slashes.
  *
  * @param key 32 bytes or more; a changed key finds nothing that was stored before
  */
@@ -24,12 +25,13 @@ export function createBlindIndex(key: Uint8Array): BlindIndex {
   return {
     term: (applicationId, field, value) =>
       createHmac('sha256', keyOf(applicationId))
-        .update(`${field}:${normalise(value)}`)
+        .update(`${field}:${normalise(field, value)}`)
         .digest()
         .subarray(0, TERM_BYTES),
   };
 }
 
-function normalise(value: string): string {
-  return value.normalize('NFKC').toLowerCase().trim().replace(/\s+/g, ' ');
+function normalise(field: SearchField, value: string): string {
+  const folded = value.normalize('NFKC').toLowerCase().normalize('NFKC').trim();
+  return field === 'document_number' ? folded.replace(/[\s./-]/g, '') : folded.replace(/\s+/g, ' ');
 }

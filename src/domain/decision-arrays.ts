@@ -9,6 +9,9 @@ import type { JsonObject, JsonValue } from './json.ts';
 /** Takes down what is wrong with a field, and how to mend it. */
 export type Report = (field: string, message: string) => void;
 
+/** An index entry of Postgres holds no longer one. */
+const MAX_POINTER_CHARACTERS = 500;
+
 const OTHER_KIND: Readonly<Record<SessionKind, SessionKind>> = { user: 'business', business: 'user' };
 
 /** Every array name that a document may use, aliases included. */
@@ -95,7 +98,12 @@ function partsOf(
   report: Report,
 ): CheckParts[] {
   try {
-    return [takeApart(category, position, item)];
+    const parts = takeApart(category, position, item);
+    if (parts.people.some(({ pointer }) => pointer.length > MAX_POINTER_CHARACTERS)) {
+      const sentence = `The path to a kyc_session_id is longer than ${MAX_POINTER_CHARACTERS} characters: flatten it.`;
+      report(`${name}.${position}`, sentence);
+    }
+    return [parts];
   } catch (error) {
     reportPart(error, `${name}.${position}`, report);
     return [];

@@ -63,6 +63,11 @@ const KNOWN_FIELDS: ReadonlySet<string> = new Set([
   'expires_at',
 ]);
 
+/** Whether a decision document may have this member. */
+export function isDecisionField(name: string): boolean {
+  return KNOWN_FIELDS.has(name);
+}
+
 /**
  * Reads the body of `POST /v1/sessions/`: a decision document as `renderDecision` writes it, plus `external_id`.
  * Total: whatever the object holds, it returns content or problems and never throws.

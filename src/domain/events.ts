@@ -19,8 +19,8 @@ export function isEventType(text: string): text is EventType {
 
 /** What every row of our history says of who did it: ids and enums only. */
 export interface Actor {
-  readonly kind: 'api_key' | 'onboarding' | 'system';
-  /** API key id, or token id of the run; `null` for the system. */
+  readonly kind: 'api_key' | 'account' | 'onboarding' | 'system';
+  /** API key id, account id of a person who is logged in, or token id of the run; `null` for the system. */
   readonly id: string | null;
   /** `X-Request-Id` of the call that it came with. */
   readonly requestId?: string;

@@ -23,7 +23,10 @@ export const FAILURES = {
   method_not_allowed: { status: 404, detail: 'Not found: this path does not answer that method.' },
   session_not_found: { status: 404, detail: 'Not found.' },
   payload_too_large: { status: 413, detail: 'The request body is larger than this route accepts.' },
-  unsupported_media_type: { status: 415, detail: 'Send the body as application/json.' },
+  unsupported_media_type: {
+    status: 415,
+    detail: 'Send the body as application/json, or in the type that this route documents.',
+  },
   rate_limited: { status: 429, detail: 'Request was throttled. Try again after the time in Retry-After.' },
   internal_error: { status: 500, detail: 'The request could not be completed. Quote the X-Request-Id to support.' },
   service_unavailable: { status: 503, detail: 'The service is temporarily unavailable. Try again shortly.' },
@@ -38,6 +41,32 @@ export const FAILURES = {
   resource_deleted: {
     status: 404,
     detail: 'The resource that this Idempotency-Key made has been deleted since; nothing was done again.',
+  },
+
+  // Accounts
+  registration_closed: {
+    status: 403,
+    detail: 'Nobody can register here: this server has no mail server to send codes by. Ask its operator.',
+  },
+  one_time_code_invalid: {
+    status: 400,
+    detail: 'This code is wrong, used or too old, or was tried too often. Ask for a new one by resend-otp.',
+  },
+  invalid_credentials: { status: 401, detail: 'The e-mail address or the password is wrong.' },
+  email_not_verified: {
+    status: 403,
+    detail: 'This address is not verified yet. Send its code to verify-email, or ask for a new one by resend-otp.',
+  },
+  account_locked: {
+    status: 429,
+    detail: 'Too many logins with a wrong password. Try again after the time in Retry-After.',
+  },
+
+  // A session's life
+  session_not_updatable: {
+    status: 400,
+    detail:
+      'Only sessions with status Approved, Declined, In Review, Kyc Expired, Abandoned, Resubmitted can be updated. The current one is in `status`.',
   },
 
   // Mint
@@ -119,7 +148,33 @@ export const FAILURES = {
     status: 409,
     detail: 'A session of the other kind was taken in under this external_id. Use another external_id.',
   },
+  import_ended: { status: 409, detail: 'This import has ended; nothing was changed.' },
   unknown_onboarding: { status: 404, detail: 'Not found.' },
+
+  // Files
+  media_link_expired: { status: 403, detail: 'This link has expired. Read the session again for a fresh one.' },
+  media_pending: { status: 404, detail: 'This file is still on its way. Try again after the time in Retry-After.' },
+
+  // Webhooks
+  destination_not_found: { status: 404, detail: 'Webhook destination not found.' },
+  delivery_not_found: { status: 404, detail: 'Webhook delivery not found.' },
+  delivery_token_ended: {
+    status: 409,
+    detail:
+      'The share token of this delivery can no longer be used, so it is not sent again. Ask the issuer for a new one.',
+  },
+
+  // Ingestion of Didit's webhooks
+  ingest_signature_invalid: {
+    status: 401,
+    detail:
+      'The signature does not match: set the secret of this Didit destination by PUT /v1/ingest/didit/, and send X-Signature-V2 or X-Signature.',
+  },
+  ingest_timestamp_rejected: {
+    status: 401,
+    detail:
+      'The signed timestamp is more than 300 seconds from now, or X-Timestamp differs from it. Send the webhook again.',
+  },
 } as const satisfies Record<string, FailureKind>;
 
 /** A stable failure code: what callers branch on. */
@@ -143,8 +198,12 @@ export class Refusal extends Error {
   readonly fields: FieldErrors | undefined;
   readonly extra: RefusalExtra | undefined;
 
-  constructor(code: FailureCode, about: { field?: string; fields?: FieldErrors; extra?: RefusalExtra } = {}) {
-    super(FAILURES[code].detail);
+  /** @param about `detail` is the sentence in place of the code's own, where it has to tell a number */
+  constructor(
+    code: FailureCode,
+    about: { field?: string; fields?: FieldErrors; extra?: RefusalExtra; detail?: string } = {},
+  ) {
+    super(about.detail ?? FAILURES[code].detail);
     this.code = code;
     this.field = about.field ?? (about.fields === undefined ? undefined : Object.keys(about.fields)[0]);
     this.fields = about.fields;

@@ -36,3 +36,9 @@ export function sameJson(left: JsonValue, right: JsonValue): boolean {
   }
   return left === right;
 }
+
+/** Whether arrays and objects nest deeper than this many levels. Itself descends no deeper. */
+export function nestsDeeper(value: JsonValue, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => nestsDeeper(member, levels - 1));
+}

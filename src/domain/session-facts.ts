@@ -26,34 +26,36 @@ export const SEARCHED_CATEGORIES: readonly CheckCategory[] = [
 
 type Check = Pick<CheckParts, 'category' | 'shared'>;
 
-const DOCUMENT_CODES: Readonly<Record<string, string>> = {
-  passport: 'P',
-  'identity card': 'ID',
-  "driver's license": 'DL',
-  'residence permit': 'RP',
-  'social security card': 'SSC',
-  'health insurance card': 'HIC',
-  'work permit': 'WP',
-  'tax card': 'TC',
-  visa: 'VISA',
-  'birth certificate': 'BC',
+const DOCUMENT_NAMES: Readonly<Record<string, string>> = {
+  P: 'Passport',
+  ID: 'Identity Card',
+  DL: "Driver's License",
+  RP: 'Residence Permit',
+  SSC: 'Social Security Card',
+  HIC: 'Health Insurance Card',
+  WP: 'Work Permit',
+  TC: 'Tax Card',
+  VISA: 'Visa',
+  BC: 'Birth Certificate',
 };
-const CODES = new Set([...Object.values(DOCUMENT_CODES), 'PSC', 'OTHER']);
+const CODES = new Set([...Object.keys(DOCUMENT_NAMES), 'PSC', 'OTHER']);
+const CODE_BY_NAME = new Map(Object.entries(DOCUMENT_NAMES).map(([code, name]) => [name.toLowerCase(), code]));
+const COMPANY_NAMES = ['company_name', 'legal_name', 'name'] as const;
 const MAX_WARNINGS = 100;
 
 /** The facets of a session's checks. */
 export function facetsOf(checks: readonly Check[]): SessionFacets {
-  const [document] = of(checks, 'id_verifications');
-  const [registry] = of(checks, 'registry_checks');
+  const documents = of(checks, 'id_verifications');
+  const companies = of(checks, 'registry_checks').map(companyOf);
   const country =
-    textOf(document, 'issuing_state') ??
-    textOf(registry, 'country_code') ??
-    textOf(registry, 'registry_country') ??
-    textOf(registry, 'country');
-  const type = textOf(document, 'document_type');
+    firstText(documents, 'issuing_state') ??
+    firstText(companies, 'country_code') ??
+    firstText(companies, 'registry_country') ??
+    firstText(companies, 'country');
+  const type = firstText(documents, 'document_type');
   return {
     country: country !== null && country.length <= 10 ? country.toUpperCase() : null,
-    documentType: type === null ? null : documentCode(type),
+    documentType: type === null ? null : (knownDocumentCode(type) ?? 'OTHER'),
     warnings: [...new Set(checks.flatMap(({ shared }) => risksOf(shared['warnings'] ?? null)))].slice(0, MAX_WARNINGS),
   };
 }
@@ -70,32 +72,57 @@ export function searchFactsOf(checks: readonly Check[]): SearchFact[] {
     add('name', first);
     add('name', last);
     if (first !== null && last !== null) add('name', `${first} ${last}`);
+    const otherScripts = document['extra_fields'] ?? null;
+    if (isJsonObject(otherScripts)) {
+      for (const member of ['full_name_latin', 'full_name_non_latin']) add('name', textOf(otherScripts, member));
+    }
     add('document_number', textOf(document, 'document_number'));
     add('document_number', textOf(document, 'personal_number'));
   }
   for (const registry of of(checks, 'registry_checks')) {
-    const company = registry['company'];
-    const inner = isJsonObject(company ?? null) ? (company as JsonObject) : registry;
-    for (const member of ['legal_name', 'company_name', 'name']) add('name', textOf(inner, member));
-    add('document_number', textOf(inner, 'registration_number'));
+    const company = companyOf(registry);
+    for (const member of COMPANY_NAMES) add('name', textOf(company, member));
+    add('document_number', textOf(company, 'registration_number'));
+    add('email', textOf(company, 'email'));
   }
   for (const email of of(checks, 'email_verifications')) add('email', textOf(email, 'email'));
   return facts;
 }
 
-/** Didit's code of a document, from its code or its display name. */
-export function documentCode(type: string): string {
-  if (CODES.has(type)) return type;
-  return DOCUMENT_CODES[type.toLowerCase()] ?? 'OTHER';
+/** Didit's code of a document, from its code or its display name; null for any other text. */
+export function knownDocumentCode(type: string): string | null {
+  const code = type.trim().toUpperCase();
+  return CODES.has(code) ? code : (CODE_BY_NAME.get(type.trim().toLowerCase().replaceAll('_', ' ')) ?? null);
+}
+
+/** Display name of a document, from its code or its display name; a text that is neither stays as it is. */
+export function documentName(type: string): string {
+  return DOCUMENT_NAMES[knownDocumentCode(type) ?? ''] ?? type;
+}
+
+/** The company of a registry check; some sources state its facts without the inner object. */
+export function companyOf(registry: JsonObject): JsonObject {
+  const company = registry['company'] ?? null;
+  return isJsonObject(company) ? company : registry;
+}
+
+/** A company's name. */
+export function companyNameOf(company: JsonObject): string | null {
+  return COMPANY_NAMES.map((member) => textOf(company, member)).find((name) => name !== null) ?? null;
+}
+
+/** A member's text; null when it is absent, blank or no text. */
+export function textOf(item: JsonObject | undefined, member: string): string | null {
+  const value = item !== undefined && Object.hasOwn(item, member) ? item[member] : null;
+  return typeof value === 'string' && value.trim() !== '' ? value : null;
 }
 
 function of(checks: readonly Check[], category: Check['category']): JsonObject[] {
   return checks.filter((check) => check.category === category).map(({ shared }) => shared);
 }
 
-function textOf(item: JsonObject | undefined, member: string): string | null {
-  const value = item?.[member];
-  return typeof value === 'string' && value.trim() !== '' ? value : null;
+function firstText(items: readonly JsonObject[], member: string): string | null {
+  return items.map((item) => textOf(item, member)).find((text) => text !== null) ?? null;
 }
 
 function risksOf(warnings: JsonValue): string[] {

@@ -20,6 +20,10 @@ export type SignalName = keyof typeof SIGNALS;
 
 /** Query of `PartnerOnboarding`: what the run itself believes. Our own API answers from Postgres. */
 export const ONBOARDING_STATUS_QUERY = 'onboardingStatus';
+/** Signal of `MediaFetch`: there are files that it may not have seen. */
+export const FILES_EXPECTED_SIGNAL = 'filesExpected';
+/** Query of `SessionImport`: how far it has come, in numbers. */
+export const IMPORT_PROGRESS_QUERY = 'importProgress';
 
 /** Search attributes, with the type each is registered under. Ids and enums only: they are never encrypted. */
 export const SEARCH_ATTRIBUTES = {

@@ -6,19 +6,27 @@ import fastify, {
 } from 'fastify';
 import pino, { type Logger, type LoggerOptions } from 'pino';
 import { createKeyChecker } from '../accounts/key-checker.ts';
+import { createKeyUse } from '../accounts/key-use.ts';
+import type { PasswordCost } from '../accounts/passwords.ts';
 import type { Mailer } from '../accounts/ports.ts';
 import type { RateLimits } from '../config.ts';
+import { readAccessToken } from '../crypto/access-token.ts';
 import type { KeyRing } from '../crypto/key-ring.ts';
+import { mediaUrls } from '../media/links.ts';
 import type { MediaStore } from '../media/ports.ts';
-import { findApiKey } from '../postgres/api-keys.ts';
+import { findApiKey, noteKeyUse } from '../postgres/api-keys.ts';
 import type { HandoffTenants } from '../postgres/handoff-tenants.ts';
+import { findLogin } from '../postgres/logins.ts';
 import { newId } from '../postgres/new-id.ts';
+import { leaseCalls } from '../postgres/rate-limits.ts';
 import type { DecisionStyle } from '../sharing/decision.ts';
 import type { WebhookUrlRules } from '../webhooks/address-guard.ts';
 import { authHook } from './auth.ts';
 import { answerErrors, clientErrorAnswer } from './error-answers.ts';
+import { keepBodiesSecret } from './idempotency.ts';
 import { acceptJsonBodies } from './json-body.ts';
 import { LOG_SERIALIZERS, isLogger, logAnswer } from './logging.ts';
+import { createRateLimiter, limitRoutes } from './rate-limit.ts';
 import type { Readiness } from './readiness.ts';
 import { connectionRoutes } from './routes/connections.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -30,6 +38,7 @@ import { organizationRoutes } from './routes/organizations.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { sessionCreationRoutes } from './routes/session-creation.ts';
 import { sessionListRoutes } from './routes/session-list.ts';
+import { sessionDeletionRoutes } from './routes/session-deletion.ts';
 import { sessionReviewRoutes } from './routes/session-reviews.ts';
 import { sessionImportRoutes } from './routes/session-imports.ts';
 import { ingestionRoutes } from './routes/ingestion.ts';
@@ -37,7 +46,7 @@ import { mediaRoutes } from './routes/media.ts';
 import { verificationWorkflowRoutes } from './routes/verification-workflows.ts';
 import { entityRoutes } from './routes/entities.ts';
 import { webhookDeliveryRoutes } from './routes/webhook-deliveries.ts';
-import { documentationRoutes } from './routes/documentation.ts';
+import { describeRoutes, documentationRoutes } from './routes/documentation.ts';
 import { webhookDestinationRoutes } from './routes/webhook-destinations.ts';
 
 /** What the app stands on. */
@@ -50,6 +59,8 @@ export interface AppDeps {
   /** Signs access tokens of people. */
   readonly accessTokenKey: Uint8Array;
   readonly mailer: Mailer | null;
+  /** What a password's hash costs; ours by default. */
+  readonly passwordCost?: PasswordCost;
   /** Codes can be read by a route: development only. */
   readonly showCodes: boolean;
   readonly media: MediaStore;
@@ -65,10 +76,13 @@ export interface AppDeps {
 }
 
 const KIB = 1024;
+/** A `vendor_data` of 512 characters of three bytes each, percent-encoded. */
+const MAX_PARAM_CHARACTERS = 512 * 3 * '%00'.length;
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
 /** Builds the HTTP app. It listens nowhere: `server.ts` does, and tests inject. */
-export function buildApp(deps: AppDeps): FastifyInstance {
+export function buildApp(given: AppDeps): FastifyInstance {
+  const deps: AppDeps = { ...given, style: { ...given.style, mediaUrl: mediaUrls(given) } };
   const app: FastifyInstance = fastify({
     ...(deps.logger !== false && { loggerInstance: quiet(deps.logger) }),
     ...(deps.trustProxy !== undefined && { trustProxy: deps.trustProxy }),
@@ -84,7 +98,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
       const given = request.headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
     },
-    routerOptions: { ignoreTrailingSlash: true },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_CHARACTERS },
     clientErrorHandler: (error, socket) => {
       if (socket.writable) socket.end(clientErrorAnswer(error.code ?? ''));
       else socket.destroy();
@@ -97,6 +111,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   acceptJsonBodies(app);
   answerErrors(app);
   app.decorateRequest('caller', null);
+  app.decorateRequest('account', null);
   app.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id);
     done();
@@ -104,7 +119,33 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   const checkKey = createKeyChecker((keyId) =>
     deps.tenants.acrossTenants('authenticate', (_tx, sql) => findApiKey(sql, keyId)),
   );
-  app.addHook('onRequest', authHook(checkKey));
+  const keyUse = createKeyUse((keyId) =>
+    deps.tenants.acrossTenants('authenticate', async (_tx, sql) => noteKeyUse(sql, keyId)),
+  );
+  app.addHook(
+    'onRequest',
+    authHook({
+      ofKey: checkKey,
+      ofAccessToken: async (token) => {
+        const claims = await readAccessToken(deps.accessTokenKey, token);
+        if (claims === null) return null;
+        return deps.tenants.acrossTenants('authenticate', (_tx, sql) => findLogin(sql, claims));
+      },
+      keyUsed: (keyId) => keyUse.note(keyId),
+    }),
+  );
+  app.addHook('onClose', () => keyUse.idle());
+  keepBodiesSecret(app, deps.accessTokenKey);
+  limitRoutes(
+    app,
+    createRateLimiter({
+      lease: (budget, wanted) =>
+        deps.tenants.acrossTenants('rate_limit', (_tx, sql) => leaseCalls(sql, budget, wanted)),
+      key: deps.accessTokenKey,
+    }),
+    deps.rateLimits,
+  );
+  describeRoutes(app);
   app.addHook('onRoute', ({ url, config }) => {
     if (config?.needs === undefined) throw new Error(`route ${url} does not say what it needs of a key`);
   });
@@ -126,6 +167,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
     sessionCreationRoutes,
     sessionListRoutes,
     sessionReviewRoutes,
+    sessionDeletionRoutes,
     sessionImportRoutes,
     ingestionRoutes,
     mediaRoutes,

@@ -1,5 +1,6 @@
 import type { FastifyError } from 'fastify';
 import { FAILURES, Refusal, type FailureCode } from '../domain/failures.ts';
+import { MediaStoreUnavailable } from '../media/ports.ts';
 import { isDatabaseOutage } from '../postgres/outage.ts';
 
 /** A request that cannot be read at all, so that no field of it can be named: 400 `invalid_request`. */
@@ -24,13 +25,15 @@ export function errorReply(code: FailureCode, detail: string = FAILURES[code].de
 export function replyTo(error: unknown): ErrorReply {
   if (error instanceof Refusal) return refusalReply(error);
   if (error instanceof UnreadableRequest) return errorReply('invalid_request', error.message);
-  if (isDatabaseOutage(error)) return { ...errorReply('service_unavailable'), fault: true };
+  if (isDatabaseOutage(error) || error instanceof MediaStoreUnavailable) {
+    return { ...errorReply('service_unavailable'), fault: true };
+  }
   const framework = frameworkReply(error as Partial<FastifyError>);
   return framework ?? { ...errorReply('internal_error'), fault: true };
 }
 
-function refusalReply({ code, field, fields, extra }: Refusal): ErrorReply {
-  const { status, detail } = FAILURES[code];
+function refusalReply({ code, field, fields, extra, message: detail }: Refusal): ErrorReply {
+  const { status } = FAILURES[code];
   const answer = (body: Record<string, unknown>): ErrorReply => ({ status, body, fault: false });
   if (fields !== undefined) return answer(fieldsBody(fields));
   // Didit's shape for this one refusal.

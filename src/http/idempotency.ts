@@ -1,16 +1,30 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { createHmac, hkdfSync } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Refusal, invalidFields } from '../domain/failures.ts';
 import { storeEffect, takeIdempotencySlot } from '../postgres/idempotency.ts';
 import type { Transaction } from '../postgres/tenants.ts';
-import { callerOf } from './auth.ts';
 import { bodySha256Of } from './json-body.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Bodies of requests without an API key are hashed under it. */
+    bodyKey: Uint8Array;
+  }
+}
+
+/** Lets requests without an API key have an effect once, too. @param key 32 bytes or more, to derive one from */
+export function keepBodiesSecret(app: FastifyInstance, key: Uint8Array): void {
+  app.decorate('bodyKey', Buffer.from(hkdfSync('sha256', key, '', 'handoff idempotency of bodies', 32)));
+}
 
 /** What a POST did: its status, and the id of what it made or changed. `result` is what its answer is rendered from. */
 export interface Effect<T> {
   readonly status: number;
-  /** UUID. */
+  /** UUID, or an API key's id. */
   readonly resourceId: string;
   readonly result: T;
+  /** Nothing is remembered: more of it comes in a transaction after this one, or it is a refusal that left traces. */
+  readonly unfinished?: boolean;
 }
 
 /** An effect's answer, to be rendered: `replayed` when an earlier request had the effect. */
@@ -49,14 +63,14 @@ export async function oncePerKey<T>(
 ): Promise<Outcome<T>> {
   const key = idempotencyKeyOf(request);
   if (key === null) return { ...(await effect.run()), replayed: false };
-  const slot = { scope: callerOf(request).keyId, key };
+  const slot = { scope: scopeOf(request), key };
   const route = routeOf(request);
-  const bodySha256 = bodySha256Of(request);
+  const bodySha256 = bodyDigestOf(request);
   const earlier = await takeIdempotencySlot(sql, slot);
   if (earlier === 'busy') throw new Refusal('idempotency_in_progress');
   if (earlier === null) {
-    const { status, resourceId, result } = await effect.run();
-    storeEffect(sql, slot, { route, bodySha256, status, resourceId });
+    const { status, resourceId, result, unfinished } = await effect.run();
+    if (unfinished !== true) storeEffect(sql, slot, { route, bodySha256, status, resourceId });
     return { status, result, replayed: false };
   }
   if (earlier.route !== route || !earlier.bodySha256.equals(bodySha256)) throw new Refusal('idempotency_key_reused');
@@ -69,6 +83,17 @@ export async function oncePerKey<T>(
 export function answerWith(reply: FastifyReply, outcome: Outcome<unknown>): void {
   void reply.code(outcome.status);
   if (outcome.replayed) void reply.header('idempotent-replayed', 'true');
+}
+
+/** The API key; where there is none, the person who is logged in, and else the address, hashed. */
+function scopeOf(request: FastifyRequest): string {
+  return request.caller?.keyId ?? request.limitedBy ?? request.server.rateLimiter.addressBucket(request.ip);
+}
+
+/** Without an API key the body may hold a password, of which no plain hash may be stored. */
+function bodyDigestOf(request: FastifyRequest): Buffer {
+  const sha256 = bodySha256Of(request);
+  return request.caller === null ? createHmac('sha256', request.server.bodyKey).update(sha256).digest() : sha256;
 }
 
 function routeOf(request: FastifyRequest): string {

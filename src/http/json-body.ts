@@ -7,6 +7,12 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** SHA-256 of the body's bytes, when an `Idempotency-Key` asks for it. */
     bodySha256: Buffer | null;
+    /** The body's bytes, on a route that asks for them. */
+    rawBody: Buffer | null;
+  }
+  interface FastifyContextConfig {
+    /** Keeps the body's bytes beside what they say, for a route that checks a signature over them. */
+    keepRawBody?: true;
   }
 }
 
@@ -18,6 +24,7 @@ const EMPTY_SHA256 = createHash('sha256').digest();
  */
 export function acceptJsonBodies(app: FastifyInstance): void {
   app.decorateRequest('bodySha256', null);
+  app.decorateRequest('rawBody', null);
   app.removeAllContentTypeParsers();
   const parse = app.getDefaultJsonParser('error', 'error');
   const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -25,6 +32,7 @@ export function acceptJsonBodies(app: FastifyInstance): void {
     if (request.headers['idempotency-key'] !== undefined) {
       request.bodySha256 = createHash('sha256').update(body).digest();
     }
+    if (request.routeOptions.config.keepRawBody === true) request.rawBody = body;
     if (body.length === 0) return done(null, undefined);
     let text: string;
     try {

@@ -13,7 +13,8 @@ const whole = (least: number, most: number) =>
         .int()
         .min(least, `Ensure this value is greater than or equal to ${least}.`)
         .max(most, `Ensure this value is less than or equal to ${most}.`),
-    );
+    )
+    .meta({ type: 'integer', minimum: least, maximum: most });
 
 /** Query parameters of every list: contract row 23. */
 export const pageQuery = {

@@ -46,7 +46,8 @@ export function orThrow<T>(parsed: Parsed<T>): T {
   return parsed.value;
 }
 
-function check<T>(schema: z.ZodType<T>, value: unknown): Parsed<T> {
+/** Checks what came otherwise than as a JSON body or a query. */
+export function check<T>(schema: z.ZodType<T>, value: unknown): Parsed<T> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return { ok: true, value: parsed.data };
   return { ok: false, refusal: invalidFields(fieldErrors(parsed.error.issues)) };

@@ -1,34 +1,43 @@
-import type { SessionKind } from '../domain/decision-categories.ts';
 import type { Environment } from '../sharing/ports.ts';
 import type { Transaction } from './tenants.ts';
+
+/** What an application tells of itself besides its name; an absent member stays as it is. */
+export interface ApplicationDetails {
+  readonly websiteUrl?: string | null | undefined;
+  readonly redirectUris?: readonly string[] | undefined;
+  readonly termsUrl?: string | null | undefined;
+  readonly privacyUrl?: string | null | undefined;
+  readonly description?: string | null | undefined;
+}
 
 /** Writes a new application. */
 export function insertApplication(
   tx: Transaction,
-  row: { applicationId: string; name: string; environment: Environment },
+  row: {
+    applicationId: string;
+    name: string;
+    environment: Environment;
+    organizationId: string | null;
+    clientId: string;
+    details: ApplicationDetails;
+  },
 ): void {
-  tx.send('insert into application (application_id, name, environment) values ($1, $2, $3)', [
-    row.applicationId,
-    row.name,
-    row.environment,
-  ]);
-}
-
-/** Writes a new verification workflow; a default one takes the place of the kind's earlier default. */
-export function insertVerificationWorkflow(
-  tx: Transaction,
-  row: { workflowId: string; applicationId: string; label: string; kind: SessionKind; isDefault: boolean },
-): void {
-  if (row.isDefault) {
-    tx.send(
-      `update verification_workflow set is_default = false
-       where application_id = $1 and session_kind = $2 and is_default`,
-      [row.applicationId, row.kind],
-    );
-  }
+  const { details } = row;
   tx.send(
-    `insert into verification_workflow (workflow_id, application_id, label, session_kind, is_default)
-     values ($1, $2, $3, $4, $5)`,
-    [row.workflowId, row.applicationId, row.label, row.kind, row.isDefault],
+    `insert into application (application_id, name, environment, organization_id, client_id, website_url, redirect_uris,
+       terms_url, privacy_url, description)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+    [
+      row.applicationId,
+      row.name,
+      row.environment,
+      row.organizationId,
+      row.clientId,
+      details.websiteUrl ?? null,
+      details.redirectUris ?? [],
+      details.termsUrl ?? null,
+      details.privacyUrl ?? null,
+      details.description ?? null,
+    ],
   );
 }

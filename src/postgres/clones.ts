@@ -5,10 +5,10 @@ import type { Transaction } from './tenants.ts';
 
 const PAIRS = 'unnest($1::uuid[], $2::uuid[]) as pair(source_id, clone_id)';
 
-/** Copies sealed checks and person links as they are; `kyc_session_id` then points to the people's clones. */
+/** Copies sealed checks, files and person links as they are; `kyc_session_id` then points to the people's clones. */
 export async function cloneChecks(tx: Transaction, order: CloneOrder): ReturnType<SessionStore['cloneChecks']> {
   const main = order.sources[0]?.to.sessionId;
-  const [checks, people] = await Promise.all([
+  const [checks, people, media] = await Promise.all([
     tx.query<SealedCheck & { main: boolean; sessionId: string }>(
       `insert into session_check (session_id, application_id, category, position, payload)
        select pair.clone_id, $3::uuid, c.category, c.position, c.payload
@@ -26,10 +26,18 @@ export async function cloneChecks(tx: Transaction, order: CloneOrder): ReturnTyp
        returning session_id = $4 as main, category, position, pointer, reference, person_session_id as "personSessionId"`,
       [...pairs(order), order.partnerId, main],
     ),
+    tx.query<{ main: boolean; ready: boolean; mediaId: string }>(
+      `insert into session_media (session_id, application_id, media_id, object_key, content_type, byte_length)
+       select pair.clone_id, $3::uuid, m.media_id, m.object_key, m.content_type, m.byte_length
+       from ${PAIRS} join session_media m on m.session_id = pair.source_id
+       returning session_id = $4 as main, object_key is not null as ready, media_id as "mediaId"`,
+      [...pairs(order), order.partnerId, main],
+    ),
   ]);
   return {
     checks: checks.filter((row) => row.main).sort((a, b) => a.position - b.position),
     people: people.filter((row) => row.main),
+    mediaIds: media.filter((row) => row.main && row.ready).map(({ mediaId }) => mediaId),
     searchable: checks.filter((row) => SEARCHED_CATEGORIES.includes(row.category)),
   };
 }

@@ -1,6 +1,6 @@
-import type { SessionKind } from '../domain/decision-categories.ts';
 import type { ConnectionStore, Environment } from '../sharing/ports.ts';
 import type { Transaction } from './tenants.ts';
+import { findVerificationWorkflow } from './verification-workflows.ts';
 
 /** SQL of connections and their agreements, for the verbs. */
 export function connectionStore(tx: Transaction): ConnectionStore {
@@ -31,14 +31,7 @@ export function connectionStore(tx: Transaction): ConnectionStore {
       );
       return row ?? null;
     },
-    workflowKinds: async (applicationId, workflowIds) => {
-      const rows = await tx.query<{ id: string; kind: SessionKind }>(
-        `select workflow_id as id, session_kind as kind from verification_workflow
-         where application_id = $1 and workflow_id = any ($2::uuid[])`,
-        [applicationId, workflowIds],
-      );
-      return new Map(rows.map(({ id, kind }) => [id, kind]));
-    },
+    findWorkflow: (applicationId, id) => findVerificationWorkflow(tx, applicationId, id),
     setTerms: (connectionId, { status, acceptance, trustReview, defaultWorkflows, vendorDataRule }) =>
       tx.send(
         `update connection set status = coalesce($2, status), acceptance = coalesce($3, acceptance),

@@ -2,6 +2,7 @@ import type { BlindIndex, HandoffTransaction, PayloadSealer } from '../sharing/p
 import { eventStore } from './events.ts';
 import { newId } from './new-id.ts';
 import { onboardingStore } from './onboardings.ts';
+import { importStore } from './session-imports.ts';
 import { sessionStore } from './sessions.ts';
 import { shareStore } from './shares.ts';
 import type { Transaction } from './tenants.ts';
@@ -12,6 +13,7 @@ export function handoffTransaction(tx: Transaction, sealer: PayloadSealer, blind
     sessions: sessionStore(tx),
     shares: shareStore(tx),
     onboardings: onboardingStore(tx),
+    imports: importStore(tx),
     events: eventStore(tx, sealer),
     sealer,
     blindIndex,

@@ -1,3 +1,4 @@
+import { forgetSessionTimes } from './entities.ts';
 import type { Transaction } from './tenants.ts';
 
 /** Locks a session and the people's clones that it brought, in id order after itself. */
@@ -27,6 +28,7 @@ export function deleteSessions(tx: Transaction, applicationId: string, sessionId
     'update redemption set released_at = handoff_now() where session_id = any ($1::uuid[]) and released_at is null',
     [sessionIds],
   );
+  forgetSessionTimes(tx, applicationId, sessionIds);
   // Business before user, as an import takes them; the order of an update's rows would be the planner's.
   tx.send(
     `select 1 from session_counter

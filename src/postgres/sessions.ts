@@ -7,11 +7,17 @@ import type {
   SessionRow,
   SessionStore,
   StoredDecision,
+  WorkflowVersion,
 } from '../sharing/ports.ts';
 import { cloneChecks, insertClones } from './clones.ts';
+import { anyBlocked, touchEntities } from './entities.ts';
+import { deleteSessionMedia, insertSessionMedia, lockCheck, readableMedia, replaceCheck } from './media.ts';
+import { insertContents, insertSearchTerms, takeInManyFacts } from './session-contents.ts';
 import { deleteSessions, lockForDeletion } from './session-deletion.ts';
-import { insertSessions, isoColumn, SESSION_RECORD, sessionColumns, uuidOrNull } from './session-rows.ts';
+import { REVIEW_ACTIVITY } from './session-reviews.ts';
+import { isoColumn, sessionColumns, uuidOrNull } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
+import { namedWorkflow } from './verification-workflows.ts';
 
 /** SQL of sessions, their checks, people and entities. */
 export function sessionStore(tx: Transaction): SessionStore {
@@ -20,16 +26,30 @@ export function sessionStore(tx: Transaction): SessionStore {
     importFacts: (share, chosenWorkflowId) => importFacts(tx, share, chosenWorkflowId),
     cloneChecks: (order) => cloneChecks(tx, order),
     insertClones: (order) => insertClones(tx, order),
-    touchEntities: (applicationId, entities) => touchEntities(tx, applicationId, entities),
+    touchEntities: (applicationId, sessions) => touchEntities(tx, applicationId, sessions),
     anyBlocked: (applicationId, entities) => anyBlocked(tx, applicationId, entities),
     takeNumbers: (applicationId, counts) => takeNumbers(tx, applicationId, counts),
     takeInFacts: (applicationId, externalId) => takeInFacts(tx, applicationId, externalId),
-    insertContent: (session, content, terms) => insertContent(tx, session, content, terms),
+    takeInManyFacts: (applicationId, externalIds) => takeInManyFacts(tx, applicationId, externalIds),
+    insertContent: (session, content, searchTerms) =>
+      insertContents(tx, session.applicationId, [{ session, content, searchTerms }]),
+    insertContents: (applicationId, sessions) => insertContents(tx, applicationId, sessions),
+    insertMedia: (session, files) => insertSessionMedia(tx, session, files),
+    deleteMedia: (session, mediaIds) => deleteSessionMedia(tx, session, mediaIds),
+    lockCheck: (session, check) => lockCheck(tx, session, check),
+    replaceCheck: (session, check) => replaceCheck(tx, session, check),
     insertSearchTerms: (applicationId, sessions) => insertSearchTerms(tx, applicationId, sessions),
     lockForDeletion: (applicationId, sessionId) => lockForDeletion(tx, applicationId, sessionId),
     delete: (applicationId, sessionIds) => deleteSessions(tx, applicationId, sessionIds),
     readDecision: (applicationId, sessionId) => readDecision(tx, applicationId, sessionId),
   };
+}
+
+/** Select expression of the first of two joined workflows that is there, as a `WorkflowVersion`. */
+function firstWorkflow(first: string, second: string): string {
+  const either = (column: string) => `coalesce(${first}.${column}, ${second}.${column})`;
+  return `case when ${either('workflow_id')} is not null then
+    jsonb_build_object('workflowId', ${either('workflow_id')}, 'version', ${either('published_version')}) end`;
 }
 
 async function mintFacts(tx: Transaction, sessionId: string, issuerId: string, partnerId: string): Promise<MintFacts> {
@@ -98,27 +118,26 @@ async function importFacts(
       trust_review: boolean;
       vendor_data_rule: 'prefixed' | 'same';
       living_session_id: string | null;
-      chosen_id: string | null;
-      chosen_kind: SessionKind;
-      default_user: string | null;
-      default_business: string | null;
+      chosen: ImportFacts['chosenWorkflow'];
+      default_user: WorkflowVersion | null;
+      default_business: WorkflowVersion | null;
     }>(
       `select i.deleted_at is not null as issuer_deleted, p.deleted_at is not null as partner_deleted, p.environment,
          c.status = 'active' as active,
          coalesce(c.suspended_by_issuer_at, c.suspended_by_partner_at) is not null as suspended,
          c.trust_review, c.vendor_data_rule, r.session_id as living_session_id,
-         w.workflow_id as chosen_id, w.session_kind as chosen_kind,
-         coalesce(cu.workflow_id, du.workflow_id) as default_user,
-         coalesce(cb.workflow_id, db.workflow_id) as default_business
+         case when w.workflow_id is not null then jsonb_build_object('workflowId', w.workflow_id,
+           'kind', w.session_kind, 'version', w.named_version) end as chosen,
+         ${firstWorkflow('cu', 'du')} as default_user, ${firstWorkflow('cb', 'db')} as default_business
        from application p
        join application i on i.application_id = $1
        left join connection c on c.issuer_id = $1 and c.partner_id = $2
        left join redemption r on r.source_session_id = $3 and r.partner_id = $2 and r.released_at is null
-       left join verification_workflow w on w.workflow_id = $4 and w.application_id = $2
+       left join (${namedWorkflow('$2', '$4')}) w on true
        left join verification_workflow cu on cu.workflow_id = c.user_workflow_id and cu.application_id = $2
-         and cu.session_kind = 'user' and c.status = 'active'
+         and cu.session_kind = 'user' and cu.published_version is not null and c.status = 'active'
        left join verification_workflow cb on cb.workflow_id = c.business_workflow_id and cb.application_id = $2
-         and cb.session_kind = 'business' and c.status = 'active'
+         and cb.session_kind = 'business' and cb.published_version is not null and c.status = 'active'
        left join verification_workflow du on du.application_id = $2 and du.session_kind = 'user' and du.is_default
        left join verification_workflow db on db.application_id = $2 and db.session_kind = 'business' and db.is_default
        where p.application_id = $2`,
@@ -141,43 +160,9 @@ async function importFacts(
             vendorDataRule: row.vendor_data_rule,
           },
     livingImport: row.living_session_id === null ? null : { sessionId: row.living_session_id },
-    chosenWorkflow: row.chosen_id === null ? null : { workflowId: row.chosen_id, kind: row.chosen_kind },
+    chosenWorkflow: row.chosen,
     defaults: { user: row.default_user, business: row.default_business },
   };
-}
-
-type Entities = readonly { kind: SessionKind; vendorData: string }[];
-
-async function touchEntities(tx: Transaction, applicationId: string, entities: Entities): Promise<boolean> {
-  if (entities.length === 0) return false;
-  const columns = [applicationId, entities.map(({ kind }) => kind), entities.map(({ vendorData }) => vendorData)];
-  tx.send(
-    `insert into entity (entity_id, application_id, session_kind, vendor_data)
-     select gen_random_uuid(), $1, kind, vendor_data
-     from (select distinct * from unnest($2::text[], $3::text[]) as e(kind, vendor_data)) wanted
-     order by kind, vendor_data
-     on conflict (application_id, session_kind, vendor_data) do nothing`,
-    columns,
-  );
-  // A shared lock: blocking the entity waits for this import, or is seen by it.
-  const rows = await tx.query<{ status: string }>(
-    `select e.status from entity e join unnest($2::text[], $3::text[]) as w(kind, vendor_data)
-       on w.kind = e.session_kind and w.vendor_data = e.vendor_data
-     where e.application_id = $1 for share of e`,
-    columns,
-  );
-  return rows.some(({ status }) => status === 'BLOCKED');
-}
-
-async function anyBlocked(tx: Transaction, applicationId: string, entities: Entities): Promise<boolean> {
-  if (entities.length === 0) return false;
-  const rows = await tx.query(
-    `select 1 from entity e join unnest($2::text[], $3::text[]) as w(kind, vendor_data)
-       on w.kind = e.session_kind and w.vendor_data = e.vendor_data
-     where e.application_id = $1 and e.status = 'BLOCKED' limit 1`,
-    [applicationId, entities.map(({ kind }) => kind), entities.map(({ vendorData }) => vendorData)],
-  );
-  return rows.length > 0;
 }
 
 const TAKE_NUMBERS = `insert into session_counter (application_id, session_kind, last_number, living)
@@ -229,92 +214,38 @@ async function takeInFacts(
   return { now, environment, deleted, stored: session_id === null ? null : { sessionId: session_id, kind } };
 }
 
-function insertContent(
-  tx: Transaction,
-  session: SessionRow,
-  content: Omit<StoredDecision, 'session'>,
-  searchTerms: readonly Buffer[],
-): void {
-  const { sessionId, applicationId } = session;
-  for (const [table, rows] of [
-    ['session_check', content.checks],
-    ['session_home', content.home],
-  ] as const) {
-    tx.send(
-      `insert into ${table} (session_id, application_id, category, position, payload)
-       select $1, $2, * from unnest($3::text[], $4::int[], $5::bytea[])`,
-      [
-        sessionId,
-        applicationId,
-        rows.map(({ category }) => category),
-        rows.map(({ position }) => position),
-        rows.map(({ payload }) => payload),
-      ],
-    );
-  }
-  if (content.people.length > 0) {
-    tx.send(
-      `insert into session_person (session_id, application_id, category, position, pointer, reference, person_session_id)
-       select $1, $2, * from unnest($3::text[], $4::int[], $5::text[], $6::text[], $7::uuid[])`,
-      [
-        sessionId,
-        applicationId,
-        content.people.map(({ category }) => category),
-        content.people.map(({ position }) => position),
-        content.people.map(({ pointer }) => pointer),
-        content.people.map(({ reference }) => reference),
-        content.people.map(({ reference }) => uuidOrNull(reference?.toLowerCase())),
-      ],
-    );
-  }
-  insertSearchTerms(tx, applicationId, [{ sessionId, terms: searchTerms }]);
-  tx.send(
-    `with counter as (
-       insert into session_counter (application_id, session_kind, last_number, living) values ($1, $2, 1, 1)
-       on conflict (application_id, session_kind) do update
-         set last_number = session_counter.last_number + 1, living = session_counter.living + 1
-       returning last_number
-     )
-     ${insertSessions('counter.last_number', `counter, jsonb_to_recordset($3::jsonb) as r(${SESSION_RECORD})`)}`,
-    [applicationId, session.kind, JSON.stringify([session])],
-  );
-}
-
-function insertSearchTerms(
-  tx: Transaction,
-  applicationId: string,
-  sessions: readonly { sessionId: string; terms: readonly Buffer[] }[],
-): void {
-  const rows = sessions.flatMap(({ sessionId, terms }) => terms.map((term) => ({ sessionId, term })));
-  if (rows.length === 0) return;
-  tx.send(
-    `insert into session_search (application_id, term, session_id)
-     select $1, * from unnest($2::bytea[], $3::uuid[]) on conflict do nothing`,
-    [applicationId, rows.map(({ term }) => term), rows.map(({ sessionId }) => sessionId)],
-  );
-}
-
+/** Reads again when the session was changed meanwhile: each statement sees the latest, and two contents must not mix. */
 async function readDecision(tx: Transaction, applicationId: string, sessionId: string): Promise<StoredDecision | null> {
-  const [sessions, checks, home, people] = await Promise.all([
-    tx.query<SessionRow>(
-      `select ${sessionColumns('s')} from session s where s.session_id = $1 and s.application_id = $2`,
-      [sessionId, applicationId],
-    ),
-    tx.query<SealedCheck>(
-      `select category, position, payload from session_check where session_id = $1 and application_id = $2
-       order by category, position`,
-      [sessionId, applicationId],
-    ),
-    tx.query<StoredDecision['home'][number]>(
-      `select category, position, payload from session_home where session_id = $1 and application_id = $2`,
-      [sessionId, applicationId],
-    ),
-    tx.query<StoredDecision['people'][number]>(
-      `select category, position, pointer, reference, person_session_id as "personSessionId"
-       from session_person_found where session_id = $1 and application_id = $2`,
-      [sessionId, applicationId],
-    ),
-  ]);
-  const session = sessions[0];
-  return session === undefined ? null : { session, checks, home, people };
+  for (;;) {
+    const [before, checks, home, people, media, after] = await Promise.all([
+      tx.query<SessionRow & { rowVersion: string }>(
+        `select ${sessionColumns('s')}, s.xmin::text as "rowVersion" from session s
+         where s.session_id = $1 and s.application_id = $2`,
+        [sessionId, applicationId],
+      ),
+      tx.query<SealedCheck>(
+        `select category, position, payload from session_check where session_id = $1 and application_id = $2
+         order by category, position`,
+        [sessionId, applicationId],
+      ),
+      tx.query<StoredDecision['home'][number]>(
+        `select category, position, payload from session_home
+         where session_id = $1 and application_id = $2 and category <> '${REVIEW_ACTIVITY}'`,
+        [sessionId, applicationId],
+      ),
+      tx.query<StoredDecision['people'][number]>(
+        `select category, position, pointer, reference, person_session_id as "personSessionId"
+         from session_person_found where session_id = $1 and application_id = $2`,
+        [sessionId, applicationId],
+      ),
+      readableMedia(tx, applicationId, sessionId),
+      tx.query<{ rowVersion: string }>(
+        `select xmin::text as "rowVersion" from session where session_id = $1 and application_id = $2`,
+        [sessionId, applicationId],
+      ),
+    ]);
+    if (before[0] === undefined) return null;
+    const { rowVersion, ...session } = before[0];
+    if (after[0]?.rowVersion === rowVersion) return { session, checks, home, people, media };
+  }
 }

@@ -2,9 +2,23 @@ import type { Acknowledgement, ImportChoice, ShareFacts, ShareStore } from '../s
 import { isoColumn, uuidOrNull } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 
+/** Seed of the advisory locks of applications: held by mints, taken alone by a deletion. */
+export const APPLICATION_LOCK = 3;
+
 /** SQL of tokens and redemptions. */
 export function shareStore(tx: Transaction): ShareStore {
   return {
+    holdApplications: (applicationIds) =>
+      tx.send(
+        `select pg_advisory_xact_lock_shared(hashtextextended(id, ${APPLICATION_LOCK})) from unnest($1::text[]) id`,
+        [applicationIds],
+      ),
+    holdSidesOf: (tokenId) =>
+      tx.send(
+        `select pg_advisory_xact_lock_shared(hashtextextended(side::text, ${APPLICATION_LOCK}))
+         from onboarding o cross join unnest(array[o.issuer_id, o.partner_id]) side where o.token_id = $1`,
+        [uuidOrNull(tokenId)],
+      ),
     lock: async (tokenId) => {
       if (uuidOrNull(tokenId) === null) return null;
       // One order everywhere. Locks go first, in statements of their own: the read after them sees all that they waited for.

@@ -34,7 +34,7 @@ const DESTINATION = `select d.destination_id as "destinationId", d.label, d.url,
       (count(*) filter (where a.response_status is null or a.response_status >= 400))::float8 as failed,
       min(a.duration_ms) as min_ms, round(avg(a.duration_ms))::float8 as average_ms, max(a.duration_ms) as max_ms,
       max(a.started_at) as last_at
-    from delivery v join delivery_attempt a on a.delivery_id = v.delivery_id and a.state <> 'started'
+    from delivery v join delivery_attempt a on a.delivery_id = v.delivery_id and a.state not in ('pending', 'started')
     where v.destination_id = d.destination_id and v.created_at > handoff_now() - interval '30 days'
   ) total
   where d.application_id = $1 and d.deleted_at is null`;

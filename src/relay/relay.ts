@@ -1,6 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { HandoffClient } from '../client.ts';
+import type { MediaStore } from '../media/ports.ts';
+import { sweepMedia } from '../media/sweep.ts';
 import { closeShareToken } from '../sharing/close.ts';
+import { endImport } from '../sharing/import-file.ts';
 import {
   forgetIdempotencyKeys,
   runToStart,
@@ -10,6 +13,10 @@ import {
   unspentAcknowledgement,
   wishOverdueDeliveries,
 } from '../postgres/outbox.ts';
+import { wishOverdueFetches } from '../postgres/media-fetches.ts';
+import { forgetEmailThrottles } from '../postgres/email-throttle.ts';
+import { forgetRateLimitWindows } from '../postgres/rate-limits.ts';
+import { takeImportsToCheck } from '../postgres/session-imports.ts';
 import type { HandoffTenants } from '../postgres/handoff-tenants.ts';
 import type { Tenants } from '../postgres/tenants.ts';
 import { carryOut } from './carry-out.ts';
@@ -18,6 +25,7 @@ export interface RelayOptions {
   readonly tenants: Tenants;
   readonly handoff: HandoffTenants;
   readonly client: HandoffClient;
+  readonly media: MediaStore;
   /** What went wrong, for the log; the relay goes on. */
   readonly onError: (error: unknown) => void;
   /** Milliseconds between looks at the outbox; default 1,000. */
@@ -27,6 +35,8 @@ export interface RelayOptions {
 }
 
 const BATCH = 100;
+/** Between two looks for files that nobody refers to any more. */
+const SWEEP_MS = 3 * 60_000;
 
 /**
  * Carries out what the callers' processes could not: the wishes that are left, and the rows whose runs somebody ended
@@ -54,6 +64,7 @@ export function startRelay(options: RelayOptions): { stop(): Promise<void> } {
     repeatedly(pollMs, () => carryOutWishes(options)),
     repeatedly(pollMs, () => compareWithTemporal(options)),
     repeatedly(60_000, () => tidy(options)),
+    repeatedly(SWEEP_MS, () => sweepMedia(options.tenants, options.media)),
   ]);
   return {
     stop: async () => {
@@ -75,13 +86,17 @@ async function carryOutWishes(options: RelayOptions): Promise<boolean> {
 /** `semantics.md`, "Runs, relay, outages": a dead run's row is closed, a run that Temporal never heard of is started. */
 async function compareWithTemporal(options: RelayOptions): Promise<boolean> {
   const { tenants, onError } = options;
-  const rows = await tenants.acrossTenants('relay', (tx) =>
-    takeOnboardingsToCheck(tx, options.checkSeconds ?? 10, BATCH),
+  const idleSeconds = options.checkSeconds ?? 10;
+  const [onboardings, imports] = await tenants.acrossTenants('relay', (tx) =>
+    Promise.all([takeOnboardingsToCheck(tx, idleSeconds, BATCH), takeImportsToCheck(tx, idleSeconds, BATCH)]),
   );
-  const outcomes = await Promise.allSettled(rows.map(({ tokenId }) => compare(tokenId, options)));
+  const outcomes = await Promise.allSettled([
+    ...onboardings.map(({ tokenId }) => compare(tokenId, options)),
+    ...imports.map(({ importId }) => compareImport(importId, options)),
+  ]);
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed !== undefined) onError(failed.reason);
-  return rows.length === BATCH && failed === undefined;
+  return Math.max(onboardings.length, imports.length) === BATCH && failed === undefined;
 }
 
 async function compare(tokenId: string, { tenants, handoff, client }: RelayOptions): Promise<void> {
@@ -112,11 +127,28 @@ async function compare(tokenId: string, { tenants, handoff, client }: RelayOptio
   }
 }
 
+/** The same for a file of sessions. A run that completed has ended its import, unless the row was read just before. */
+async function compareImport(importId: string, { handoff, client }: RelayOptions): Promise<void> {
+  const state = await client.describeSessionImport(importId);
+  if (state === 'running') return;
+  if (state === 'unknown') {
+    await client.startSessionImport(importId);
+    return;
+  }
+  const stopped = state === 'terminated' || state === 'canceled';
+  await handoff.acrossTenants('relay', (tx) =>
+    endImport(tx, importId, stopped ? 'cancelled' : 'failed', stopped ? 'run_terminated' : 'run_failed'),
+  );
+}
+
 async function tidy({ tenants }: RelayOptions): Promise<boolean> {
   await tenants.acrossTenants('relay', async (tx) => {
     wishOverdueDeliveries(tx);
     settleLostAttempts(tx);
     forgetIdempotencyKeys(tx);
+    forgetRateLimitWindows(tx);
+    forgetEmailThrottles(tx);
+    wishOverdueFetches(tx);
   });
   return false;
 }

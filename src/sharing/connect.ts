@@ -70,8 +70,8 @@ export async function changeConnection(
   const [first] = given;
   if (first !== undefined) {
     if (side !== 'partner') throw new Refusal('connection_change_not_yours', { field: first });
-    await checkDefaultWorkflows(store, applicationId, change.terms.defaultWorkflows ?? {});
-    store.setTerms(connectionId, change.terms);
+    const defaultWorkflows = await settleDefaults(store, applicationId, change.terms.defaultWorkflows ?? {});
+    store.setTerms(connectionId, { ...change.terms, defaultWorkflows });
   }
   if (change.suspended !== undefined) store.setSuspended(connectionId, side, change.suspended);
   if (change.agreement !== undefined) store.addAgreement(newId(), connectionId, applicationId, change.agreement);
@@ -91,29 +91,25 @@ function termFields(terms: PartnerTerms): string[] {
   );
 }
 
-async function checkDefaultWorkflows(
-  store: ConnectionStore,
-  applicationId: string,
-  defaults: NonNullable<PartnerTerms['defaultWorkflows']>,
-): Promise<void> {
-  const wanted = (['user', 'business'] as const satisfies readonly SessionKind[]).flatMap((kind) => {
-    const workflowId = defaults[kind];
-    return typeof workflowId === 'string' ? [{ kind, workflowId }] : [];
-  });
-  if (wanted.length === 0) return;
-  const kinds = await store.workflowKinds(
-    applicationId,
-    wanted.map(({ workflowId }) => workflowId),
-  );
-  for (const { kind, workflowId } of wanted) {
-    const found = kinds.get(workflowId);
-    if (found === kind) continue;
-    const problem =
-      found === undefined
-        ? 'This verification workflow does not exist in your application.'
-        : `This verification workflow is for ${found} sessions: name one for ${kind} sessions.`;
-    throw invalidFields({ [`default_workflows.${kind}`]: [problem] });
+type Defaults = NonNullable<PartnerTerms['defaultWorkflows']>;
+
+/** Default workflows by their own ids, whichever of their versions was named. */
+async function settleDefaults(store: ConnectionStore, applicationId: string, defaults: Defaults): Promise<Defaults> {
+  const settled: { -readonly [Kind in keyof Defaults]: Defaults[Kind] } = { ...defaults };
+  for (const kind of ['user', 'business'] as const satisfies readonly SessionKind[]) {
+    const named = defaults[kind];
+    if (typeof named !== 'string') continue;
+    const found = await store.findWorkflow(applicationId, named);
+    if (found?.kind !== kind) {
+      const problem =
+        found === null
+          ? 'This verification workflow does not exist in your application.'
+          : `This verification workflow is for ${found.kind} sessions: name one for ${kind} sessions.`;
+      throw invalidFields({ [`default_workflows.${kind}`]: [problem] });
+    }
+    settled[kind] = found.workflowId;
   }
+  return settled;
 }
 
 function wrongPartner(sentence: string): Refusal {

@@ -2,16 +2,57 @@ import type { CheckCategory } from '../domain/decision-categories.ts';
 import { renderDecision, type SessionHome } from '../domain/decision-document.ts';
 import { putTogether, type HomeValue } from '../domain/decision-parts.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { putLinksInDecision } from '../domain/media-references.ts';
 import { renderStatus, type BusinessStatusCase } from '../domain/session-status.ts';
-import type { PayloadSealer, StoredDecision } from './ports.ts';
+import type { PayloadSealer, ReadableMedia, StoredDecision } from './ports.ts';
 
-/** How decisions are written for clients: contract row 7. */
-export interface DecisionStyle {
-  readonly businessStatusCase: BusinessStatusCase;
+/** A file as an application reads it, for its own link. */
+export interface LinkTarget {
+  readonly applicationId: string;
+  readonly sessionId: string;
+  readonly mediaId: string;
+  /** The database's clock, Unix seconds: a link lives from here on. */
+  readonly nowSeconds: number;
 }
+
+/** How decisions are written. */
+export interface DecisionStyle {
+  /** Contract row 7. */
+  readonly businessStatusCase: BusinessStatusCase;
+  /** Makes the links of an answer. Without it files stay named as they are stored. */
+  readonly mediaUrl?: (file: LinkTarget) => string;
+}
+
+declare const references: unique symbol;
+
+/** A decision whose files are named as they are stored: what an event keeps. Its links are made when it is sent. */
+export type DecisionWithReferences = JsonObject & { readonly [references]: true };
 
 /** Puts a stored session together again: the body of `GET /v3/session/{id}/decision/` and of an import (contract row 16). */
 export function decisionOf(stored: StoredDecision, sealer: PayloadSealer, style: DecisionStyle): JsonObject {
+  return withLinks(decisionWithReferences(stored, sealer, style), stored.session, stored.media, style);
+}
+
+/** A decision with its reader's links in place of the names of files; null for files that cannot be read (yet). */
+export function withLinks(
+  decision: JsonObject,
+  { applicationId, sessionId }: { readonly applicationId: string; readonly sessionId: string },
+  media: ReadableMedia,
+  { mediaUrl }: Pick<DecisionStyle, 'mediaUrl'>,
+): JsonObject {
+  if (mediaUrl === undefined) return decision;
+  const readable = new Set(media.mediaIds);
+  return putLinksInDecision(decision, (mediaId) =>
+    readable.has(mediaId) ? mediaUrl({ applicationId, sessionId, mediaId, nowSeconds: media.nowSeconds }) : null,
+  );
+}
+
+/** {@link decisionOf} for an event. */
+export function decisionWithReferences(
+  stored: Omit<StoredDecision, 'media'>,
+  sealer: PayloadSealer,
+  style: Pick<DecisionStyle, 'businessStatusCase'>,
+): DecisionWithReferences {
   const { session } = stored;
   const open = (row: { category: string; position: number; payload: Buffer }) =>
     sealer.openPayload(
@@ -63,5 +104,5 @@ export function decisionOf(stored: StoredDecision, sealer: PayloadSealer, style:
     },
     settings,
     checks,
-  );
+  ) as DecisionWithReferences;
 }

@@ -1,6 +1,6 @@
 import { Refusal } from '../domain/failures.ts';
 import { isFinished } from '../domain/session-status.ts';
-import type { ImportChoice, ImportFacts, SessionRow, ShareFacts } from './ports.ts';
+import type { ImportChoice, ImportFacts, SessionRow, ShareFacts, WorkflowVersion } from './ports.ts';
 
 /** How an import came about: decides which defaults fill what the partner left out (`semantics.md`, "Acceptance and policy"). */
 export type ImportWay = 'plain' | 'onboarding';
@@ -9,9 +9,9 @@ export type ImportWay = 'plain' | 'onboarding';
 export interface SettledImport {
   readonly source: SessionRow;
   readonly people: readonly SessionRow[];
-  readonly workflowId: string;
+  readonly workflow: WorkflowVersion;
   /** Verification workflow of the people's clones. */
-  readonly peopleWorkflowId: string | null;
+  readonly peopleWorkflow: WorkflowVersion | null;
   readonly vendorData: string | null;
   readonly trustReview: boolean;
 }
@@ -40,14 +40,18 @@ export function settleImport(
   return {
     source,
     people: facts.people,
-    workflowId: settleWorkflow(share, facts, choice),
-    peopleWorkflowId: facts.defaults.user,
+    workflow: settleWorkflow(share, facts, choice),
+    peopleWorkflow: facts.defaults.user,
     vendorData: vendorDataOf(source, share.issuerId, facts, choice, way),
     trustReview: choice.trustReview ?? (way === 'onboarding' && connection?.active === true && connection.trustReview),
   };
 }
 
-function settleWorkflow(share: NonNullable<ShareFacts['token']>, facts: ImportFacts, choice: ImportChoice): string {
+function settleWorkflow(
+  share: NonNullable<ShareFacts['token']>,
+  facts: ImportFacts,
+  choice: ImportChoice,
+): WorkflowVersion {
   if (choice.workflowId === undefined) {
     const fallback = facts.defaults[share.sessionKind];
     if (fallback === null) throw new Refusal('workflow_required', { field: 'workflow_id' });
@@ -57,7 +61,7 @@ function settleWorkflow(share: NonNullable<ShareFacts['token']>, facts: ImportFa
   if (facts.chosenWorkflow.kind !== share.sessionKind) {
     throw new Refusal('workflow_kind_mismatch', { field: 'workflow_id' });
   }
-  return facts.chosenWorkflow.workflowId;
+  return facts.chosenWorkflow;
 }
 
 /** `vendor_data` of the clone: the partner's word, else the connection's rule; a plain call defaults to the source's value. */

@@ -39,6 +39,7 @@ export async function mintShareToken(
   kid: string,
   actor: Actor,
 ): Promise<MintedToken> {
+  tx.shares.holdApplications([order.issuerId, order.partnerId]);
   const facts = await tx.sessions.mintFacts(order.sessionId, order.issuerId, order.partnerId);
   const session = checkMint(facts, order);
   return writeToken(tx, order, { tokenId: tx.newId(), kid, session, nowSeconds: facts.nowSeconds }, actor);
@@ -53,6 +54,7 @@ export async function openOnboarding(
   tx: HandoffTransaction,
   order: MintOrder,
 ): Promise<{ tokenId: string; sessionKind: SessionKind }> {
+  tx.shares.holdApplications([order.issuerId, order.partnerId]);
   const facts = await tx.sessions.mintFacts(order.sessionId, order.issuerId, order.partnerId);
   const session = checkMint(facts, order);
   const tokenId = tx.newId();
@@ -68,6 +70,7 @@ export async function openOnboarding(
  * @throws {Refusal} `unknown_onboarding`, or what makes the session unfit to be shared by now
  */
 export async function mintForOnboarding(tx: HandoffTransaction, tokenId: string, attempt: number): Promise<MintResult> {
+  tx.shares.holdSidesOf(tokenId);
   const share = await tx.shares.lock(tokenId);
   if (share?.onboarding == null) throw new Refusal('unknown_onboarding');
   const { onboarding } = share;

@@ -1,7 +1,10 @@
 import type { CheckCategory, SessionKind } from '../domain/decision-categories.ts';
+import type { EntityComment, EntityState } from '../domain/entity.ts';
 import type { Actor, EventType } from '../domain/events.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
+import type { RemoteFile } from '../domain/media-references.ts';
 import type { Acceptance, ClosedEnding, Ending, OnboardingStatus, Step, VendorDataRule } from '../domain/onboarding.ts';
+import type { ImportFailure, ImportFormat, ImportProgress, ImportType } from '../domain/session-import.ts';
 import type { SessionStatus } from '../domain/session-status.ts';
 import type { SignalName } from '../domain/temporal-names.ts';
 
@@ -119,10 +122,16 @@ export interface ImportFacts {
   readonly connection: ConnectionTerms | null;
   /** A living import of this source in this application, made by any token. */
   readonly livingImport: { readonly sessionId: string } | null;
-  /** The workflow that the choice names, when it exists in the importing application. */
-  readonly chosenWorkflow: { readonly workflowId: string; readonly kind: SessionKind } | null;
+  /** The workflow that the choice names, when the importing application has published it. */
+  readonly chosenWorkflow: (WorkflowVersion & { readonly kind: SessionKind }) | null;
   /** Default workflow of each kind in the importing application: the active connection's, else the application's. */
-  readonly defaults: Readonly<Record<SessionKind, string | null>>;
+  readonly defaults: Readonly<Record<SessionKind, WorkflowVersion | null>>;
+}
+
+/** A published version of a verification workflow, by the workflow's own id. */
+export interface WorkflowVersion {
+  readonly workflowId: string;
+  readonly version: number;
 }
 
 /** What the partner set on a connection; only an active one counts. */
@@ -183,6 +192,22 @@ export interface PersonLink {
   readonly personSessionId: string | null;
 }
 
+/** A file of a session. Its payload names it by `mediaId`; the other members are null while it is with its source still. */
+export interface SessionFile {
+  /** UUID; a clone's file has the same. */
+  readonly mediaId: string;
+  readonly objectKey: string | null;
+  readonly contentType: string | null;
+  readonly byteLength: number | null;
+}
+
+/** The files of a session that can be read, for links to them. */
+export interface ReadableMedia {
+  readonly mediaIds: readonly string[];
+  /** `handoff_now()` of the read, Unix seconds. */
+  readonly nowSeconds: number;
+}
+
 /** Everything a decision is rendered from. */
 export interface StoredDecision {
   readonly session: SessionRow;
@@ -194,6 +219,18 @@ export interface StoredDecision {
     readonly payload: Buffer;
   }[];
   readonly people: readonly PersonLink[];
+  readonly media: ReadableMedia;
+}
+
+/** What a session holds, sealed: everything but its row and its files. */
+export type SealedContent = Omit<StoredDecision, 'session' | 'media'>;
+
+/** A session to be written, its content sealed. */
+export interface NewSession {
+  readonly session: SessionRow;
+  readonly content: SealedContent;
+  /** Blind-index terms that it is found by. */
+  readonly searchTerms: readonly Buffer[];
 }
 
 /** A clone to be written: which session becomes which, with the importer's own columns. */
@@ -225,12 +262,17 @@ export interface SessionStore {
   cloneChecks(order: CloneOrder): Promise<{
     checks: SealedCheck[];
     people: PersonLink[];
+    /** The main clone's files that can be read. */
+    mediaIds: string[];
     searchable: readonly (SealedCheck & { readonly sessionId: string })[];
   }>;
-  /** Makes entities that are missing; resolves to whether any of them is blocked. */
+  /**
+   * Makes the entities of sessions that are about to be written, as far as they are missing, and locks them: blocking one
+   * waits for this transaction, or is seen by it. Resolves to whether any of them is blocked.
+   */
   touchEntities(
     applicationId: string,
-    entities: readonly { kind: SessionKind; vendorData: string }[],
+    sessions: readonly Pick<SessionRow, 'kind' | 'vendorData' | 'createdAt'>[],
   ): Promise<boolean>;
   /** Takes the next numbers of an application; the row stays locked until the commit, so take it last. */
   takeNumbers(
@@ -251,8 +293,34 @@ export interface SessionStore {
     readonly deleted: boolean;
     readonly stored: { readonly sessionId: string; readonly kind: SessionKind } | null;
   }>;
+  /** Locks external ids against a second take-in, and reads of which kind what is stored under them is. */
+  takeInManyFacts(
+    applicationId: string,
+    externalIds: readonly string[],
+  ): Promise<{
+    readonly now: string;
+    readonly environment: Environment;
+    readonly deleted: boolean;
+    readonly stored: ReadonlyMap<string, SessionKind>;
+  }>;
   /** Writes a new session with its content and what it is found by; its number is taken last. */
-  insertContent(session: SessionRow, content: Omit<StoredDecision, 'session'>, searchTerms: readonly Buffer[]): void;
+  insertContent(session: SessionRow, content: SealedContent, searchTerms: readonly Buffer[]): void;
+  /** The same for many sessions of one application, in as few statements. */
+  insertContents(applicationId: string, sessions: readonly NewSession[]): void;
+  /** Gives stored files to a session; those without an object are with their source still. */
+  insertMedia(session: { sessionId: string; applicationId: string }, files: readonly SessionFile[]): void;
+  /** Takes files from a session. */
+  deleteMedia(session: { sessionId: string; applicationId: string }, mediaIds: readonly string[]): void;
+  /**
+   * Locks a session against being imported meanwhile, and reads one item of it. Null when the application has no such
+   * session; `payload` is null when the session has no such item.
+   */
+  lockCheck(
+    session: { sessionId: string; applicationId: string },
+    check: { category: CheckCategory; position: number },
+  ): Promise<{ readonly payload: Buffer | null } | null>;
+  /** Puts an item in the place of one that is there. */
+  replaceCheck(session: { sessionId: string; applicationId: string }, check: SealedCheck): void;
   /** Writes what sessions are found by. */
   insertSearchTerms(applicationId: string, sessions: readonly { sessionId: string; terms: readonly Buffer[] }[]): void;
   /** Locks a session, and with a business import its people: the ids of all that go together. */
@@ -266,7 +334,148 @@ export interface SessionStore {
   readDecision(applicationId: string, sessionId: string): Promise<StoredDecision | null>;
 }
 
+/** A file of sessions that was accepted. */
+export interface NewImport {
+  readonly importId: string;
+  readonly applicationId: string;
+  readonly environment: Environment;
+  readonly importType: ImportType;
+  readonly provider: string;
+  readonly workflow: WorkflowVersion;
+  readonly fileFormat: ImportFormat;
+  readonly sourceFilename: Buffer | null;
+  readonly totalRows: number;
+  readonly totalBytes: number;
+  /** Id of the API key. */
+  readonly createdBy: string;
+  /** Each a sealed `FilePart`, in the file's order. */
+  readonly parts: readonly Buffer[];
+}
+
+/** What a part is taken in by. */
+export interface ImportJob {
+  readonly applicationId: string;
+  readonly environment: Environment;
+  readonly importType: ImportType;
+  /** That its sessions belong to. */
+  readonly workflow: WorkflowVersion;
+  readonly progress: ImportProgress;
+}
+
+/** What a part came to. */
+export interface PartOutcome {
+  readonly created: number;
+  readonly skipped: number;
+  readonly errors: readonly { readonly row: number; readonly payload: Buffer }[];
+  /** Row number of its last row. */
+  readonly lastRow: number;
+}
+
+export interface ImportStore {
+  insert(job: NewImport): void;
+  /** Locks the row of an import, of this application if one is named: whoever changes the import does so first. */
+  lock(importId: string, applicationId?: string): Promise<ImportJob | null>;
+  /** A part, still sealed; `null` when it was taken in. */
+  readPart(importId: string, position: number): Promise<Buffer | null>;
+  /** Counts a part in and takes its bytes away; the last one completes the import. Of a locked import only. */
+  finishPart(importId: string, applicationId: string, position: number, outcome: PartOutcome): Promise<ImportProgress>;
+  /** Ends an open import that is locked, and takes the rest of its file away. */
+  end(importId: string, applicationId: string, as: 'failed' | 'cancelled', why: ImportFailure): Promise<ImportProgress>;
+}
+
+/** What a source's later words about a session need, besides {@link SessionStore}. */
+export interface IngestStore {
+  /** Locks a session against import, change and deletion; null when it is gone. */
+  lock(applicationId: string, sessionId: string): Promise<IngestedSession | null>;
+  /** Puts content in the place of a locked session's own, with all that is read from it; number, status and own reviews stay. */
+  replaceContent(replacement: NewSession): void;
+  /** Sets the status, and notes whose word the session has. */
+  note(session: SessionRow, word: SourceWord): void;
+  /** Notes files that are with their source, to be fetched from there. */
+  expectFiles(session: SessionRow, files: readonly RemoteFile[]): void;
+}
+
+/** A source's word about a session: its id where it has one, and in Unix seconds when it was made and when sent. */
+export interface SourceWord {
+  readonly eventId: string | null;
+  readonly madeAt: number;
+  readonly sentAt: number;
+}
+
+/** A session, and whose word its content is: null when no source told. */
+export interface IngestedSession {
+  readonly session: SessionRow;
+  readonly word: SourceWord | null;
+  /** Positions of the reviews that were given here. */
+  readonly ownReviews: readonly number[];
+}
+
+/** What a new session is judged by. */
+export interface CreationFacts {
+  /** ISO 8601, as `expiresAt` is. */
+  readonly now: string;
+  readonly environment: Environment;
+  readonly deleted: boolean;
+  /** The published verification workflow that was named, with the names of its features; null when there is none. */
+  readonly workflow:
+    | (WorkflowVersion & {
+        readonly kind: SessionKind;
+        readonly features: readonly string[];
+        /** When a session that begins now ends. */
+        readonly expiresAt: string;
+      })
+    | null;
+  /** The application's default verification workflow for people. */
+  readonly peopleWorkflow: WorkflowVersion | null;
+  /** The customer's unfinished hosted session on this version of the workflow, locked. */
+  readonly unfinished: LockedSession | null;
+}
+
+/** A session that is locked against imports, changes and deletion. */
+export interface LockedSession {
+  readonly session: SessionRow;
+  /** `handoff_now()` of the read, ISO 8601. */
+  readonly now: string;
+  /** Position of the next review. */
+  readonly nextReview: number;
+  /** The owner's sealed settings; null in an import. */
+  readonly settings: Buffer | null;
+}
+
+/** What a session's life needs besides {@link SessionStore}: its creation, changes of its status, reviews, the end of many. */
+export interface SessionLifeStore {
+  /** Creations for one customer (`vendorData`) wait for each other here. */
+  creationFacts(applicationId: string, workflowId: string, vendorData: string | null): Promise<CreationFacts>;
+  /** Lets a hosted flow's token find a session that was written. */
+  setHostedToken(session: SessionRow, sha256: Buffer): void;
+  /** Puts other settings, sealed, in the place of a session's own. */
+  setSettings(session: SessionRow, payload: Buffer): void;
+  lock(applicationId: string, sessionId: string): Promise<LockedSession | null>;
+  /** Writes the status of a locked session. */
+  setStatus(session: SessionRow): void;
+  /** Writes a review of a locked session; each part is sealed. `home` is null when nothing of it stays home. */
+  insertReview(
+    session: SessionRow,
+    position: number,
+    parts: { readonly shared: Buffer; readonly home: Buffer | null; readonly activity: Buffer },
+  ): void;
+  /** Writes the content of a locked session that has none, with its status; settings and reviews stay. */
+  fill(session: NewSession): void;
+  /** Locks user sessions by their numbers, or the lowest numbers up to one; at most `limit`, in id order. */
+  lockUserSessions(
+    applicationId: string,
+    which: { readonly numbers: readonly number[] } | { readonly upTo: number },
+    limit: number,
+  ): Promise<readonly { readonly sessionId: string; readonly number: number }[]>;
+  /** The highest number of an application's user sessions; 0 when there is none. */
+  lastUserNumber(applicationId: string): Promise<number>;
+}
+
 export interface ShareStore {
+  /** Keeps applications from being deleted until the commit. Before any row lock: a deletion locks in that order. */
+  holdApplications(applicationIds: readonly string[]): void;
+  /** The same for both sides of an onboarding. */
+  holdSidesOf(tokenId: string): void;
   /** Locks the onboarding row, then the token's, then reads. `null` when neither exists. */
   lock(tokenId: string): Promise<ShareFacts | null>;
   /** Reads without a lock. */
@@ -344,6 +553,7 @@ export interface HandoffTransaction {
   readonly sessions: SessionStore;
   readonly shares: ShareStore;
   readonly onboardings: OnboardingStore;
+  readonly imports: ImportStore;
   readonly events: EventStore;
   readonly sealer: PayloadSealer;
   readonly blindIndex: BlindIndex;
@@ -357,6 +567,21 @@ export interface HandoffTransaction {
   wishImport(importId: string): void;
   /** Asks for the fetching of a session's files from their source. */
   wishMediaFetch(sessionId: string): void;
+}
+
+/** Which user or business: the one with this `vendor_data`, or with this id when it has none. */
+export interface EntityKey {
+  readonly applicationId: string;
+  readonly kind: SessionKind;
+  /** `vendor_data`; of an entity without any, its id. */
+  readonly name: string;
+}
+
+export interface EntityStore {
+  /** Locks an entity against other changes and against imports; null when it is not there. */
+  lock(key: EntityKey): Promise<(EntityState & { readonly entityId: string }) | null>;
+  /** Writes a locked entity and the comments on its change. */
+  update(applicationId: string, entityId: string, after: EntityState, comments: readonly EntityComment[]): void;
 }
 
 /** Which side of a connection somebody is. */
@@ -383,6 +608,13 @@ export interface PartnerTerms {
   readonly vendorDataRule?: VendorDataRule | undefined;
 }
 
+export interface ApplicationStore {
+  /** Marks an application as deleted, once nothing is being minted by or for it; false when there is none to delete. */
+  markDeleted(applicationId: string, organizationId: string): Promise<boolean>;
+  /** Token ids of its open onboardings and of its tokens that could still be redeemed, as issuer or partner, in order. */
+  openShares(applicationId: string): Promise<string[]>;
+}
+
 export interface ConnectionStore {
   /** Both applications, as far as they exist. */
   applications(
@@ -398,8 +630,11 @@ export interface ConnectionStore {
   }): Promise<boolean>;
   /** Locks a connection; null when there is none. */
   lock(connectionId: string): Promise<{ readonly issuerId: string; readonly partnerId: string } | null>;
-  /** Kinds of an application's own verification workflows among these ids. */
-  workflowKinds(applicationId: string, workflowIds: readonly string[]): Promise<ReadonlyMap<string, SessionKind>>;
+  /** An application's own published verification workflow that this id names, itself or one of its versions. */
+  findWorkflow(
+    applicationId: string,
+    id: string,
+  ): Promise<{ readonly workflowId: string; readonly kind: SessionKind } | null>;
   setTerms(connectionId: string, terms: PartnerTerms): void;
   /** Suspends or lifts one side's own suspension; a suspension in force keeps its time. */
   setSuspended(connectionId: string, side: ConnectionSide, suspended: boolean): void;

@@ -2,9 +2,10 @@ import type { Actor } from '../domain/events.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { ShareAnswer } from '../domain/onboarding.ts';
-import { decisionOf, type DecisionStyle } from './decision.ts';
+import { decisionWithReferences, withLinks, type DecisionStyle } from './decision.ts';
 import { personVendorData, settleImport, type ImportWay, type SettledImport } from './import-rules.ts';
 import type { CloneOrder, HandoffTransaction, ImportChoice, ImportFacts, SessionRow, ShareFacts } from './ports.ts';
+import { DELETED_WITH_APPLICATION } from './delete-application.ts';
 import { answerOf } from './share-answer.ts';
 import { endingEvents, partiesOf } from './share-events.ts';
 import { statusUpdatedEvent } from './status-updated.ts';
@@ -32,6 +33,9 @@ export async function redeemShareToken(
   if (share?.token == null) throw new Refusal('share_token_invalid');
   if (share.token.partnerId !== call.partnerId) throw new Refusal('share_token_not_for_this_application');
   if (share.token.expired) throw new Refusal('share_token_expired');
+  if (share.token.closedReason === DELETED_WITH_APPLICATION && share.token.closedAs === 'revoked') {
+    throw new Refusal('application_deleted');
+  }
   if (share.token.closedAs !== null) throw new Refusal('share_token_revoked');
   if (share.redeemedSessionId !== null) {
     throw new Refusal('already_imported', { extra: { existing_session_id: share.redeemedSessionId } });
@@ -108,7 +112,10 @@ async function importSession(
       acknowledgementId: way === 'onboarding' ? (share.acknowledgement?.acknowledgementId ?? null) : null,
       trustReview: settled.trustReview,
     }),
-    tx.sessions.touchEntities(token.partnerId, entitiesOf(order)),
+    tx.sessions.touchEntities(
+      token.partnerId,
+      order.sources.map(({ to }) => to),
+    ),
     tx.sessions.cloneChecks(order),
   ]);
   if (!inserted) throw await takenMeanwhile(tx, token);
@@ -116,7 +123,7 @@ async function importSession(
 
   endOnboarding(tx, share, main.to.sessionId, way);
   // All that takes time comes before the numbers, whose row stays locked until the commit.
-  const unnumbered = decisionOf({ session: main.to, ...clone, home: [] }, tx.sealer, style);
+  const unnumbered = decisionWithReferences({ session: main.to, ...clone, home: [] }, tx.sealer, style);
   const numbers = await tx.sessions.takeNumbers(token.partnerId, {
     user: people.length + (main.to.kind === 'user' ? 1 : 0),
     business: main.to.kind === 'business' ? 1 : 0,
@@ -141,7 +148,8 @@ async function importSession(
     ],
     actor,
   );
-  return { sessionId: session.sessionId, decision };
+  const media = { mediaIds: clone.mediaIds, nowSeconds: Math.floor(Date.parse(share.now) / 1000) };
+  return { sessionId: session.sessionId, decision: withLinks(decision, session, media, style) };
 }
 
 /** The pair went to another token since the rules were read: the refusal names its import, as the rule would have. */
@@ -186,7 +194,6 @@ function cloneOrder(
       sharedFromSession: from.sessionId,
       parentImport: null,
       sessionType: 'API',
-      workflowVersion: 1,
       firstStatus: settled.trustReview ? from.status : 'In Review',
       createdAt: share.now,
       // Didit's samples: a session expires seven days after its creation.
@@ -198,11 +205,17 @@ function cloneOrder(
     tokenId: share.tokenId,
     partnerId,
     sources: [
-      clone(settled.source, { sessionId: mainId, workflowId: settled.workflowId, vendorData: settled.vendorData }),
+      clone(settled.source, {
+        sessionId: mainId,
+        workflowId: settled.workflow.workflowId,
+        workflowVersion: settled.workflow.version,
+        vendorData: settled.vendorData,
+      }),
       ...settled.people.map((person) =>
         clone(person, {
           parentImport: mainId,
-          workflowId: settled.peopleWorkflowId,
+          workflowId: settled.peopleWorkflow?.workflowId ?? null,
+          workflowVersion: settled.peopleWorkflow?.version ?? 1,
           vendorData: personVendorData(person, issuerId, facts, way),
         }),
       ),
@@ -231,10 +244,4 @@ function searchTermsOfClones(
 function sevenDaysAfter(now: string): string {
   const later = new Date(Date.parse(now) + 7 * 86_400_000).toISOString();
   return later.slice(0, -'000Z'.length) + now.slice(later.length - '000Z'.length);
-}
-
-function entitiesOf(order: CloneOrder): { kind: SessionRow['kind']; vendorData: string }[] {
-  return order.sources.flatMap(({ to }) =>
-    to.vendorData === null ? [] : [{ kind: to.kind, vendorData: to.vendorData }],
-  );
 }

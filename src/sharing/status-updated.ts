@@ -1,20 +1,25 @@
 import type { JsonObject } from '../domain/json.ts';
-import { renderStatus } from '../domain/session-status.ts';
-import type { DecisionStyle } from './decision.ts';
+import { renderStatus, type SessionStatus } from '../domain/session-status.ts';
+import type { DecisionStyle, DecisionWithReferences } from './decision.ts';
 import type { NewEvent, SessionRow } from './ports.ts';
+
+/** Statuses that are told with the decision (contract/didit-api.md 4.4). */
+const TOLD_WITH_DECISION: ReadonlySet<SessionStatus> = new Set(['Approved', 'Declined', 'In Review', 'Abandoned']);
 
 /**
  * Didit's `status.updated` for a session that came to its status now (contract row 17). The event store leaves the
  * decision out when the signed body cannot carry it (contract row 30).
  *
  * @param about.cause what happened, for the once-only key
+ * @param about.resubmitInfo what is to be done again, of a session that is `Resubmitted`
  */
 export function statusUpdatedEvent(
   session: SessionRow,
-  decision: JsonObject,
+  decision: DecisionWithReferences,
   about: {
     readonly tokenId: string | null;
     readonly cause: string;
+    readonly resubmitInfo?: JsonObject;
     readonly style: DecisionStyle;
   },
 ): NewEvent {
@@ -26,11 +31,12 @@ export function statusUpdatedEvent(
     session_kind: session.kind,
     status: renderStatus(session.kind, session.status, about.style.businessStatusCase),
     workflow_id: session.workflowId,
-    workflow_version: 1,
+    workflow_version: session.workflowVersion,
     vendor_data: session.vendorData,
     metadata: decision['metadata'] ?? null,
-    decision,
   };
+  if (TOLD_WITH_DECISION.has(session.status)) body['decision'] = decision;
+  if (about.resubmitInfo !== undefined) body['resubmit_info'] = about.resubmitInfo;
   if (session.kind === 'business') body['business_session_id'] = session.sessionId;
   return {
     type: 'status.updated',

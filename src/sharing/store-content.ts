@@ -2,7 +2,7 @@ import type { CheckParts } from '../domain/decision-parts.ts';
 import type { SessionHome } from '../domain/decision-document.ts';
 import type { JsonValue } from '../domain/json.ts';
 import { searchFactsOf } from '../domain/session-facts.ts';
-import type { HandoffTransaction, SessionRow, StoredDecision } from './ports.ts';
+import type { HandoffTransaction, SealedContent, SessionRow } from './ports.ts';
 
 /** A session's checks taken apart, and its owner's settings. */
 export interface Content {
@@ -11,11 +11,7 @@ export interface Content {
 }
 
 /** Seals a session's content into the rows that are stored: what may cross, what stays home, and who its people are. */
-export function sealContent(
-  tx: HandoffTransaction,
-  session: SessionRow,
-  { checks, home }: Content,
-): Omit<StoredDecision, 'session'> {
+export function sealContent(tx: HandoffTransaction, session: SessionRow, { checks, home }: Content): SealedContent {
   const { applicationId, sessionId } = session;
   const seal = (category: string, position: number, value: JsonValue): Buffer =>
     tx.sealer.sealPayload({ applicationId, sessionId, category, position }, value);

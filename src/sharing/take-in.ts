@@ -1,7 +1,7 @@
 import type { DecisionContent } from '../domain/decision-intake.ts';
 import { invalidFields, Refusal } from '../domain/failures.ts';
 import { facetsOf } from '../domain/session-facts.ts';
-import type { Environment, HandoffTransaction, SessionRow } from './ports.ts';
+import type { Environment, HandoffTransaction, SessionFile, SessionRow, WorkflowVersion } from './ports.ts';
 import { searchTermsOf, sealContent } from './store-content.ts';
 
 /** What a take-in did: the session, and whether it is new. */
@@ -14,6 +14,7 @@ export interface TakenIn {
  * Takes in a session as a decision document of either kind: `POST /v1/sessions/`. The same `external_id` twice is one
  * session, whose content stays as it was.
  *
+ * @param files stored files that the content names
  * @throws {Refusal} `external_id_conflict` when the stored session is of the other kind; `invalid_request` when the
  *   document names the other environment; `application_deleted`
  */
@@ -21,6 +22,7 @@ export async function takeInSession(
   tx: HandoffTransaction,
   applicationId: string,
   content: DecisionContent,
+  files: readonly SessionFile[] = [],
 ): Promise<TakenIn> {
   const facts = await tx.sessions.takeInFacts(applicationId, content.external_id);
   if (facts.stored !== null) {
@@ -36,19 +38,22 @@ export async function takeInSession(
     });
   }
   const session = newSession(tx, applicationId, content, facts);
-  tx.sessions.insertContent(
-    session,
-    sealContent(tx, session, content),
-    searchTermsOf(tx, applicationId, content.checks),
-  );
+  const sealed = sealContent(tx, session, content);
+  const terms = searchTermsOf(tx, applicationId, content.checks);
+  // Being blocked keeps others' records out, not one's own.
+  const touched = tx.sessions.touchEntities(applicationId, [session]);
+  tx.sessions.insertContent(session, sealed, terms);
+  tx.sessions.insertMedia(session, files);
+  await touched;
   return { sessionId: session.sessionId, created: true };
 }
 
-function newSession(
+/** The row of a session that was verified elsewhere. */
+export function newSession(
   tx: HandoffTransaction,
   applicationId: string,
   content: DecisionContent,
-  facts: { readonly environment: Environment; readonly now: string },
+  facts: { readonly environment: Environment; readonly now: string; readonly workflow?: WorkflowVersion },
 ): SessionRow {
   return {
     sessionId: tx.newId(),
@@ -57,7 +62,7 @@ function newSession(
     number: 0,
     status: content.status,
     environment: facts.environment,
-    workflowId: null,
+    workflowId: facts.workflow?.workflowId ?? null,
     vendorData: content.vendor_data,
     externalId: content.external_id,
     features: content.features,
@@ -66,7 +71,7 @@ function newSession(
     sharedFromSession: null,
     parentImport: null,
     sessionType: 'MIGRATED',
-    workflowVersion: 1,
+    workflowVersion: facts.workflow?.version ?? 1,
     firstStatus: content.status,
     ...facetsOf(content.checks),
     createdAt: content.created_at ?? facts.now,

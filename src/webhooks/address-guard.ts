@@ -143,8 +143,8 @@ const MAX_URL_BYTES = 2_048;
  * Why a webhook can't go to this URL, as a sentence that never repeats it, or null. Says nothing about where a name
  * leads: only dialling can, through {@link createGuardedConnector}.
  */
-export function checkWebhookUrl(url: string, rules: WebhookUrlRules): string | null {
-  if (Buffer.byteLength(url) > MAX_URL_BYTES) return `The URL is longer than ${MAX_URL_BYTES} bytes: shorten it.`;
+export function checkWebhookUrl(url: string, rules: WebhookUrlRules, maxBytes = MAX_URL_BYTES): string | null {
+  if (Buffer.byteLength(url) > maxBytes) return `The URL is longer than ${maxBytes} bytes: shorten it.`;
   // The parser drops these silently.
   if (/[\s\p{Cc}\\]/u.test(url)) return 'The URL holds white space, a control character or a backslash: remove it.';
   if (!URL.canParse(url)) return 'The URL is not a full address: write it as https://host/path.';

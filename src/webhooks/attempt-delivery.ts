@@ -1,5 +1,6 @@
 import type { KeyRing } from '../crypto/key-ring.ts';
 import { delayBeforeAttempt, MAX_ATTEMPTS } from '../domain/delivery-schedule.ts';
+import type { LinkTarget } from '../sharing/decision.ts';
 import { composeAttempt, SigningKeyRemoved } from './compose-attempt.ts';
 import type { PostOutcome, WebhookPoster } from './http-post.ts';
 import type { AttemptRecord, ClaimedDelivery, DeliveryState } from './ports.ts';
@@ -9,6 +10,8 @@ import { judgeReply, type Verdict } from './reply-policy.ts';
 export interface AttemptTools {
   readonly poster: WebhookPoster;
   readonly shareTokenKeys: KeyRing;
+  /** Makes the links to a decision's files. */
+  readonly mediaUrl: (file: LinkTarget) => string;
 }
 
 /**
@@ -21,19 +24,18 @@ export async function attemptDelivery(
   tools: AttemptTools,
   limits: { readonly maxAttempts: number } = { maxAttempts: MAX_ATTEMPTS },
 ): Promise<AttemptRecord> {
-  const { deliveryId, attempt, destinationId } = delivery;
+  const { deliveryId, attemptId, trigger, attempt, destinationId } = delivery;
+  const about = { deliveryId, attemptId, trigger, attempt, destinationId };
   const stopped = (reason: string): AttemptRecord => ({
     ...unsent,
-    deliveryId,
-    attempt,
-    destinationId,
+    ...about,
     state: 'stopped',
     reason,
   });
   if (!delivery.enabled) return stopped('destination_disabled');
   let composed;
   try {
-    composed = await composeAttempt(delivery, tools.shareTokenKeys, Math.floor(Date.now() / 1000));
+    composed = await composeAttempt(delivery, tools, Math.floor(Date.now() / 1000));
   } catch (error) {
     if (!(error instanceof SigningKeyRemoved)) throw error;
     return stopped('signing_key_removed');
@@ -43,12 +45,11 @@ export async function attemptDelivery(
   const verdict = judgeReply(outcome, { scheduledDelayMs, nowMs: Date.now() });
   const state = stateAfter(verdict, attempt >= limits.maxAttempts);
   return {
-    deliveryId,
-    attempt,
-    destinationId,
+    ...about,
     state,
     retryInMs: state === 'retrying' && verdict.verdict === 'retry' ? Math.round(verdict.delayMs) : null,
     reason: verdict.reason,
+    requestHeaders: composed.headers,
     ...observed(outcome, delivery.token !== null),
     disableDestination: verdict.verdict === 'gone' || verdict.verdict === 'disable',
   };
@@ -56,6 +57,7 @@ export async function attemptDelivery(
 
 const unsent = {
   retryInMs: null,
+  requestHeaders: null,
   durationMs: 0,
   connectedIp: null,
   responseStatus: null,

@@ -1,9 +1,13 @@
 import { canonicalJson } from '../crypto/canonical-json.ts';
-import type { KeyRing } from '../crypto/key-ring.ts';
 import { signShareToken } from '../crypto/share-token.ts';
 import { signWebhook } from '../crypto/webhook-signature.ts';
-import type { JsonObject } from '../domain/json.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { withLinks } from '../sharing/decision.ts';
+import type { AttemptTools } from './attempt-delivery.ts';
 import type { ClaimedDelivery } from './ports.ts';
+
+/** A signed body holds no more (contract row 30). */
+const MAX_BODY_BYTES = 64 * 1024;
 
 /** The key that signed a token is not in this process's ring, so the token cannot be made again. */
 export class SigningKeyRemoved extends Error {
@@ -12,25 +16,17 @@ export class SigningKeyRemoved extends Error {
 
 /**
  * The exact body and headers of one attempt: stamped and signed anew, the same `event_id` (contract rows 18 to 20).
- * A share token is made here, at the moment of sending, and kept nowhere.
+ * A share token and the links to files are made here, at the moment of sending, and kept nowhere.
  *
  * @param nowSeconds Unix seconds of this attempt
  * @throws {SigningKeyRemoved}
  */
 export async function composeAttempt(
   delivery: ClaimedDelivery,
-  ring: KeyRing,
+  { shareTokenKeys: ring, mediaUrl }: Pick<AttemptTools, 'shareTokenKeys' | 'mediaUrl'>,
   nowSeconds: number,
 ): Promise<{ body: string; headers: Record<string, string> }> {
-  const { decision, ...thin } = delivery.payload;
-  const stored: JsonObject =
-    delivery.payloadMode === 'thin' && decision !== undefined ? { ...thin, decision_omitted: true } : delivery.payload;
-  const content: JsonObject = {
-    ...stored,
-    event_id: delivery.eventId,
-    created_at: delivery.createdAt,
-    timestamp: nowSeconds,
-  };
+  const content = fitting(withFreshLinks(contentOf(delivery, nowSeconds), delivery, mediaUrl));
   if (delivery.token !== null) {
     const { kid, claims } = delivery.token;
     if (ring.get(kid) === undefined) throw new SigningKeyRemoved();
@@ -51,4 +47,36 @@ export async function composeAttempt(
     ...(typeof status === 'string' ? { status } : {}),
   });
   return { body, headers };
+}
+
+function withFreshLinks(
+  content: JsonObject,
+  { media }: ClaimedDelivery,
+  mediaUrl: AttemptTools['mediaUrl'],
+): JsonObject {
+  const { decision } = content;
+  if (media === null || !isJsonObject(decision)) return content;
+  return { ...content, decision: withLinks(decision, media, media, { mediaUrl }) };
+}
+
+/** Links are longer than what they stand for: a decision that no longer fits with them is left out. */
+function fitting(content: JsonObject): JsonObject {
+  const { decision, ...thin } = content;
+  if (decision === undefined || Buffer.byteLength(canonicalJson(content)) <= MAX_BODY_BYTES) return content;
+  return { ...thin, decision_omitted: true };
+}
+
+/**
+ * What an attempt's body says, before a share token joins it.
+ *
+ * @param timestamp Unix seconds of the attempt
+ */
+export function contentOf(
+  delivery: Pick<ClaimedDelivery, 'payload' | 'payloadMode' | 'eventId' | 'createdAt'>,
+  timestamp: number,
+): JsonObject {
+  const { decision, ...thin } = delivery.payload;
+  const stored: JsonObject =
+    delivery.payloadMode === 'thin' && decision !== undefined ? { ...thin, decision_omitted: true } : delivery.payload;
+  return { ...stored, event_id: delivery.eventId, created_at: delivery.createdAt, timestamp };
 }

@@ -212,7 +212,8 @@ const CODES: readonly [RegExp, PostFailureCode][] = [
   [/^UND_ERR_(?:HEADERS_OVERFLOW|RES_EXCEEDED_MAX_SIZE)$/, 'response_too_large'],
 ];
 
-function describeFailure(error: Error): { code: PostFailureCode; message: string } {
+/** The code of what went wrong while sending or receiving, and a sentence that names neither host nor content. */
+export function describeFailure(error: Error): { code: PostFailureCode; message: string } {
   const systemCode = 'code' in error ? String(error.code) : '';
   const code = CODES.find(([pattern]) => pattern.test(systemCode))?.[1] ?? 'failed';
   // The system's own message may hold the host, so its code must do.

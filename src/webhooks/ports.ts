@@ -1,10 +1,16 @@
 import type { JsonObject } from '../domain/json.ts';
+import type { ReadableMedia } from '../sharing/ports.ts';
 import type { ShareTokenClaims } from '../crypto/share-token.ts';
+
+/** Who wants an attempt: the schedule, or the owner by hand, beside the schedule. */
+export type AttemptTrigger = 'auto' | 'manual';
 
 /** One delivery that this process holds for one attempt; the attempt's row is written already. */
 export interface ClaimedDelivery {
   readonly deliveryId: string;
-  /** 1 for the first attempt. */
+  readonly attemptId: string;
+  readonly trigger: AttemptTrigger;
+  /** 1 for the first attempt of the schedule; one by hand counts those before it, of either sort. */
   readonly attempt: number;
   readonly eventId: string;
   readonly eventType: string;
@@ -12,9 +18,11 @@ export interface ClaimedDelivery {
   /** Unix seconds of the event. */
   readonly createdAt: number;
   readonly payload: JsonObject;
+  /** The files of the event's session that its application can read at this moment; null when there is no session. */
+  readonly media: (ReadableMedia & { readonly applicationId: string; readonly sessionId: string }) | null;
   readonly url: string;
   readonly payloadMode: 'full' | 'thin';
-  /** False once the destination is disabled or deleted: nothing is sent to it any more. */
+  /** False once the destination is deleted or, unless by hand, disabled: nothing is sent to it any more. */
   readonly enabled: boolean;
   /** Live secrets, current first. */
   readonly secrets: readonly Buffer[];
@@ -28,6 +36,8 @@ export type DeliveryState = 'retrying' | 'delivered' | 'gone' | 'blocked' | 'abo
 /** What one attempt came to, to be recorded. */
 export interface AttemptRecord {
   readonly deliveryId: string;
+  readonly attemptId: string;
+  readonly trigger: AttemptTrigger;
   readonly attempt: number;
   readonly destinationId: string;
   readonly state: DeliveryState;
@@ -35,6 +45,8 @@ export interface AttemptRecord {
   readonly retryInMs: number | null;
   /** A stable code, e.g. `http_500`, `timeout`, `gone`. */
   readonly reason: string;
+  /** As sent; null when nothing was. */
+  readonly requestHeaders: Readonly<Record<string, string>> | null;
   readonly durationMs: number;
   readonly connectedIp: string | null;
   readonly responseStatus: number | null;
@@ -45,7 +57,7 @@ export interface AttemptRecord {
 
 /** What the sender needs of the database. */
 export interface DeliveryLedger {
-  /** Takes deliveries whose first attempt is due, with a lease. */
+  /** Takes deliveries whose first attempt is due, with a lease, and the attempts that owners want by hand. */
   claimDue(limit: number): Promise<ClaimedDelivery[]>;
   /** Takes one delivery of a `WebhookDelivery` run; how it stands, when it has ended or somebody else holds it. */
   claimOne(deliveryId: string): Promise<ClaimedDelivery | { readonly ended: boolean; readonly state: string }>;

@@ -1,4 +1,5 @@
 import type { CloseRequest, MintResult, ShareAnswer } from '../domain/onboarding.ts';
+import type { ImportFailure, ImportProgress } from '../domain/session-import.ts';
 
 /** What every activity of one onboarding is given: the token id, and nothing else that identifies anybody. */
 export interface TokenRef {
@@ -43,3 +44,24 @@ export interface WebhookActivities {
 export type AttemptResult =
   | { readonly ended: true; readonly state: string }
   | { readonly ended: false; readonly retryInMs: number };
+
+/** Fetching files from their source: outbound network too. */
+export interface MediaActivities {
+  /** Fetches a session's files that are due, some of them: answers when to come again for what is left. */
+  fetchSessionFiles(ref: { readonly sessionId: string }): Promise<FetchResult>;
+}
+
+/** Whether every file of a session has been fetched or given up, or when to look again. */
+export type FetchResult = { readonly ended: true } | { readonly ended: false; readonly retryInMs: number };
+
+/** The steps of an import, each one transaction; they run twice without harm and answer how far the import has come. */
+export interface SessionImportActivities {
+  /** Takes one part of the file in, when it is that part's turn. */
+  importPart(ref: { readonly importId: string; readonly part: number }): Promise<ImportProgress>;
+  /** Ends an import that is still open. */
+  endImport(ref: {
+    readonly importId: string;
+    readonly as: 'failed' | 'cancelled';
+    readonly why: ImportFailure;
+  }): Promise<ImportProgress>;
+}

@@ -1,2 +1,4 @@
+export { MediaFetch } from './media-fetch.ts';
 export { PartnerOnboarding } from './partner-onboarding.ts';
+export { SessionImport } from './session-import.ts';
 export { WebhookDelivery } from './webhook-delivery.ts';

@@ -54,7 +54,15 @@ describe('the check of keys', () => {
   }
   const stored = (key: ReturnType<typeof newApiKey>, living = true): [string, StoredApiKey] => [
     key.keyId,
-    { keyId: key.keyId, applicationId: APPLICATION, sha256: key.sha256, privileges: { sessions: 'read' }, living },
+    {
+      keyId: key.keyId,
+      applicationId: APPLICATION,
+      sha256: key.sha256,
+      privileges: { sessions: 'read' },
+      allowedAddresses: ['10.0.0.0/8'],
+      applicationDeleted: false,
+      living,
+    },
   ];
 
   it('tells the caller of a key, and looks a typo up nowhere', async () => {
@@ -64,6 +72,8 @@ describe('the check of keys', () => {
       keyId: key.keyId,
       applicationId: APPLICATION,
       privileges: { sessions: 'read' },
+      allowedAddresses: ['10.0.0.0/8'],
+      applicationDeleted: false,
     });
     expect(await check(`${key.text}x`)).toBeNull();
     expect(await check('')).toBeNull();

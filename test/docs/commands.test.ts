@@ -104,6 +104,19 @@ describe('README.md', () => {
   });
 });
 
+describe('docs/ten-calls.md', () => {
+  it('goes from nothing to a shared identity in ten calls that work as they stand', () => {
+    const calls = codeBlocks(document('docs/ten-calls.md'), 'bash').join('\n');
+    expect(calls.match(/curl /g)).toHaveLength(10);
+    const walk = calls.replaceAll('curl -s', 'curl --fail --silent --show-error');
+    const { status, stdout, stderr } = bash(`HANDOFF_URL=${sandbox().api_url}\n${walk}`);
+    expect(status, stderr).toBe(0);
+    expect(stdout).toContain('"vendor_data":"partner-user-42"');
+    expect(stdout).toContain('"status":"Approved"');
+    expect(stdout).toMatch(/"source_application_id":"[0-9a-f-]{36}"/);
+  });
+});
+
 describe('docs/agent-prompt.md', () => {
   it('describes requests and responses as they are', async () => {
     const text = document('docs/agent-prompt.md');

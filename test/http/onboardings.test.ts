@@ -174,11 +174,11 @@ describe('GET /v1/onboardings/{token_id}/', () => {
          values (gen_random_uuid(), $2::uuid, 'share.received', $1::uuid, 'system', '', '', gen_random_uuid()::text) returning event_id),
        s as (insert into onboarding_step (token_id, step, started_at, attempts) values ($1::uuid, 'deliver', now(), 1)),
        w as (insert into webhook_destination (destination_id, application_id, label, url, subscribed_events)
-         values (gen_random_uuid(), $2, 'x', 'https://receiver.example', '{}') returning destination_id),
+         values (gen_random_uuid(), $2, 'x', 'https://receiver.example', '{}') returning destination_id, url),
        d as (insert into delivery (delivery_id, event_id, destination_id, application_id, owner)
          select gen_random_uuid(), event_id, destination_id, $2, 'onboarding' from e, w returning delivery_id)
-       insert into delivery_attempt (delivery_id, attempt, application_id, started_at)
-       select delivery_id, n, $2, now() from d, generate_series(1, 3) n`,
+       insert into delivery_attempt (delivery_id, attempt, application_id, destination_id, request_url, started_at)
+       select delivery_id, n, $2, w.destination_id, w.url, now() from d, w, generate_series(1, 3) n`,
       [tokenId, api.partner.id],
     );
     const answer = await api.call(api.partner, 'GET', `/v1/onboardings/${tokenId}/`);

@@ -114,7 +114,7 @@ describe('one destination', () => {
         expect(await api.call(api.third, method, `${ALL}${other}/`, method === 'PATCH' ? {} : undefined)).toMatchObject(
           {
             status: 404,
-            body: { code: 'not_found' },
+            body: { code: 'destination_not_found', detail: 'Webhook destination not found.' },
           },
         );
       }

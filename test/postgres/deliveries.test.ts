@@ -53,8 +53,11 @@ async function due(count: number): Promise<void> {
 function recordOf(claimed: ClaimedDelivery, state: AttemptRecord['state'], more: Partial<AttemptRecord> = {}) {
   return {
     deliveryId: claimed.deliveryId,
+    attemptId: claimed.attemptId,
+    trigger: claimed.trigger,
     attempt: claimed.attempt,
     destinationId: claimed.destinationId,
+    requestHeaders: null,
     state,
     retryInMs: state === 'retrying' ? 5_000 : null,
     reason: state === 'delivered' ? 'http_204' : 'http_500',

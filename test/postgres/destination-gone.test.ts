@@ -17,7 +17,11 @@ const db = testDatabase();
 let tenants: ReturnType<typeof createTenants>;
 const rules = { allowHttp: true, allowedPorts: 'any', allowedCidrs: ['127.0.0.0/8'] } as const;
 const poster = createWebhookPoster(rules);
-const tools = { poster, shareTokenKeys: parseKeyRing(`k:${Buffer.alloc(32, 3).toString('base64url')}`) };
+const tools = {
+  poster,
+  shareTokenKeys: parseKeyRing(`k:${Buffer.alloc(32, 3).toString('base64url')}`),
+  mediaUrl: () => 'http://files.test/',
+};
 
 beforeAll(() => {
   tenants = createTenants({ databaseUrl: db.url, maxConnections: 2 });

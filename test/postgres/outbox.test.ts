@@ -133,8 +133,11 @@ describe('deliveries whose run is gone', () => {
     if (claimed === undefined) throw new Error('a delivery is due');
     const record = {
       deliveryId: claimed.deliveryId,
+      attemptId: claimed.attemptId,
+      trigger: claimed.trigger,
       attempt: claimed.attempt,
       destinationId: claimed.destinationId,
+      requestHeaders: null,
       reason: 'http_500',
       durationMs: 1,
       connectedIp: null,

@@ -83,7 +83,10 @@ describe('lock order', () => {
     const record = () =>
       ledger.record({
         deliveryId: claimed.deliveryId,
+        attemptId: claimed.attemptId,
+        trigger: claimed.trigger,
         attempt: claimed.attempt,
+        requestHeaders: null,
         destinationId: claimed.destinationId,
         state: 'retrying',
         retryInMs: 1_000,

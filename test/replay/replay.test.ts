@@ -33,11 +33,16 @@ it('every ending has a saved run, and so have a cancellation, a fallback, an out
   const endings = histories.map(({ history }) => {
     const last = history.events?.at(-1);
     const [result] = last?.workflowExecutionCompletedEventAttributes?.result?.payloads ?? [];
+    if (last?.workflowExecutionFailedEventAttributes != null) return 'failed run';
     if (result?.data == null) return last?.workflowExecutionCanceledEventAttributes == null ? 'none' : 'canceled';
     const value = JSON.parse(Buffer.from(result.data).toString()) as string | { status: string };
-    return typeof value === 'string' ? `delivery ${value}` : value.status;
+    if (typeof value === 'string') return value === 'settled' ? 'files settled' : `delivery ${value}`;
+    return value.status;
   });
   expect(endings).toEqual(expect.arrayContaining([...ENDINGS, 'canceled', 'delivery delivered', 'delivery exhausted']));
+  // Of an import: every row looked at, cancelled by a call, and given up.
+  expect(endings).toEqual(expect.arrayContaining(['completed', 'cancelled', 'failed run']));
+  expect(endings).toContain('files settled');
   expect(endings).not.toContain('none');
   const names = histories.map(({ name }) => name).join(' ');
   expect(names).toMatch(/PartnerOnboarding-fallback-/);

@@ -49,7 +49,8 @@ async function storedImport(on: ShareLab, to: LabBrand, sessionId: string) {
 const block = (of: LabBrand, kind: SessionKind, vendorData: string) =>
   lab.rows(
     `insert into entity (entity_id, application_id, session_kind, vendor_data, status)
-     values ($1, $2, $3, $4, 'BLOCKED')`,
+     values ($1, $2, $3, $4, 'BLOCKED')
+     on conflict (application_id, session_kind, vendor_data) do update set status = 'BLOCKED'`,
     [randomUUID(), of.id, kind, vendorData],
   );
 

@@ -147,8 +147,10 @@ describe('a close', () => {
     if (!round.open) throw new Error('the token can be delivered');
     const [delivery] = round.deliveries;
     if (delivery === undefined) throw new Error('the partner has a destination');
-    const { deliveryId, attempt, destinationId } = delivery;
+    const { deliveryId, attemptId, trigger, attempt, destinationId } = delivery;
     const record = {
+      ...{ deliveryId, attemptId, trigger, attempt, destinationId },
+      requestHeaders: null,
       state: 'delivered',
       retryInMs: null,
       reason: 'http_204',
@@ -158,7 +160,7 @@ describe('a close', () => {
       responseHead: null,
       disableDestination: false,
     } as const;
-    await ledger.finish(answered, { withToken: true, attempt: 1 }, [{ ...record, deliveryId, attempt, destinationId }]);
+    await ledger.finish(answered, { withToken: true, attempt: 1 }, [record]);
     await ledger.begin(unanswered, 1);
     await pass();
     for (const request of [{ as: 'expired' }, { as: 'undeliverable', reason: 'gone' }] as const) {

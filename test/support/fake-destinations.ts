@@ -28,6 +28,7 @@ const ENDED = new Set(['delivered', 'gone', 'blocked', 'aborted', 'exhausted', '
 export function fakeNetwork(destinations: readonly Destination[], seen: SeenAttempt[]): AttemptTools {
   return {
     shareTokenKeys: KEYS,
+    mediaUrl: ({ mediaId }) => `http://files.test/${mediaId}/`,
     poster: {
       post: async ({ url, body }) => {
         const destination = Number(new URL(url).hostname.split('.')[0]?.slice(1));
@@ -91,12 +92,15 @@ export function fakeLedger(
           withToken,
           deliveries: claimed.map((row): ClaimedDelivery => ({
             deliveryId: row.id,
+            attemptId: randomUUID(),
+            trigger: 'auto',
             attempt: row.attempts,
             eventId: randomUUID(),
             eventType: event.type,
             destinationId: String(row.destination),
             createdAt: token.issuedAt,
             payload: event.body,
+            media: null,
             url: `https://d${row.destination}.partner.example/`,
             payloadMode: 'full',
             enabled: true,

@@ -107,6 +107,8 @@ export function shareTransaction(
     shares: shareStore(rows, look),
     sessions: sessionStore(world, clock),
     onboardings: onboardingStore(rows),
+    // No share reads a file.
+    imports: {} as HandoffTransaction['imports'],
     events: eventStore(rows),
     sealer: plainSealer,
     blindIndex: testBlindIndex,
@@ -148,6 +150,9 @@ function factsOf(tokenId: string, rows: ShareRows, now: number): ShareFacts | nu
 
 function shareStore(rows: ShareRows, look: ShareStore['look']): ShareStore {
   return {
+    // Nobody deletes an application here.
+    holdApplications: () => undefined,
+    holdSidesOf: () => undefined,
     lock: look,
     look,
     insertToken: ({ kid, issuedAt, expiresAt }) => {
@@ -189,10 +194,14 @@ function sessionStore(world: ShareWorld, clock: () => Promise<number>): SessionS
       partner: { environment: 'sandbox', deleted: false },
       connection: { active: true, suspended: world.suspended, trustReview: false, vendorDataRule: 'same' },
       livingImport: world.importedByAnother ? { sessionId: OTHER_IMPORT, tokenId: randomUUID() } : null,
-      chosenWorkflow: chosenWorkflowId === undefined ? null : { workflowId: chosenWorkflowId, kind: 'user' },
-      defaults: { user: world.defaultWorkflow, business: null },
+      chosenWorkflow:
+        chosenWorkflowId === undefined ? null : { workflowId: chosenWorkflowId, version: 1, kind: 'user' },
+      defaults: {
+        user: world.defaultWorkflow === null ? null : { workflowId: world.defaultWorkflow, version: 1 },
+        business: null,
+      },
     }),
-    cloneChecks: async () => ({ checks: [], people: [], searchable: [] }),
+    cloneChecks: async () => ({ checks: [], people: [], mediaIds: [], searchable: [] }),
     touchEntities: async () => false,
     takeNumbers: async () => ({ user: [1], business: [] }),
     insertClones: () => undefined,

@@ -7,7 +7,12 @@ import { afterAll, beforeAll, expect, inject } from 'vitest';
 import { connectHandoffClient, type HandoffClient } from '../../src/client.ts';
 import type { OnboardingResult } from '../../src/domain/onboarding.ts';
 import { ONBOARDING_STATUS_QUERY, SEARCH_ATTRIBUTES, TASK_QUEUES } from '../../src/domain/temporal-names.ts';
-import type { AttemptResult, TokenRef } from '../../src/workflows/activity-types.ts';
+import type {
+  AttemptResult,
+  FetchResult,
+  SessionImportActivities,
+  TokenRef,
+} from '../../src/workflows/activity-types.ts';
 import type { OnboardingView } from '../../src/workflows/partner-onboarding.ts';
 import { HANDOFF_STATUS } from '../../src/workflows/search-attributes.ts';
 import { ISSUER, PARTNER } from './fake-share-rows.ts';
@@ -55,6 +60,10 @@ export interface WorkflowLab {
   end(share: FakeShare, path?: string): Promise<EndedRun>;
   /** Attempts of notifications, by delivery id. */
   readonly attemptDelivery: Map<string, (attempt: number) => AttemptResult | Promise<AttemptResult>>;
+  /** Rounds of fetching, by session id. */
+  readonly fetches: Map<string, (round: number) => FetchResult | Promise<FetchResult>>;
+  /** Steps of imports, by import id. */
+  readonly imports: Map<string, SessionImportActivities>;
 }
 
 /**
@@ -69,6 +78,8 @@ export function workflowLab(options: Pick<WorkerOptions, 'maxCachedWorkflows'> =
   let stopWorkers = () => Promise.resolve();
   const shares = new Map<string, FakeShare>();
   const attemptDelivery: WorkflowLab['attemptDelivery'] = new Map();
+  const imports: WorkflowLab['imports'] = new Map();
+  const fetches: WorkflowLab['fetches'] = new Map();
 
   const env = (): TestWorkflowEnvironment => {
     if (opened === undefined) throw new Error('The lab is there from beforeAll on');
@@ -76,11 +87,12 @@ export function workflowLab(options: Pick<WorkerOptions, 'maxCachedWorkflows'> =
   };
   const client = () => connectHandoffClient({ client: env().client });
   const run = ({ tokenId }: FakeShare) => env().client.workflow.getHandle(tokenId);
-  const startWorkers = async () => void (stopWorkers = await startLabWorkers(env(), options, shares, attemptDelivery));
+  const startWorkers = async () =>
+    void (stopWorkers = await startLabWorkers(env(), options, { shares, attemptDelivery, imports, fetches }));
 
   beforeAll(async () => {
-    // Failing activities and the server's short greeting are of these tests' making.
-    logUnexpectedWarnings(/^Activity failed|^Temporal Server 1\.16\.0 or newer is required/);
+    // Failing activities and runs, and the server's short greeting, are of these tests' making.
+    logUnexpectedWarnings(/^Activity failed|^Workflow failed|^Temporal Server 1\.16\.0 or newer is required/);
     server = await startTestServer();
     opened = await connectTimeSkipping(server.address);
     const { connection, namespace } = opened;
@@ -106,6 +118,8 @@ export function workflowLab(options: Pick<WorkerOptions, 'maxCachedWorkflows'> =
       return client();
     },
     attemptDelivery,
+    imports,
+    fetches,
     share: (about) => {
       const share = fakeShare(
         {
@@ -199,16 +213,23 @@ async function signalIfRunning(handle: WorkflowHandle, signal: string, rowId: st
 async function startLabWorkers(
   env: TestWorkflowEnvironment,
   options: Pick<WorkerOptions, 'maxCachedWorkflows'>,
-  shares: ReadonlyMap<string, FakeShare>,
-  attemptDelivery: WorkflowLab['attemptDelivery'],
+  fakes: Pick<WorkflowLab, 'attemptDelivery' | 'imports' | 'fetches'> & { shares: ReadonlyMap<string, FakeShare> },
 ): Promise<() => Promise<void>> {
+  const { shares, attemptDelivery, imports, fetches } = fakes;
   const attempts = new Map<string, number>();
   const of = ({ tokenId }: TokenRef): FakeShare['activities'] => {
     const share = shares.get(tokenId);
     if (share === undefined) throw new Error('no share of this test file');
     return share.activities;
   };
-  const onboarding: Omit<FakeShare['activities'], 'deliverShareToken'> = {
+  const steps = ({ importId }: { importId: string }): SessionImportActivities => {
+    const found = imports.get(importId);
+    if (found === undefined) throw new Error('no import of this test file');
+    return found;
+  };
+  const onboarding: Omit<FakeShare['activities'], 'deliverShareToken'> & SessionImportActivities = {
+    importPart: (ref) => steps(ref).importPart(ref),
+    endImport: (ref) => steps(ref).endImport(ref),
     mintShareToken: (ref) => of(ref).mintShareToken(ref),
     importSharedSession: (ref) => of(ref).importSharedSession(ref),
     notifyParties: (ref) => of(ref).notifyParties(ref),
@@ -223,6 +244,13 @@ async function startLabWorkers(
       const answer = attemptDelivery.get(deliveryId);
       if (answer === undefined) throw new Error('no delivery of this test file');
       return answer(attempt);
+    },
+    fetchSessionFiles: async ({ sessionId }: { sessionId: string }) => {
+      const round = (attempts.get(sessionId) ?? 0) + 1;
+      attempts.set(sessionId, round);
+      const answer = fetches.get(sessionId);
+      if (answer === undefined) throw new Error('no session of this test file');
+      return answer(round);
     },
   };
   const common = {

@@ -1,5 +1,169 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { showNetwork } from '../../accounts/allowed-addresses.ts';
+import { createApiKey } from '../../accounts/applications.ts';
+import { RESOURCES } from '../../accounts/privileges.ts';
+import { invalidFields, Refusal } from '../../domain/failures.ts';
+import {
+  changeApiKey,
+  isToCome,
+  listApiKeys,
+  readApiKey,
+  revokeApiKey,
+  type ApiKeyRow,
+} from '../../postgres/api-keys.ts';
+import type { Transaction } from '../../postgres/tenants.ts';
 import type { AppDeps } from '../app.ts';
+import { accountOf } from '../auth.ts';
+import { answerWith, oncePerKey } from '../idempotency.ts';
+import { livingApplication, ownApplicationIds } from '../own-organization.ts';
+import { pageOf } from '../paging.ts';
+import { parseBody, parseQuery } from '../requests.ts';
+import { apiKeyContracts, changeKeyBody, createKeyBody, keysQuery } from '../schemas/api-keys.ts';
 
-/** Named API keys of an application. */
-export function apiKeyRoutes(_app: FastifyInstance, _deps: AppDeps): void {}
+const KEYS = '/auth/v2/organizations/me/:organization_id/applications/:application_id/api-keys/';
+const KEY = `${KEYS}:key_id/`;
+const KEY_ID = /^[0-9A-Za-z]{16}$/;
+
+/** Named API keys of an application, with what each may do, from where and until when. */
+export function apiKeyRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
+  /** Works on the keys of the application in the path, which must be there. */
+  function onKeysOf<T>(
+    ids: ReturnType<typeof ownApplicationIds>,
+    work: (sql: Transaction, environment: 'sandbox' | 'live') => Promise<T>,
+  ): Promise<T> {
+    return tenants.withTenant(
+      ids.applicationId,
+      async (_tx, sql) => {
+        const { environment } = await livingApplication(sql, ids);
+        return work(sql, environment);
+      },
+      'account',
+    );
+  }
+
+  app.route({
+    method: 'GET',
+    url: KEYS,
+    config: { needs: 'account', contract: apiKeyContracts.list },
+    handler: async (request) => {
+      const ids = ownApplicationIds(request);
+      const page = parseQuery(keysQuery, request);
+      const { count, rows } = await onKeysOf(ids, (sql) => listApiKeys(sql, ids.applicationId, page));
+      return pageOf(request, page, { count, items: rows.map(keyBody) });
+    },
+  });
+
+  app.route({
+    method: 'POST',
+    url: KEYS,
+    config: { needs: 'account', contract: apiKeyContracts.create },
+    handler: async (request, reply) => {
+      const ids = ownApplicationIds(request);
+      const { applicationId } = ids;
+      const body = parseBody(createKeyBody, request);
+      const outcome = await onKeysOf(ids, (sql, environment) => {
+        const read = (keyId: string) => readApiKey(sql, applicationId, keyId);
+        return oncePerKey<{ row: ApiKeyRow; apiKey: string | null }>(request, sql, {
+          run: async () => {
+            await checkExpiry(sql, body.expires_at);
+            const made = createApiKey(sql, {
+              applicationId,
+              environment,
+              name: body.name,
+              privileges: body.privileges,
+              expiresAt: body.expires_at ?? null,
+              allowedAddresses: body.allowed_addresses ?? [],
+              createdBy: accountOf(request).accountId,
+            });
+            const row = await read(made.keyId);
+            if (row === null) throw new Error('a key that was written is there');
+            return { status: 201, resourceId: made.keyId, result: { row, apiKey: made.apiKey } };
+          },
+          replay: async (keyId) => {
+            const row = await read(keyId);
+            return row === null ? null : { row, apiKey: null };
+          },
+        });
+      });
+      answerWith(reply, outcome);
+      const { row, apiKey } = outcome.result;
+      return { ...keyBody(row), api_key: apiKey, ...(apiKey === null && { secret_replayed: true }) };
+    },
+  });
+
+  app.route({
+    method: 'GET',
+    url: KEY,
+    config: { needs: 'account', contract: apiKeyContracts.read },
+    handler: async (request) => {
+      const ids = ownApplicationIds(request);
+      const keyId = keyIdOf(request);
+      return shown(await onKeysOf(ids, (sql) => readApiKey(sql, ids.applicationId, keyId)));
+    },
+  });
+
+  app.route({
+    method: 'PATCH',
+    url: KEY,
+    config: { needs: 'account', contract: apiKeyContracts.change },
+    handler: async (request) => {
+      const ids = ownApplicationIds(request);
+      const keyId = keyIdOf(request);
+      const body = parseBody(changeKeyBody, request);
+      const row = await onKeysOf(ids, async (sql) => {
+        await checkExpiry(sql, body.expires_at);
+        return changeApiKey(sql, ids.applicationId, keyId, {
+          name: body.name,
+          privileges: body.privileges,
+          expiresAt: body.expires_at,
+          allowedAddresses: body.allowed_addresses,
+        });
+      });
+      return shown(row);
+    },
+  });
+
+  app.route({
+    method: 'DELETE',
+    url: KEY,
+    config: { needs: 'account', contract: apiKeyContracts.revoke },
+    handler: async (request, reply) => {
+      const ids = ownApplicationIds(request);
+      const keyId = keyIdOf(request);
+      const revoked = await onKeysOf(ids, (sql) => revokeApiKey(sql, ids.applicationId, keyId));
+      if (!revoked) throw new Refusal('not_found');
+      return reply.code(204).send();
+    },
+  });
+}
+
+function keyIdOf(request: FastifyRequest): string {
+  const { key_id: keyId } = request.params as { readonly key_id?: string };
+  if (keyId === undefined || !KEY_ID.test(keyId)) throw new Refusal('not_found');
+  return keyId;
+}
+
+async function checkExpiry(sql: Transaction, expiresAt: string | null | undefined): Promise<void> {
+  if (typeof expiresAt === 'string' && !(await isToCome(sql, expiresAt))) {
+    throw invalidFields({ expires_at: ['Must be a time to come. To end a key now, delete it.'] });
+  }
+}
+
+function shown(row: ApiKeyRow | null) {
+  if (row === null) throw new Refusal('not_found');
+  return keyBody(row);
+}
+
+function keyBody(row: ApiKeyRow) {
+  return {
+    key_id: row.keyId,
+    name: row.name,
+    last_four: row.lastFour,
+    privileges: Object.fromEntries(RESOURCES.map((resource) => [resource, row.privileges[resource] ?? 'none'])),
+    allowed_addresses: row.allowedAddresses.map(showNetwork),
+    expires_at: row.expiresAt,
+    created_at: row.createdAt,
+    last_used_at: row.lastUsedAt,
+    revoked_at: row.revokedAt,
+  };
+}

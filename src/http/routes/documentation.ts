@@ -1,5 +1,82 @@
+import { createHash } from 'node:crypto';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import type { AppDeps } from '../app.ts';
+import { openApiText } from '../openapi/document.ts';
+import { collectRoutes, type DocumentedRoute } from '../openapi/routes.ts';
+import { documentationContracts } from '../schemas/documentation.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Every route with a contract; complete when the app is ready. */
+    documentedRoutes: readonly DocumentedRoute[];
+  }
+}
+
+const PAGE = '/docs';
+
+/** The page loads nothing from elsewhere and can be framed by nobody. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Watches the routes for their documentation: to be called before the first is added. */
+export function describeRoutes(app: FastifyInstance): void {
+  app.decorate('documentedRoutes', collectRoutes(app));
+  app.addHook('onRoute', (route) => {
+    // The page's routes come from a package, which knows nothing of what we ask of a route.
+    if (route.url === PAGE || route.url.startsWith(`${PAGE}/`)) route.config = { ...route.config, needs: 'public' };
+  });
+}
 
 /** The OpenAPI document and its page. */
-export function documentationRoutes(_app: FastifyInstance, _deps: AppDeps): void {}
+export function documentationRoutes(app: FastifyInstance, _deps: AppDeps): void {
+  let document: { readonly text: string; readonly etag: string } | undefined;
+  const documentOf = () => {
+    if (document === undefined) {
+      const text = openApiText(app.documentedRoutes);
+      document = { text, etag: `"${createHash('sha256').update(text).digest('base64url')}"` };
+    }
+    return document;
+  };
+
+  app.route({
+    method: 'GET',
+    url: '/v1/openapi.json',
+    config: { needs: 'public', contract: documentationContracts.openapi },
+    handler: (request, reply) => {
+      const { text, etag } = documentOf();
+      void reply.headers({ etag, 'cache-control': 'public, max-age=300' });
+      if (request.headers['if-none-match'] === etag) return reply.code(304).send();
+      return reply.type('application/json; charset=utf-8').send(text);
+    },
+  });
+
+  void app.register(async (scope) => {
+    scope.addHook('onSend', (_request, reply, payload, done) => {
+      void reply.headers({
+        'content-security-policy': CONTENT_SECURITY_POLICY,
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+      });
+      done(null, payload);
+    });
+    await scope.register(swagger, {
+      mode: 'static',
+      specification: { document: JSON.parse(documentOf().text) as object as never },
+    });
+    await scope.register(swaggerUi, {
+      routePrefix: PAGE,
+      theme: { title: 'Handoff API' },
+      uiConfig: { docExpansion: 'list', tryItOutEnabled: false },
+    });
+  });
+}

@@ -7,14 +7,22 @@ export function healthRoutes(app: FastifyInstance, { readiness }: AppDeps): void
   app.route({
     method: 'GET',
     url: '/healthz',
-    config: { needs: 'public', contract: healthContracts.alive },
+    config: { needs: 'public', rateLimit: 'none', contract: healthContracts.alive },
     handler: () => ({ status: 'ok' }),
+  });
+
+  // The same as Didit asks it.
+  app.route({
+    method: 'GET',
+    url: '/system/healthcheck',
+    config: { needs: 'public', rateLimit: 'none', contract: healthContracts.check },
+    handler: () => ({ status: 'ok', timestamp: new Date().toISOString() }),
   });
 
   app.route({
     method: 'GET',
     url: '/readyz',
-    config: { needs: 'public', contract: healthContracts.ready },
+    config: { needs: 'public', rateLimit: 'none', contract: healthContracts.ready },
     handler: async (_request, reply) => {
       const checks = await readiness();
       const serves = checks.database === 'ok' && checks.migrations === 'ok';

@@ -31,7 +31,7 @@ export function onboardingRoutes(app: FastifyInstance, { tenants }: AppDeps): vo
   app.route({
     method: 'POST',
     url: '/v1/onboardings/',
-    config: { needs: writes, contract: onboardingContracts.start },
+    config: { needs: writes, judgesDeletion: true, contract: onboardingContracts.start },
     handler: async (request, reply) => {
       const { applicationId } = callerOf(request);
       const { session_id: sessionId } = orThrow(checkBody(startSession, request));

@@ -1,7 +1,11 @@
 import type { FastifyInstance } from 'fastify';
-import { readDecision, type DecisionContent, type DecisionProblem } from '../../domain/decision-intake.ts';
-import { invalidFields, Refusal, type FieldErrors } from '../../domain/failures.ts';
+import { readDecision, type DecisionContent } from '../../domain/decision-intake.ts';
+import { invalidFields, Refusal } from '../../domain/failures.ts';
 import type { JsonObject } from '../../domain/json.ts';
+import type { NewFile } from '../../media/file-types.ts';
+import { takeOutFiles } from '../../media/inline-files.ts';
+import { storeFiles } from '../../media/store-files.ts';
+import { newId } from '../../postgres/new-id.ts';
 import { readProvenance } from '../../postgres/provenance-reads.ts';
 import { decisionOf } from '../../sharing/decision.ts';
 import type { StoredDecision } from '../../sharing/ports.ts';
@@ -9,15 +13,19 @@ import { deleteSession } from '../../sharing/delete-session.ts';
 import { takeInSession } from '../../sharing/take-in.ts';
 import type { AppDeps } from '../app.ts';
 import { callerOf } from '../auth.ts';
+import { sentencesOf } from '../decision-problems.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { pageOf } from '../paging.ts';
 import { parseBody, parseQuery, pathId } from '../requests.ts';
+import { deleteBody } from '../schemas/face-retention.ts';
 import { documentBody, provenanceQuery, sessionContracts } from '../schemas/sharing.ts';
 
 const MIB = 1024 * 1024;
+/** Of a body with files in it, as base64; without them it is a document of 1 MiB at most. */
+const MAX_BODY_BYTES = 8 * MIB;
 
 /** Sessions: taking one in, reading its decision, and where it came from. */
-export function sessionRoutes(app: FastifyInstance, { tenants, style }: AppDeps): void {
+export function sessionRoutes(app: FastifyInstance, { tenants, media, style }: AppDeps): void {
   const reads = { resource: 'sessions', access: 'read' } as const;
   const writes = { resource: 'sessions', access: 'write' } as const;
 
@@ -25,15 +33,16 @@ export function sessionRoutes(app: FastifyInstance, { tenants, style }: AppDeps)
     method: 'POST',
     url: '/v1/sessions/',
     config: { needs: writes, contract: sessionContracts.takeIn },
-    bodyLimit: MIB,
+    bodyLimit: MAX_BODY_BYTES,
     handler: async (request, reply) => {
       const { applicationId } = callerOf(request);
-      const content = contentOf(parseBody(documentBody, request) as JsonObject);
+      const { content, files } = withoutFiles(contentOf(parseBody(documentBody, request) as JsonObject));
+      const stored = await storeFiles({ tenants, media }, files);
       const { sealer, outcome } = await tenants.withTenant(applicationId, async (tx, sql) => {
         const read = (sessionId: string) => tx.sessions.readDecision(applicationId, sessionId);
         const once = await oncePerKey<StoredDecision>(request, sql, {
           run: async () => {
-            const { sessionId, created } = await takeInSession(tx, applicationId, content);
+            const { sessionId, created } = await takeInSession(tx, applicationId, content, stored);
             const result = await read(sessionId);
             if (result === null) throw new Error('a session that was taken in is there');
             return { status: created ? 201 : 200, resourceId: sessionId, result };
@@ -49,11 +58,14 @@ export function sessionRoutes(app: FastifyInstance, { tenants, style }: AppDeps)
   });
 
   // Some of Didit's clients ask without "decision".
-  for (const path of ['/v3/session/:session_id/decision/', '/v3/session/:session_id/']) {
+  for (const [path, contract] of [
+    ['/v3/session/:session_id/decision/', sessionContracts.decision],
+    ['/v3/session/:session_id/', sessionContracts.read],
+  ] as const) {
     app.route({
       method: 'GET',
       url: path,
-      config: { needs: reads, contract: sessionContracts.decision },
+      config: { needs: reads, contract },
       handler: async (request) => {
         const { applicationId } = callerOf(request);
         const sessionId = pathId(request, 'session_id', 'session_not_found');
@@ -74,6 +86,7 @@ export function sessionRoutes(app: FastifyInstance, { tenants, style }: AppDeps)
     handler: async (request) => {
       const { applicationId } = callerOf(request);
       const sessionId = pathId(request, 'session_id', 'session_not_found');
+      parseBody(deleteBody, request);
       const { sessionNumber } = await tenants.withTenant(applicationId, (tx) =>
         deleteSession(tx, applicationId, sessionId),
       );
@@ -108,27 +121,19 @@ function withExternalId({ session }: StoredDecision, decision: JsonObject): Json
   return { ...decision, external_id: session.externalId };
 }
 
-/** An index entry of Postgres holds no longer one. */
-const MAX_POINTER_CHARACTERS = 500;
-
 function contentOf(document: JsonObject): DecisionContent {
   const reading = readDecision(document);
   if (!reading.ok) throw invalidFields(sentencesOf(reading.problems));
-  const tooLong = reading.checks.find(({ people }) =>
-    people.some(({ pointer }) => pointer.length > MAX_POINTER_CHARACTERS),
-  );
-  if (tooLong !== undefined) {
-    const sentence = `The path to a kyc_session_id is longer than ${MAX_POINTER_CHARACTERS} characters: flatten it.`;
-    throw invalidFields({ [`${tooLong.category}.${tooLong.position}`]: [sentence] });
-  }
   return reading;
 }
 
-function sentencesOf(problems: readonly DecisionProblem[]): FieldErrors {
-  const fields = new Map<string, string[]>();
-  for (const { field, message } of problems.slice(0, 20)) {
-    const name = field.slice(0, 100);
-    fields.set(name, [...(fields.get(name) ?? []), message]);
+/** Takes inline files out of a document, of which only so much may be left. */
+function withoutFiles(given: DecisionContent): { content: DecisionContent; files: NewFile[] } {
+  const { checks, files, problems } = takeOutFiles(given.checks, newId);
+  if (problems.length > 0) throw invalidFields(sentencesOf(problems));
+  const content = { ...given, checks };
+  if (Buffer.byteLength(JSON.stringify(content)) > MIB) {
+    throw new Refusal('payload_too_large', { detail: 'Without its files a document holds 1 MiB at most.' });
   }
-  return Object.fromEntries(fields);
+  return { content, files };
 }

@@ -21,7 +21,7 @@ export function shareRoutes(app: FastifyInstance, deps: AppDeps): void {
   app.route({
     method: 'POST',
     url: '/v3/session/:session_id/share/',
-    config: { needs, contract: sharingContracts.mint },
+    config: { needs, judgesDeletion: true, contract: sharingContracts.mint },
     handler: async (request, reply) => {
       const { applicationId, keyId } = callerOf(request);
       const sessionId = pathId(request, 'session_id', 'session_not_found');
@@ -62,7 +62,7 @@ export function shareRoutes(app: FastifyInstance, deps: AppDeps): void {
   app.route({
     method: 'POST',
     url: '/v3/session/import-shared/',
-    config: { needs, contract: sharingContracts.redeem },
+    config: { needs, judgesDeletion: true, contract: sharingContracts.redeem },
     handler: async (request, reply) => {
       const { applicationId, keyId } = callerOf(request);
       const body = parseBody(importBody, request);

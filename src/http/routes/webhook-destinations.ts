@@ -89,11 +89,11 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
     config: { needs: reads, contract: destinationContracts.read },
     handler: async (request) => {
       const { applicationId } = callerOf(request);
-      const destinationId = pathId(request, 'uuid', 'not_found');
+      const destinationId = pathId(request, 'uuid', 'destination_not_found');
       const row = await tenants.withTenant(applicationId, (_tx, sql) =>
         readDestination(sql, applicationId, destinationId),
       );
-      if (row === null) throw new Refusal('not_found');
+      if (row === null) throw new Refusal('destination_not_found');
       return destinationBody(row);
     },
   });
@@ -104,7 +104,7 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
     config: { needs: writes, contract: destinationContracts.change },
     handler: async (request) => {
       const { applicationId } = callerOf(request);
-      const destinationId = pathId(request, 'uuid', 'not_found');
+      const destinationId = pathId(request, 'uuid', 'destination_not_found');
       const body = parseBody(changeDestinationBody, request);
       if (body.url !== undefined) checkUrl(body.url);
       const row = await tenants.withTenant(applicationId, async (_tx, sql) => {
@@ -117,7 +117,7 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
         if (!changed) throw urlTaken();
         return readDestination(sql, applicationId, destinationId);
       });
-      if (row === null) throw new Refusal('not_found');
+      if (row === null) throw new Refusal('destination_not_found');
       return destinationBody(row);
     },
   });
@@ -128,11 +128,11 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
     config: { needs: writes, contract: destinationContracts.delete },
     handler: async (request, reply) => {
       const { applicationId } = callerOf(request);
-      const destinationId = pathId(request, 'uuid', 'not_found');
+      const destinationId = pathId(request, 'uuid', 'destination_not_found');
       const deleted = await tenants.withTenant(applicationId, (_tx, sql) =>
         deleteDestination(sql, applicationId, destinationId),
       );
-      if (!deleted) throw new Refusal('not_found');
+      if (!deleted) throw new Refusal('destination_not_found');
       return reply.code(204).send();
     },
   });

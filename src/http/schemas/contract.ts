@@ -14,6 +14,12 @@ export interface RouteContract {
   readonly params?: Readonly<Record<string, z.ZodType>>;
   /** What the body is, when it is not JSON: a media type. */
   readonly bodyType?: string;
+  /** Media types that such a body can have as well. */
+  readonly otherBodyTypes?: readonly string[];
+  /** What a success is, when it is not JSON: a media type. */
+  readonly replyType?: string;
+  /** Media types that a success can have as well. */
+  readonly otherReplyTypes?: readonly string[];
   /** Of a body that is taken, and of the answer by status. Real enough to be sent. */
   readonly examples?: { readonly body?: unknown; readonly replies?: Readonly<Record<number, unknown>> };
   /** The refusals that are this route's own, besides those of every route. */

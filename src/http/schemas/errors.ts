@@ -12,6 +12,9 @@ export const errorBody = z.union([
 /** Answers that every route with a key can give. */
 export const anyRouteErrors = { 401: errorBody, 403: errorBody, 429: errorBody, 500: errorBody, 503: errorBody };
 
+/** Answers that every route without a key can give. */
+export const publicErrors = { 429: errorBody, 500: errorBody, 503: errorBody };
+
 /** Answers of a route with an id in its path. */
 export const idErrors = { ...anyRouteErrors, 404: errorBody };
 

@@ -1,4 +1,5 @@
 import { isCalendarDate } from '../../domain/decision-dates.ts';
+import { nestsDeeper, type JsonObject } from '../../domain/json.ts';
 import { z } from 'zod';
 
 /** A message for what is missing, null, or of the wrong sort: Didit's sentences (contract/didit-api.md 1.1). */
@@ -26,7 +27,8 @@ export const anyText = z.string(orRequired('Not a valid string.'));
 export const uuid = z
   .string(orRequired('Must be a valid UUID.'))
   .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i, 'Must be a valid UUID.')
-  .transform((id) => id.toLowerCase());
+  .transform((id) => id.toLowerCase())
+  .meta({ format: 'uuid' });
 
 export const bool = z.boolean(orRequired('Must be a valid boolean: true or false.'));
 
@@ -40,10 +42,22 @@ export function ours<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
   return z.strictObject(shape, 'Must be an object.');
 }
 
+const MAX_LEVELS = 20;
+
+/** An object with any members. */
+export function jsonObject(wrong: string) {
+  return z
+    .record(z.string(), z.unknown(), wrong)
+    .refine(
+      (value) => !nestsDeeper(value as JsonObject, MAX_LEVELS),
+      `Must not nest deeper than ${MAX_LEVELS} levels.`,
+    );
+}
+
 const NO_DAY = 'Must be a day, written YYYY-MM-DD.';
 
 /** A day, `YYYY-MM-DD`. */
-export const day = z.iso.date(orRequired(NO_DAY)).refine(isCalendarDate, NO_DAY);
+export const day = z.iso.date({ ...orRequired(NO_DAY), abort: true }).refine(isCalendarDate, NO_DAY);
 
 const TTL = 'A valid integer is required.';
 
@@ -57,10 +71,11 @@ export const ttlInSeconds = z
       .max(86_400, 'Ensure this value is less than or equal to 86400.'),
   )
   .optional()
-  .transform((ttl) => ttl ?? 3600);
+  .transform((ttl) => ttl ?? 3600)
+  .meta({ default: 3600, description: 'Seconds, 60 to 86400; digits in a string are accepted.' });
 
 /** The importer's own id of the person or company; null is "none". */
 export const vendorData = text(512).nullable();
 
 /** ISO 8601 in UTC. */
-export const time = z.string();
+export const time = z.string().meta({ format: 'date-time' });

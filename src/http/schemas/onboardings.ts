@@ -3,6 +3,7 @@ import { ACCEPTANCES, ONBOARDING_STATUSES, STEPS } from '../../domain/onboarding
 import { pageQuery } from '../paging.ts';
 import type { RouteContract } from './contract.ts';
 import { anyRouteErrors, errorBody, idErrors, postErrors } from './errors.ts';
+import { EXAMPLE_IDS, EXAMPLE_TIME, examplePage } from './examples.ts';
 import { bool, oneOf, ours, text, time, ttlInSeconds, uuid, vendorData } from './fields.ts';
 import { pageReply } from './pages.ts';
 import { workflowId } from './sharing.ts';
@@ -33,8 +34,7 @@ export const onboardingsQuery = z.object({
   role: oneOf(['issuer', 'partner']).optional(),
 });
 
-/** An onboarding, as its issuer or its partner sees it. */
-export const onboardingReply = z.strictObject({
+const onboarding = z.strictObject({
   token_id: z.string(),
   status: z.enum(ONBOARDING_STATUSES),
   reason: z.string().nullable(),
@@ -71,28 +71,123 @@ export const onboardingReply = z.strictObject({
   ),
 });
 
-export const startReply = onboardingReply.extend({ for_application_id: z.string() });
+/** An onboarding, as its issuer or its partner sees it. */
+export const onboardingReply = onboarding.meta({
+  id: 'Onboarding',
+  description:
+    'One handoff, as its issuer or its partner sees it: `session_id` is the issuer’s own, null for the partner.',
+});
+
+export const startReply = onboarding
+  .extend({ for_application_id: z.string() })
+  .meta({ id: 'StartedOnboarding', description: 'An onboarding, and the application that it is for.' });
+
+const started = {
+  token_id: EXAMPLE_IDS.token,
+  status: 'minting',
+  reason: null,
+  session_kind: 'user',
+  issuer_application_id: EXAMPLE_IDS.issuer,
+  partner_application_id: EXAMPLE_IDS.partner,
+  session_id: EXAMPLE_IDS.session,
+  imported_session_id: null,
+  acceptance: null,
+  created_at: EXAMPLE_TIME,
+  ended_at: null,
+  expires_at: null,
+  acknowledgement: null,
+  steps: [{ step: 'mint', started_at: EXAMPLE_TIME, finished_at: null, attempts: 1, result: null }],
+};
+const waiting = {
+  ...started,
+  status: 'waiting',
+  acceptance: 'acknowledge',
+  expires_at: EXAMPLE_TIME,
+  steps: [
+    { step: 'mint', started_at: EXAMPLE_TIME, finished_at: EXAMPLE_TIME, attempts: 1, result: 'minted' },
+    { step: 'deliver', started_at: EXAMPLE_TIME, finished_at: EXAMPLE_TIME, attempts: 1, result: 'delivered' },
+    { step: 'wait', started_at: EXAMPLE_TIME, finished_at: null, attempts: 1, result: null },
+  ],
+};
+const accepted = {
+  ...waiting,
+  session_id: null,
+  acknowledgement: { accept: true, state: 'unspent', reason: null, code: null, field: null },
+};
 
 export const onboardingContracts = {
   start: {
+    operationId: 'startOnboarding',
+    tag: 'Onboardings',
     summary: 'Hand a finished session to a partner, as a durable run',
+    description:
+      'Mints a token, delivers it to the partner’s webhook destinations, waits for the partner’s word or its own import, ' +
+      'imports and notifies both. It goes on through restarts and outages; read it to see how far it is.',
     body: startBody,
     replies: { 202: startReply, ...postErrors },
+    refusals: ['session_not_found', 'session_not_finished', 'connection_suspended', 'application_deleted'],
+    examples: {
+      body: { session_id: EXAMPLE_IDS.session, for_application_id: EXAMPLE_IDS.partner, ttl_in_seconds: 3600 },
+      replies: { 202: { ...started, for_application_id: EXAMPLE_IDS.partner } },
+    },
   },
   list: {
+    operationId: 'listOnboardings',
+    tag: 'Onboardings',
     summary: 'List onboardings, as issuer and as partner, newest first',
     query: onboardingsQuery,
     replies: { 200: pageReply(onboardingReply), ...anyRouteErrors, 400: errorBody },
+    examples: { replies: { 200: examplePage(waiting) } },
   },
-  read: { summary: 'Read an onboarding with its steps', replies: { 200: onboardingReply, ...idErrors } },
+  read: {
+    operationId: 'readOnboarding',
+    tag: 'Onboardings',
+    summary: 'Read an onboarding with its steps',
+    replies: { 200: onboardingReply, ...idErrors },
+    refusals: ['unknown_onboarding'],
+    examples: { replies: { 200: waiting } },
+  },
   acknowledge: {
+    operationId: 'acknowledgeOnboarding',
+    tag: 'Onboardings',
     summary: 'Accept or refuse a share, as its partner',
+    description:
+      'Accepting reserves the token past its expiry until the import is done or refused. Refusing (`accept: false`) ends ' +
+      'the onboarding, and withdraws an acceptance whose import has not happened yet.',
     body: acknowledgeBody,
     replies: { 200: onboardingReply, ...postErrors },
+    refusals: [
+      'unknown_onboarding',
+      'onboarding_minting',
+      'onboarding_ended',
+      'acceptance_mode',
+      'acknowledgement_conflict',
+      'already_imported',
+      'connection_suspended',
+      'application_deleted',
+      'source_session_gone',
+      'source_not_shareable',
+      'workflow_not_found',
+      'workflow_kind_mismatch',
+      'workflow_required',
+      'entity_blocked',
+    ],
+    examples: {
+      body: { accept: true, workflow_id: EXAMPLE_IDS.workflow, vendor_data: 'partner-user-42', trust_review: true },
+      replies: { 200: accepted },
+    },
   },
   revoke: {
+    operationId: 'revokeOnboarding',
+    tag: 'Onboardings',
     summary: 'Take a share back, as its issuer',
+    description: 'Possible until the import. A second revocation answers the same.',
     body: revokeBody,
     replies: { 200: onboardingReply, ...postErrors },
+    refusals: ['unknown_onboarding', 'onboarding_ended'],
+    examples: {
+      body: {},
+      replies: { 200: { ...waiting, status: 'revoked', reason: 'revoked_by_issuer', ended_at: EXAMPLE_TIME } },
+    },
   },
 } satisfies Record<string, RouteContract>;

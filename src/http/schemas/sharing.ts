@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { pageQuery } from '../paging.ts';
 import type { RouteContract } from './contract.ts';
-import { errorBody, idErrors, postErrors } from './errors.ts';
+import { bodyErrors, errorBody, idErrors, postErrors } from './errors.ts';
+import { EXAMPLE_DECISION, EXAMPLE_IDS, EXAMPLE_IMPORT, EXAMPLE_TIME, EXAMPLE_TOKEN, examplePage } from './examples.ts';
+import { deleteBody } from './face-retention.ts';
 import { anyText, bool, text, time, ttlInSeconds, uuid, vendorData } from './fields.ts';
 import { pageReply } from './pages.ts';
 
@@ -25,8 +27,7 @@ export const importBody = z.object({
   trust_review: bool.optional(),
 });
 
-/** A decision: Didit's keys, whose arrays hold whatever the checks said. */
-export const decisionReply = z.looseObject({
+const decision = z.looseObject({
   session_id: z.string(),
   session_kind: z.enum(['user', 'business']),
   shared_from_session: z.string().nullable(),
@@ -42,8 +43,17 @@ export const decisionReply = z.looseObject({
   expires_at: time.nullable(),
 });
 
+/** A decision: Didit's keys, whose arrays hold whatever the checks said. */
+export const decisionReply = decision.meta({
+  id: 'Decision',
+  description:
+    'A session with the results of its checks: an array for each sort of check, empty for one that never ran.',
+});
+
 /** A session that was taken in: its decision, and the caller's own id of it. */
-export const takenInReply = decisionReply.extend({ external_id: z.string().nullable() });
+export const takenInReply = decision
+  .extend({ external_id: z.string().nullable() })
+  .meta({ id: 'TakenInSession', description: 'A decision, with the `external_id` that it was taken in under.' });
 
 export const provenanceItem = z.strictObject({
   hop: z.int(),
@@ -74,14 +84,55 @@ export const provenanceQuery = z.object(pageQuery);
 
 export const sharingContracts = {
   mint: {
+    operationId: 'mintShareToken',
+    tag: 'Sharing',
     summary: 'Mint a share token for a finished session',
+    description:
+      'The token lets one application import this session, once, until it expires. Give it to that application over a ' +
+      'channel that you trust: whoever holds it and that application’s key can use it.',
     body: mintBody,
     replies: { 201: mintReply, ...postErrors },
+    refusals: ['session_not_found', 'session_not_finished', 'connection_suspended', 'application_deleted'],
+    examples: {
+      body: { for_application_id: EXAMPLE_IDS.partner, ttl_in_seconds: 3600 },
+      replies: {
+        201: { share_token: EXAMPLE_TOKEN, for_application_id: EXAMPLE_IDS.partner, session_kind: 'user' },
+      },
+    },
   },
   redeem: {
+    operationId: 'importSharedSession',
+    tag: 'Sharing',
     summary: 'Import a shared session with its token',
+    description:
+      'Makes a session of your own out of the shared one, as it is now, and answers with its decision. With ' +
+      '`trust_review: true` it keeps its status, otherwise it is in review. A token works once.',
     body: importBody,
     replies: { 201: decisionReply, ...postErrors },
+    refusals: [
+      'share_token_invalid',
+      'share_token_not_for_this_application',
+      'share_token_expired',
+      'share_token_revoked',
+      'already_imported',
+      'connection_suspended',
+      'application_deleted',
+      'source_session_gone',
+      'source_not_shareable',
+      'workflow_not_found',
+      'workflow_kind_mismatch',
+      'workflow_required',
+      'entity_blocked',
+    ],
+    examples: {
+      body: {
+        share_token: EXAMPLE_TOKEN,
+        workflow_id: EXAMPLE_IDS.workflow,
+        trust_review: true,
+        vendor_data: 'partner-user-42',
+      },
+      replies: { 201: { ...EXAMPLE_IMPORT, vendor_data: 'partner-user-42' } },
+    },
   },
 } satisfies Record<string, RouteContract>;
 
@@ -94,16 +145,87 @@ export const deletedReply = z.strictObject({
 });
 
 export const sessionContracts = {
-  delete: { summary: 'Delete a session for good', replies: { 200: deletedReply, ...idErrors } },
+  delete: {
+    operationId: 'deleteSession',
+    tag: 'Sessions',
+    summary: 'Delete a session for good',
+    description:
+      'Its tokens stop working, and importing it answers 404. Imports that were made of it stay. Deleting an import ' +
+      'deletes the people that a business brought along, and frees the pair for another token. The body may be left out: ' +
+      'what it says of face templates is checked, and none are kept here.',
+    body: deleteBody,
+    replies: { 200: deletedReply, ...bodyErrors },
+    refusals: ['session_not_found'],
+    examples: {
+      replies: {
+        200: {
+          session_id: EXAMPLE_IDS.session,
+          session_number: 43762,
+          face_retention_outcome: 'none',
+          biometric_template_uuid: null,
+        },
+      },
+    },
+  },
   takeIn: {
+    operationId: 'takeInSession',
+    tag: 'Sessions',
     summary: 'Take in a session as a decision document; the same external_id twice is one session',
+    description:
+      'The document is what `GET /v3/session/{session_id}/decision/` answers, of either kind. Its `session_id`, ' +
+      '`session_number`, `workflow_id` and `application_id` are ignored. 201 when it is new; 200 with the stored session ' +
+      'when its `external_id` is known.',
     body: documentBody,
     replies: { 200: takenInReply, 201: takenInReply, ...postErrors },
+    refusals: ['external_id_conflict', 'application_deleted'],
+    examples: {
+      body: {
+        external_id: 'crm-42',
+        session_kind: 'user',
+        status: 'Approved',
+        vendor_data: 'customer-42',
+        id_verifications: EXAMPLE_DECISION.id_verifications,
+      },
+      replies: {
+        200: { ...EXAMPLE_DECISION, external_id: 'crm-42' },
+        201: { ...EXAMPLE_DECISION, external_id: 'crm-42' },
+      },
+    },
   },
-  decision: { summary: 'Read the decision of a session', replies: { 200: decisionReply, ...idErrors } },
+  decision: {
+    operationId: 'readDecision',
+    tag: 'Sessions',
+    summary: 'Read the decision of a session',
+    replies: { 200: decisionReply, ...idErrors },
+    refusals: ['session_not_found'],
+    examples: { replies: { 200: EXAMPLE_DECISION } },
+  },
+  read: {
+    operationId: 'readSession',
+    tag: 'Sessions',
+    summary: 'Read a session: its decision, as some of Didit’s clients ask for it',
+    replies: { 200: decisionReply, ...idErrors },
+    refusals: ['session_not_found'],
+    examples: { replies: { 200: EXAMPLE_DECISION } },
+  },
   provenance: {
+    operationId: 'readProvenance',
+    tag: 'Sessions',
     summary: 'Read where an imported session came from, the nearest hop first',
+    description: 'An empty list for a session that was not imported.',
     query: provenanceQuery,
     replies: { 200: pageReply(provenanceItem), ...idErrors, 400: errorBody },
+    refusals: ['session_not_found'],
+    examples: {
+      replies: {
+        200: examplePage({
+          hop: 1,
+          source_session_id: EXAMPLE_IDS.session,
+          source_application_id: EXAMPLE_IDS.issuer,
+          token_id: EXAMPLE_IDS.token,
+          imported_at: EXAMPLE_TIME,
+        }),
+      },
+    },
   },
 } satisfies Record<string, RouteContract>;

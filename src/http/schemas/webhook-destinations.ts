@@ -2,13 +2,14 @@ import { z } from 'zod';
 import { EVENT_TYPES, isEventType, type EventType } from '../../domain/events.ts';
 import type { RouteContract } from './contract.ts';
 import { anyRouteErrors, bodyErrors, idErrors, postErrors } from './errors.ts';
+import { EXAMPLE_IDS, EXAMPLE_TIME } from './examples.ts';
 import { bool, oneOf, text, time } from './fields.ts';
 
-const url = text(2048);
+const url = text(2048).meta({ format: 'uri' });
 const label = text(255);
 const version = oneOf(['v1', 'v2', 'v3']);
 const subscribedEvents = z
-  .array(z.string('Not a valid string.'), {
+  .array(z.string('Not a valid string.').meta({ enum: [...EVENT_TYPES] }), {
     error: ({ input }) => (input === undefined ? 'This field is required.' : 'Must be a list of event names.'),
   })
   .min(1, 'At least one subscribed event is required.')
@@ -78,21 +79,96 @@ export const createdDestinationReply = destinationReply.extend({
   secret_replayed: z.literal(true).optional(),
 });
 
+const example = {
+  uuid: EXAMPLE_IDS.destination,
+  label: 'Production',
+  url: 'https://partner.example/webhooks/handoff',
+  enabled: true,
+  webhook_version: 'v3',
+  subscribed_events: ['status.updated', 'share.received'],
+  created_at: EXAMPLE_TIME,
+  updated_at: EXAMPLE_TIME,
+};
+const summary = {
+  total_deliveries: 0,
+  failed_deliveries: 0,
+  error_rate_percentage: 0,
+  min_response_time_ms: null,
+  avg_response_time_ms: null,
+  max_response_time_ms: null,
+  last_delivery_at: null,
+};
+
 export const destinationContracts = {
   create: {
+    operationId: 'createWebhookDestination',
+    tag: 'Webhooks',
     summary: 'Create a webhook destination; its secret is shown this once',
+    description:
+      'One secret in two forms, for Didit’s signatures and for Standard Webhooks. An application has each URL once.',
     body: createDestinationBody,
     replies: { 201: createdDestinationReply, ...postErrors },
+    examples: {
+      body: { url: example.url, subscribed_events: example.subscribed_events, label: example.label },
+      replies: {
+        201: {
+          ...example,
+          summary,
+          secret_shared_key: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE',
+          secret_standard_webhooks: 'whsec_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=',
+        },
+      },
+    },
   },
   list: {
+    operationId: 'listWebhookDestinations',
+    tag: 'Webhooks',
     summary: 'List webhook destinations, oldest first',
+    description: 'All of them, as a bare array; the counts are of the last 30 days.',
     replies: { 200: z.array(destinationItem), ...anyRouteErrors },
+    examples: {
+      replies: {
+        200: [
+          {
+            ...example,
+            subscribed_events_count: 2,
+            deliveries_count: 0,
+            failed_deliveries_count: 0,
+            average_response_time_ms: null,
+            error_rate_percentage: 0,
+            last_delivery_at: null,
+          },
+        ],
+      },
+    },
   },
-  read: { summary: 'Read a webhook destination', replies: { 200: destinationReply, ...idErrors } },
+  read: {
+    operationId: 'readWebhookDestination',
+    tag: 'Webhooks',
+    summary: 'Read a webhook destination',
+    replies: { 200: destinationReply, ...idErrors },
+    refusals: ['destination_not_found'],
+    examples: { replies: { 200: { ...example, summary } } },
+  },
   change: {
+    operationId: 'changeWebhookDestination',
+    tag: 'Webhooks',
     summary: 'Change a webhook destination',
+    description: 'Members that are left out stay; `subscribed_events` is replaced as a whole. The secret stays.',
     body: changeDestinationBody,
     replies: { 200: destinationReply, ...bodyErrors },
+    refusals: ['destination_not_found'],
+    examples: {
+      body: { enabled: false, label: 'Old receiver' },
+      replies: { 200: { ...example, enabled: false, label: 'Old receiver', summary } },
+    },
   },
-  delete: { summary: 'Delete a webhook destination', replies: { 204: null, ...idErrors } },
+  delete: {
+    operationId: 'deleteWebhookDestination',
+    tag: 'Webhooks',
+    summary: 'Delete a webhook destination',
+    description: 'Its secret goes at once, and what was still to be sent to it is not sent.',
+    replies: { 204: null, ...idErrors },
+    refusals: ['destination_not_found'],
+  },
 } satisfies Record<string, RouteContract>;

@@ -1,0 +1,70 @@
+import { findAccount, insertAccount, replacePassword, storeCode } from '../postgres/accounts.ts';
+import { lockEmailThrottle, noteMail } from '../postgres/email-throttle.ts';
+import type { Transaction } from '../postgres/tenants.ts';
+import type { HandoffTransaction } from '../sharing/ports.ts';
+import { addressIndex, sealAddress } from './addresses.ts';
+import { CODE_MINUTES, MAIL_COOLDOWN_SECONDS, type OneTimeCodes } from './one-time-codes.ts';
+
+/** A mail that goes out once the transaction is committed. `to` is in clear and must not be logged. */
+export type Mail =
+  | { readonly kind: 'code'; readonly to: string; readonly code: string }
+  | { readonly kind: 'already_registered'; readonly to: string };
+
+/**
+ * Registers an address. An address that waits for its proof takes the new password with the new code; one that has an
+ * account is told so by mail; the caller learns neither. Within a minute of a mail nothing changes, so that nobody can
+ * put a password of theirs behind a code that is on its way.
+ *
+ * @param of.passwordHash made before the transaction, which it must not hold up
+ * @returns the account's id and the mail to send, if any
+ */
+export async function registerAccount(
+  tx: HandoffTransaction,
+  sql: Transaction,
+  codes: OneTimeCodes,
+  of: { readonly email: string; readonly passwordHash: string },
+): Promise<{ accountId: string; mail: Mail | null }> {
+  const emailIndex = addressIndex(tx, of.email);
+  const { mailWaitSeconds } = await lockEmailThrottle(sql, emailIndex, MAIL_COOLDOWN_SECONDS);
+  const known = await findAccount(sql, emailIndex, 'lock');
+  const accountId = known?.accountId ?? tx.newId();
+  if (known === null) {
+    const email = sealAddress(tx, accountId, of.email);
+    insertAccount(sql, { accountId, emailIndex, email, passwordHash: of.passwordHash });
+  } else if (mailWaitSeconds > 0) {
+    return { accountId, mail: null };
+  }
+  noteMail(sql, emailIndex);
+  if (known !== null && known.organizationId !== null) {
+    return { accountId, mail: { kind: 'already_registered', to: of.email } };
+  }
+  if (known !== null) replacePassword(sql, accountId, of.passwordHash);
+  return { accountId, mail: newCode(sql, codes, accountId, of.email) };
+}
+
+/**
+ * Makes a new code for an address that waits for its proof; the earlier one is dead.
+ *
+ * @returns the mail to send, null for an address that waits for none; or how many seconds it is too early, whether the
+ *   address has an account or not
+ */
+export async function renewCode(
+  tx: HandoffTransaction,
+  sql: Transaction,
+  codes: OneTimeCodes,
+  email: string,
+): Promise<{ readonly mail: Mail | null } | { readonly waitSeconds: number }> {
+  const emailIndex = addressIndex(tx, email);
+  const { mailWaitSeconds } = await lockEmailThrottle(sql, emailIndex, MAIL_COOLDOWN_SECONDS);
+  if (mailWaitSeconds > 0) return { waitSeconds: mailWaitSeconds };
+  noteMail(sql, emailIndex);
+  const account = await findAccount(sql, emailIndex, 'lock');
+  if (account === null || account.organizationId !== null) return { mail: null };
+  return { mail: newCode(sql, codes, account.accountId, email) };
+}
+
+function newCode(sql: Transaction, codes: OneTimeCodes, accountId: string, to: string): Mail {
+  const code = codes.make();
+  storeCode(sql, accountId, codes.hmac(accountId, code), CODE_MINUTES);
+  return { kind: 'code', to, code };
+}

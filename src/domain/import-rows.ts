@@ -1,0 +1,123 @@
+import { readDecision, type DecisionContent } from './decision-intake.ts';
+import { MAX_NESTING } from './decision-parts.ts';
+import { documentOf, type DocumentReading } from './import-columns.ts';
+import { isJsonObject, nestsDeeper, type JsonObject, type JsonValue } from './json.ts';
+import { IMPORTED_KIND, type FilePart, type FileRow, type ImportType } from './session-import.ts';
+import { unstorable } from './storable-json.ts';
+
+/** A row that can be taken in. Its `external_id` is what makes it one and the same in a second file. */
+export interface GoodRow {
+  readonly row: number;
+  readonly externalId: string;
+  readonly content: DecisionContent;
+  /** The row as it stood in the file, for whoever finds it wrong after all. */
+  readonly raw: JsonValue;
+}
+
+/** A row that cannot be taken in. */
+export interface BadRow {
+  readonly row: number;
+  readonly externalId: string | null;
+  /** What is wrong and how to mend it. */
+  readonly error: string;
+  /** The row as it stood in the file: an object where it is one, else its text; its beginning when it is long. */
+  readonly raw: JsonValue;
+}
+
+export type RowReading = { readonly ok: true; readonly good: GoodRow } | { readonly ok: false; readonly bad: BadRow };
+
+const MAX_RAW_CHARACTERS = 16_384;
+const MAX_PROBLEMS = 5;
+const MAX_ERROR_CHARACTERS = 2_000;
+
+/** Lengths that a column or an index of Postgres ends at, in characters. */
+const LIMITS = { external_id: 255, vendor_data: 512, nfc_skip_reason: 100 } as const;
+const MAX_POINTER_CHARACTERS = 500;
+
+const OTHER_KIND = { user: 'business', business: 'user' } as const;
+const NO_EXTERNAL_ID =
+  'external_id: It is missing: give your own id of the record, so that no record is taken in twice.';
+const WRONG_KIND: Readonly<Record<ImportType, string>> = {
+  user_verification: 'session_kind: This file is taken in as user_verification: move the company to a file of its own.',
+  business_verification:
+    'session_kind: This file is taken in as business_verification: move the person to a file of its own.',
+};
+
+/** Reads one row as `POST /v1/sessions/` reads its body; the file's type may stand for `session_kind`. Never throws. */
+export function readRow(importType: ImportType, columns: FilePart['columns'], row: FileRow): RowReading {
+  const cells = columns === null ? null : cellsOf(columns, row);
+  const line = cells === null && row.problem === undefined ? parseLine(row.text ?? '') : undefined;
+  const raw = shortened(cells ?? line, row.text);
+  const bad = (error: string, externalId: string | null = null): RowReading => ({
+    ok: false,
+    bad: { row: row.row, externalId, error: error.slice(0, MAX_ERROR_CHARACTERS), raw },
+  });
+  if (row.problem !== undefined) return bad(row.problem);
+  const made = cells === null ? lineDocument(line) : documentOf(importType, new Map(Object.entries(cells)));
+  if (!made.ok) return bad(made.problem);
+  const unfit = unstorable(made.document);
+  if (unfit !== null) return bad(unfit);
+  const kind = IMPORTED_KIND[importType];
+  const document: JsonObject = { session_kind: kind, ...made.document };
+  const externalId = shownId(document);
+  if ((document['external_id'] ?? null) === null) return bad(NO_EXTERNAL_ID);
+  if (document['session_kind'] === OTHER_KIND[kind]) return bad(WRONG_KIND[importType], externalId);
+  const tooLong = Object.entries(LIMITS).find(([field, most]) => lengthOf(document[field]) > most);
+  if (tooLong !== undefined) {
+    return bad(`${tooLong[0]}: Ensure this field has no more than ${tooLong[1]} characters.`, externalId);
+  }
+  const reading = readDecision(document);
+  if (!reading.ok) return bad(sentence(reading.problems), externalId);
+  if (reading.checks.some(({ people }) => people.some(({ pointer }) => pointer.length > MAX_POINTER_CHARACTERS))) {
+    const problem = `The path to a kyc_session_id is longer than ${MAX_POINTER_CHARACTERS} characters: flatten it.`;
+    return bad(problem, externalId);
+  }
+  return { ok: true, good: { row: row.row, externalId: externalId ?? '', content: reading, raw } };
+}
+
+/** A good row that turned out to be bad in the store. */
+export function refusedRow({ row, externalId, raw }: GoodRow, error: string): BadRow {
+  return { row, externalId, error, raw };
+}
+
+function cellsOf(columns: readonly string[], { cells }: FileRow): Record<string, string> {
+  return Object.fromEntries(columns.map((column, index) => [column, cells?.[index] ?? '']));
+}
+
+/** `undefined` when the line is no JSON. */
+function parseLine(text: string): JsonValue | undefined {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch {
+    return undefined;
+  }
+}
+
+function lineDocument(parsed: JsonValue | undefined): DocumentReading {
+  if (parsed === undefined) return { ok: false, problem: 'The line is not JSON: write one JSON object on it.' };
+  if (!isJsonObject(parsed))
+    return { ok: false, problem: 'The line is not a JSON object: write one decision document on it.' };
+  return { ok: true, document: parsed };
+}
+
+function shownId(document: JsonObject): string | null {
+  const id = document['external_id'];
+  return typeof id === 'string' && id !== '' && id.length <= LIMITS.external_id ? id : null;
+}
+
+function sentence(problems: readonly { readonly field: string; readonly message: string }[]): string {
+  const told = problems.slice(0, MAX_PROBLEMS).map(({ field, message }) => `${field.slice(0, 100)}: ${message}`);
+  const more = problems.length - told.length;
+  return `${told.join(' ')}${more > 0 ? ` And ${more} more.` : ''}`;
+}
+
+/** The row as it is told of: its text where it is no object or long, without what no reader takes. */
+function shortened(value: JsonValue | undefined, text: string = JSON.stringify(value)): JsonValue {
+  const whole = value !== undefined && text.length <= MAX_RAW_CHARACTERS && !nestsDeeper(value, MAX_NESTING);
+  if (whole && unstorable(value) === null) return value;
+  return text.slice(0, MAX_RAW_CHARACTERS).toWellFormed().replaceAll('\0', '\u{fffd}');
+}
+
+function lengthOf(value: JsonValue | undefined): number {
+  return typeof value === 'string' ? value.length : 0;
+}

@@ -1,0 +1,197 @@
+import { createHash, type Hash } from 'node:crypto';
+import { extname } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { CsvError, parse } from 'csv-parse';
+import { columnName } from '../domain/import-columns.ts';
+import { invalidFields, Refusal } from '../domain/failures.ts';
+import type { FilePart, FileRow, ImportFormat } from '../domain/session-import.ts';
+
+/** Largest file of sessions, in bytes. */
+export const MAX_FILE_BYTES = 25 * 1024 * 1024;
+
+const MAX_ROW_CHARACTERS = 1024 * 1024;
+const PART_ROWS = 200;
+const PART_CHARACTERS = 512 * 1024;
+const SHOWN_CHARACTERS = 1_000;
+
+const TOO_LONG = 'The row is longer than 1 MiB: shorten it.';
+
+/** A file of sessions, cut between its rows. */
+export interface CutFile {
+  readonly format: ImportFormat;
+  /** Names of a CSV file's columns, lower case; `null` for NDJSON. */
+  readonly columns: readonly string[] | null;
+  /** At least one, each with at least one row. */
+  readonly parts: readonly FilePart[];
+  readonly bytes: number;
+  readonly sha256: Buffer;
+}
+
+/** What was said of a file besides its bytes. */
+export interface FileHint {
+  readonly filename: string | null;
+  readonly contentType: string | null;
+}
+
+/**
+ * Reads a file of sessions as it comes in. What its rows say is left to whoever takes them in: only what makes it no file
+ * of rows is refused here.
+ *
+ * @throws {Refusal} `payload_too_large`, and `invalid_request` on `file`
+ */
+export async function cutImportFile(source: AsyncIterable<Buffer>, hint: FileHint): Promise<CutFile> {
+  const measured = { bytes: 0, hash: createHash('sha256') };
+  const texts = textsOf(source, measured);
+  const first = await texts.next();
+  const begin = first.done === true ? '' : first.value;
+  const format = formatOf(hint) ?? (/^\s*\{/.test(begin) ? 'ndjson' : 'csv');
+  const whole = continued(begin, texts);
+
+  const parts: FilePart[] = [];
+  let columns: readonly string[] | null = null;
+  let rows: FileRow[] = [];
+  let characters = 0;
+  const cut = () => {
+    if (rows.length > 0) parts.push({ columns, rows });
+    rows = [];
+    characters = 0;
+  };
+  for await (const { row, size } of format === 'csv' ? csvRows(whole) : ndjsonRows(whole)) {
+    if (format === 'csv' && columns === null) {
+      columns = (row.cells ?? []).map(columnName);
+      continue;
+    }
+    if (rows.length >= PART_ROWS || characters + size > PART_CHARACTERS) cut();
+    rows.push(columns === null ? row : matching(row, columns));
+    characters += size;
+  }
+  cut();
+  if (parts.length === 0) {
+    throw unfit(columns === null ? 'The submitted file is empty.' : 'The file has a header and no rows: add some.');
+  }
+  return { format, columns, parts, bytes: measured.bytes, sha256: measured.hash.digest() };
+}
+
+/** A refusal of the file itself. */
+export function unfit(...sentences: string[]): Refusal {
+  return invalidFields({ file: sentences });
+}
+
+interface SizedRow {
+  readonly row: FileRow;
+  /** Characters. */
+  readonly size: number;
+}
+
+async function* textsOf(
+  source: AsyncIterable<Buffer>,
+  measured: { bytes: number; readonly hash: Hash },
+): AsyncGenerator<string, void> {
+  // A byte order mark is left out by the decoder.
+  const utf8 = new TextDecoder('utf-8', { fatal: true });
+  const decode = (chunk?: Buffer) => {
+    try {
+      return utf8.decode(chunk, { stream: chunk !== undefined });
+    } catch {
+      throw unfit('The file is not UTF-8: save it as CSV or NDJSON in UTF-8.');
+    }
+  };
+  for await (const chunk of source) {
+    measured.bytes += chunk.length;
+    if (measured.bytes > MAX_FILE_BYTES) throw new Refusal('payload_too_large');
+    measured.hash.update(chunk);
+    const text = decode(chunk);
+    if (text !== '') yield text;
+  }
+  yield decode();
+}
+
+async function* continued(begin: string, rest: AsyncIterable<string>): AsyncGenerator<string, void> {
+  yield begin;
+  yield* rest;
+}
+
+function formatOf({ filename, contentType }: FileHint): ImportFormat | null {
+  switch (extname(filename ?? '').toLowerCase()) {
+    case '.csv':
+      return 'csv';
+    case '.ndjson':
+    case '.jsonl':
+      return 'ndjson';
+    default:
+      break;
+  }
+  if (/^text\/csv\b/i.test(contentType ?? '')) return 'csv';
+  return /^application\/(x-)?(nd|l)?json(l|-lines|-seq)?\b/i.test(contentType ?? '') ? 'ndjson' : null;
+}
+
+async function* ndjsonRows(texts: AsyncIterable<string>): AsyncGenerator<SizedRow, void> {
+  let line = 0;
+  let rest = '';
+  for await (const text of texts) {
+    let from = 0;
+    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', from)) {
+      line += 1;
+      yield* lineRow(line, rest + text.slice(from, end));
+      rest = '';
+      from = end + 1;
+    }
+    // Of a line that is too long, this much is enough to know so.
+    if (rest.length <= MAX_ROW_CHARACTERS) rest += text.slice(from);
+  }
+  yield* lineRow(line + 1, rest);
+}
+
+function* lineRow(line: number, text: string): Generator<SizedRow, void> {
+  if (text.length > MAX_ROW_CHARACTERS) {
+    yield { row: { row: line, text: text.slice(0, SHOWN_CHARACTERS), problem: TOO_LONG }, size: SHOWN_CHARACTERS };
+    return;
+  }
+  const trimmed = text.trim();
+  if (trimmed !== '') yield { row: { row: line, text: trimmed }, size: trimmed.length };
+}
+
+async function* csvRows(texts: AsyncIterable<string>): AsyncGenerator<SizedRow, void> {
+  const parser = parse({
+    info: true,
+    skip_empty_lines: true,
+    // Told row by row.
+    relax_column_count: true,
+    record_delimiter: ['\r\n', '\n'],
+  });
+  const feeding = pipeline(Readable.from(texts), parser);
+  // The reader below fails with it.
+  feeding.catch(() => undefined);
+  try {
+    for await (const { record, info } of parser as AsyncIterable<CsvRecord>) {
+      const size = record.reduce((sum, cell) => sum + cell.length, 0);
+      const row = info.records + info.empty_lines;
+      yield size > MAX_ROW_CHARACTERS
+        ? {
+            row: { row, text: record.join(',').slice(0, SHOWN_CHARACTERS), problem: TOO_LONG },
+            size: SHOWN_CHARACTERS,
+          }
+        : { row: { row, cells: record }, size };
+    }
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    const line = Number(error['lines']);
+    throw unfit(
+      `Line ${line} is not CSV: a cell with a comma, a quote or a line break stands in quotes, and a quote in it is doubled.`,
+    );
+  }
+}
+
+/** What the parser gives with `info`. */
+interface CsvRecord {
+  readonly record: string[];
+  readonly info: { readonly records: number; readonly empty_lines: number };
+}
+
+/** A row with more or fewer cells than the header cannot be told what is what. */
+function matching(row: FileRow, columns: readonly string[]): FileRow {
+  if (row.cells === undefined || row.cells.length === columns.length) return row;
+  const problem = `The row has ${row.cells.length} cells and the header ${columns.length}: give each column one, empty or not.`;
+  return { row: row.row, text: row.cells.join(',').slice(0, SHOWN_CHARACTERS), problem };
+}

@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import multipart from '@fastify/multipart';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { invalidFields, Refusal } from '../domain/failures.ts';
+import { cutImportFile, MAX_FILE_BYTES, unfit, type CutFile } from './cut-import-file.ts';
+import { UnreadableRequest } from './errors.ts';
+
+/** An upload as it came: its fields as text, and its file cut into parts. */
+export interface Upload {
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly filename: string | null;
+  readonly file: CutFile;
+}
+
+/** Bodies that are the file itself; the fields are then in the query. */
+const RAW_TYPES = ['text/csv', 'application/x-ndjson', 'application/ndjson'];
+
+const MAX_FILENAME_CHARACTERS = 255;
+
+/** Files that this process holds in memory at a time. */
+const MAX_UNDER_WAY = 4;
+let underWay = 0;
+
+/** Has the routes of this scope take a file: in `multipart/form-data`, or as the body. */
+export async function acceptUploads(scope: FastifyInstance): Promise<void> {
+  await scope.register(multipart, {
+    // One byte more: the reader counts them too, and says which limit it was.
+    limits: { fileSize: MAX_FILE_BYTES + 1, files: 1, fields: 20, fieldSize: 4_096, fieldNameSize: 100, parts: 21 },
+  });
+  scope.addContentTypeParser(RAW_TYPES, (_request, payload, done) => done(null, payload));
+  scope.addContentTypeParser('*', (_request, _payload, done) => {
+    const detail = 'Send the file as multipart/form-data, or as the body with text/csv or application/x-ndjson.';
+    done(new Refusal('unsupported_media_type', { detail }));
+  });
+}
+
+/**
+ * Reads an upload. Its digest, for an `Idempotency-Key`, is made of the fields and the file's bytes: the boundary between
+ * them is another one in every request.
+ *
+ * @throws {Refusal} `payload_too_large`, `service_unavailable` while other files are being read, and `invalid_request`
+ * @throws {UnreadableRequest}
+ */
+export async function readUpload(request: FastifyRequest): Promise<Upload> {
+  if (underWay >= MAX_UNDER_WAY) throw new Refusal('service_unavailable');
+  underWay += 1;
+  try {
+    const { fields, filename, file } = request.isMultipart() ? await readMultipart(request) : await readRaw(request);
+    if ((fields['source_file_url'] ?? '') !== '') {
+      throw invalidFields({ source_file_url: ['Files are not fetched from a link: send the file itself as `file`.'] });
+    }
+    if (file === null) throw unfit('No file was submitted. Send one as `file` in multipart/form-data.');
+    request.bodySha256 = createHash('sha256')
+      .update(JSON.stringify([Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)), filename]))
+      .update(file.sha256)
+      .digest();
+    return { fields, filename: filename?.slice(0, MAX_FILENAME_CHARACTERS) ?? null, file };
+  } finally {
+    underWay -= 1;
+  }
+}
+
+type Read = Pick<Upload, 'fields' | 'filename'> & { readonly file: CutFile | null };
+
+async function readMultipart(request: FastifyRequest): Promise<Read> {
+  const fields: Record<string, unknown> = {};
+  let file: CutFile | null = null;
+  let filename: string | null = null;
+  try {
+    for await (const part of request.parts()) {
+      if (part.type === 'field') {
+        // An optional field that a form left empty.
+        if (part.value !== '') fields[part.fieldname] = part.value;
+      } else if (part.fieldname === 'file') {
+        filename = part.filename === '' ? null : part.filename;
+        file = await cutImportFile(part.file, { filename, contentType: part.mimetype });
+      } else {
+        throw unfit(`The file stands in another field: name it \`file\`.`);
+      }
+    }
+  } catch (error) {
+    throw unreadable(error);
+  }
+  return { fields, filename, file };
+}
+
+async function readRaw(request: FastifyRequest): Promise<Read> {
+  const body = request.body;
+  const isStream = typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
+  if (!isStream) {
+    return { fields: typeof body === 'object' && body !== null ? { ...body } : {}, filename: null, file: null };
+  }
+  const contentType = request.headers['content-type'] ?? null;
+  // A refusal must not close the connection before it is answered.
+  const bytes = (body as Readable).iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  const file = await cutImportFile(bytes, { filename: null, contentType });
+  return { fields: { ...(request.query as Record<string, unknown>) }, filename: null, file };
+}
+
+/** The plugin's and its parser's words for a body that is no form become ours; anything else is what it was. */
+function unreadable(error: unknown): unknown {
+  const { code } = error as { code?: unknown };
+  if (code === 'FST_FILES_LIMIT') return unfit('Send one file.');
+  const isForm = typeof code === 'string' ? code.startsWith('FST_') : (error as Error).constructor === Error;
+  if (!isForm) return error;
+  return new UnreadableRequest(
+    'The body is not readable as multipart/form-data: send a few short fields and one file.',
+  );
+}

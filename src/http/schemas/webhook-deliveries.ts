@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { EVENT_TYPES } from '../../domain/events.ts';
+import { pageQuery } from '../paging.ts';
+import type { RouteContract } from './contract.ts';
+import { errorBody, idErrors, postErrors } from './errors.ts';
+import { EXAMPLE_IDS, EXAMPLE_TIME, examplePage } from './examples.ts';
+import { day, ours, time } from './fields.ts';
+import { pageReply } from './pages.ts';
+
+/** Query of `GET /v3/webhook/destinations/{uuid}/deliveries/`: days in UTC, both of them included. */
+export const deliveriesQuery = z.object({ ...pageQuery, date_from: day.optional(), date_to: day.optional() });
+
+/** Body of `POST …/resend/`: none, or an empty object. */
+export const resendBody = ours({});
+
+const attempt = z.strictObject({
+  uuid: z.string(),
+  session_id: z.string().nullable(),
+  request_url: z.string(),
+  response_status: z.int().nullable(),
+  response_time_ms: z.int().nullable(),
+  status: z.enum(['pending', 'delivered', 'failed', 'unknown']),
+  webhook_type: z.enum(EVENT_TYPES),
+  created_at: time,
+});
+
+/** One attempt at a destination. */
+export const attemptReply = attempt.meta({
+  id: 'WebhookDelivery',
+  description: 'One attempt to send one event to one destination.',
+});
+
+/** One attempt with what was sent. */
+export const attemptDetailReply = attempt
+  .extend({ request_header: z.string().nullable(), request_body: z.string().nullable() })
+  .meta({
+    id: 'WebhookDeliveryDetail',
+    description:
+      'An attempt with its headers and body, JSON in a string each; null as long as nothing was sent. ' +
+      'A share token and links to files are never shown: the body has null in their place.',
+  });
+
+const item = {
+  uuid: EXAMPLE_IDS.delivery,
+  session_id: EXAMPLE_IDS.session,
+  request_url: 'https://partner.example/webhooks/handoff',
+  response_status: 204,
+  response_time_ms: 87,
+  status: 'delivered',
+  webhook_type: 'status.updated',
+  created_at: EXAMPLE_TIME,
+};
+
+export const deliveryContracts = {
+  list: {
+    operationId: 'listWebhookDeliveries',
+    tag: 'Webhooks',
+    summary: 'List what was sent to a destination, newest first',
+    description: 'Every attempt is a row of its own: the first, each retry, and each resend.',
+    query: deliveriesQuery,
+    replies: { 200: pageReply(attemptReply), ...idErrors, 400: errorBody },
+    refusals: ['destination_not_found'],
+    examples: { replies: { 200: examplePage(item) } },
+  },
+  read: {
+    operationId: 'readWebhookDelivery',
+    tag: 'Webhooks',
+    summary: 'Read one attempt with the headers and the body that were sent',
+    replies: { 200: attemptDetailReply, ...idErrors },
+    refusals: ['delivery_not_found'],
+    examples: {
+      replies: {
+        200: {
+          ...item,
+          request_header: '{"content-type":"application/json","x-timestamp":"1795425300"}',
+          request_body: `{"event_id":"${EXAMPLE_IDS.event}","webhook_type":"status.updated"}`,
+        },
+      },
+    },
+  },
+  resend: {
+    operationId: 'resendWebhookDelivery',
+    tag: 'Webhooks',
+    summary: 'Send the same event again',
+    description:
+      'Sends the stored payload once more to the URL of that attempt, with the same `event_id`, stamped anew and signed ' +
+      'with the secret that the destination has now; a disabled destination gets it too. The answer is the new attempt, ' +
+      'still `pending`: it leaves within moments, once, beside the schedule of retries. Read it to see what came of it. ' +
+      'A `share.received` with its token is sent again only while the token can be used. The key also needs `sessions: read`.',
+    body: resendBody,
+    replies: { 201: attemptReply, ...postErrors },
+    refusals: ['delivery_not_found', 'delivery_token_ended'],
+    examples: {
+      body: {},
+      replies: { 201: { ...item, response_status: null, response_time_ms: null, status: 'pending' } },
+    },
+  },
+} satisfies Record<string, RouteContract>;

@@ -1,0 +1,83 @@
+import type { IngestedSession, IngestStore, NewSession, PayloadSealer, SessionRow } from '../sharing/ports.ts';
+import { sealFileUrl } from './media-fetches.ts';
+import { insertSessionMedia } from './media.ts';
+import { insertContentRows } from './session-contents.ts';
+import { REVIEW_ACTIVITY } from './session-reviews.ts';
+import { SESSION_RECORD, sessionColumns } from './session-rows.ts';
+import type { Transaction } from './tenants.ts';
+
+/** SQL of what a source says of its sessions later. */
+export function ingestStore(tx: Transaction, sealer: PayloadSealer): IngestStore {
+  return {
+    lock: (applicationId, sessionId) => lockSession(tx, applicationId, sessionId),
+    replaceContent: (replacement) => replaceContent(tx, replacement),
+    note: ({ applicationId, sessionId, status }, { eventId, madeAt, sentAt }) =>
+      tx.send(
+        `update session set status = $3, content_event = $4, content_at = to_timestamp($5::float8),
+           content_sent_at = to_timestamp($6::float8), updated_at = handoff_now()
+         where session_id = $1 and application_id = $2`,
+        [sessionId, applicationId, status, eventId, madeAt, sentAt],
+      ),
+    expectFiles: ({ applicationId, sessionId }, files) => {
+      const mediaIds = files.map(({ mediaId }) => mediaId);
+      insertSessionMedia(
+        tx,
+        { sessionId, applicationId },
+        mediaIds.map((mediaId) => ({ mediaId, objectKey: null, contentType: null, byteLength: null })),
+      );
+      tx.send(
+        `insert into media_fetch (session_id, application_id, media_id, url)
+         select $1, $2, * from unnest($3::uuid[], $4::bytea[])`,
+        [sessionId, applicationId, mediaIds, files.map((file) => sealFileUrl(sealer, applicationId, sessionId, file))],
+      );
+    },
+  };
+}
+
+async function lockSession(tx: Transaction, applicationId: string, sessionId: string): Promise<IngestedSession | null> {
+  const [row] = await tx.query<SessionRow & { eventId: string | null; madeAt: number | null; sentAt: number | null }>(
+    `select ${sessionColumns('s')}, s.content_event as "eventId", extract(epoch from s.content_at)::float8 as "madeAt",
+       extract(epoch from s.content_sent_at)::float8 as "sentAt"
+     from session s where s.session_id = $1 and s.application_id = $2 for update of s`,
+    [sessionId, applicationId],
+  );
+  if (row === undefined) return null;
+  const { eventId, madeAt, sentAt, ...session } = row;
+  // A statement of its own: it sees what was committed before the lock was had.
+  const reviews = await tx.query<{ position: number }>(
+    `select position from session_home where session_id = $1 and application_id = $2 and category = $3`,
+    [sessionId, applicationId, REVIEW_ACTIVITY],
+  );
+  return {
+    session,
+    word: madeAt === null ? null : { eventId, madeAt, sentAt: sentAt ?? madeAt },
+    ownReviews: reviews.map(({ position }) => position),
+  };
+}
+
+function replaceContent(tx: Transaction, replacement: NewSession): void {
+  const { sessionId, applicationId } = replacement.session;
+  for (const table of ['session_person', 'session_search', 'session_media']) {
+    tx.send(`delete from ${table} where session_id = $1 and application_id = $2`, [sessionId, applicationId]);
+  }
+  for (const table of ['session_check', 'session_home']) {
+    tx.send(
+      `delete from ${table} t where session_id = $1 and application_id = $2 and category <> $3
+         and not (category = 'reviews' and exists (
+           select 1 from session_home own where own.session_id = $1 and own.application_id = $2 and own.category = $3
+             and own.position = t.position))`,
+      [sessionId, applicationId, REVIEW_ACTIVITY],
+    );
+  }
+  insertContentRows(tx, applicationId, [replacement]);
+  tx.send(
+    `update session s set vendor_data = r."vendorData", nfc_skip_reason = r."nfcSkipReason",
+       features = array(select jsonb_array_elements_text(r.features)), document_expires_on = r."documentExpiresOn",
+       country = r.country, document_type = r."documentType",
+       warnings = array(select jsonb_array_elements_text(r.warnings)), created_at = r."createdAt",
+       expires_at = r."expiresAt", updated_at = handoff_now()
+     from jsonb_to_recordset($3::jsonb) as r(${SESSION_RECORD})
+     where s.session_id = $1 and s.application_id = $2`,
+    [sessionId, applicationId, JSON.stringify([replacement.session])],
+  );
+}

@@ -1,0 +1,104 @@
+import type { ClaimedFile, MediaFetchLedger } from '../activities/ports.ts';
+import type { RemoteFile } from '../domain/media-references.ts';
+import type { PayloadSealer, SealContext } from '../sharing/ports.ts';
+import { settleFetchedMedia } from './media.ts';
+import type { Tenants, Transaction } from './tenants.ts';
+
+/** How long an attempt may hold its file: its own limit, the storing, and room for the database. */
+const LEASE = `interval '3 minutes'`;
+
+/** The fetcher's side of the files that are with their source. */
+export function mediaFetchLedger(tenants: Tenants, sealer: PayloadSealer): MediaFetchLedger {
+  const inTransaction = <T>(work: (tx: Transaction) => Promise<T>) => tenants.acrossTenants('media', work);
+  return {
+    claim: (sessionId) => inTransaction((tx) => claimFile(tx, sealer, sessionId)),
+    fetched: (file) =>
+      inTransaction(async (tx) => {
+        settleFetchedMedia(tx, file);
+        end(tx, file.mediaId, 'fetched', null);
+      }),
+    missed: (mediaId, reason, retryInMs) =>
+      inTransaction(async (tx) => {
+        if (retryInMs === null) return end(tx, mediaId, 'failed', reason);
+        tx.send(
+          `update media_fetch set last_reason = $2, next_at = handoff_now() + make_interval(secs => $3::float8 / 1000)
+           where media_id = $1 and state = 'pending'`,
+          [mediaId, reason, retryInMs],
+        );
+      }),
+    nextDueInMs: (sessionId) => inTransaction((tx) => nextDueInMs(tx, sessionId)),
+  };
+}
+
+/** A file's link as it is stored: it opens the file to whoever has it. */
+export function sealFileUrl(
+  sealer: PayloadSealer,
+  applicationId: string,
+  sessionId: string,
+  { mediaId, url }: RemoteFile,
+): Buffer {
+  return sealer.sealPayload(contextOf({ applicationId, sessionId, mediaId }), url);
+}
+
+/** Asks again for the fetching of files whose run seems to be gone; they are overdue anew only after as long again. */
+export function wishOverdueFetches(tx: Transaction): void {
+  tx.send(
+    `with overdue as (
+       update media_fetch set next_at = handoff_now() where media_id in (
+         select media_id from media_fetch where state = 'pending' and next_at < handoff_now() - interval '10 minutes'
+         order by next_at limit 500 for update skip locked)
+       returning session_id
+     )
+     insert into outbox (wish, subject_id) select distinct 'fetch_media', session_id from overdue`,
+  );
+}
+
+async function claimFile(tx: Transaction, sealer: PayloadSealer, sessionId: string): Promise<ClaimedFile | null> {
+  // What nobody waits for any more is not fetched.
+  tx.send(
+    `update media_fetch f set state = 'failed', last_reason = 'not_wanted', url = ''
+     where f.session_id = $1 and f.state = 'pending'
+       and not exists (select 1 from session_media m where m.media_id = f.media_id and m.object_key is null)`,
+    [sessionId],
+  );
+  const [row] = await tx.query<{ mediaId: string; applicationId: string; attempt: number; url: Buffer }>(
+    `update media_fetch set attempts = attempts + 1, next_at = handoff_now() + ${LEASE}
+     where media_id = (
+       select media_id from media_fetch where session_id = $1 and state = 'pending' and next_at <= handoff_now()
+       order by next_at, media_id limit 1 for update skip locked)
+     returning media_id as "mediaId", application_id as "applicationId", attempts as attempt, url`,
+    [sessionId],
+  );
+  if (row === undefined) return null;
+  const { mediaId, applicationId, attempt } = row;
+  const url = sealer.openPayload(contextOf({ applicationId, sessionId, mediaId }), row.url);
+  if (typeof url !== 'string') throw new Error('a stored link is text');
+  return { mediaId, attempt, url };
+}
+
+async function nextDueInMs(tx: Transaction, sessionId: string): Promise<number | null> {
+  const [row] = await tx.query<{ due: number | null }>(
+    `select ceil(extract(epoch from min(next_at) - handoff_now()) * 1000)::float8 as due
+     from media_fetch where session_id = $1 and state = 'pending'`,
+    [sessionId],
+  );
+  return row?.due == null ? null : Math.max(0, row.due);
+}
+
+/** Ends a file's fetching, and forgets its link. */
+function end(tx: Transaction, mediaId: string, state: 'fetched' | 'failed', reason: string | null): void {
+  tx.send(`update media_fetch set state = $2, last_reason = $3, url = '' where media_id = $1 and state = 'pending'`, [
+    mediaId,
+    state,
+    reason,
+  ]);
+}
+
+function contextOf(file: {
+  readonly applicationId: string;
+  readonly sessionId: string;
+  readonly mediaId: string;
+}): SealContext {
+  const { applicationId, sessionId, mediaId } = file;
+  return { applicationId, sessionId, category: `media_fetch:${mediaId}`, position: 0 };
+}

@@ -1,0 +1,33 @@
+import { invalidFields, Refusal } from '../domain/failures.ts';
+import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { setMediaField, type MediaField } from '../domain/media-fields.ts';
+import { mediaReference, referencedMediaId } from '../domain/media-references.ts';
+import type { HandoffTransaction, SessionFile } from './ports.ts';
+
+/**
+ * Puts a stored file into a media field of an application's own session, in place of what stood there. An import of the
+ * session either has it or comes before it.
+ *
+ * @throws {Refusal} `session_not_found`; `invalid_request` on `field` when the session has no such place
+ */
+export async function attachFile(
+  tx: HandoffTransaction,
+  session: { readonly sessionId: string; readonly applicationId: string },
+  { category, position, path }: MediaField,
+  file: SessionFile,
+): Promise<void> {
+  const locked = await tx.sessions.lockCheck(session, { category, position });
+  if (locked === null) throw new Refusal('session_not_found');
+  const context = { ...session, category, position };
+  const item = locked.payload === null ? null : tx.sealer.openPayload(context, locked.payload);
+  const before = isJsonObject(item ?? undefined)
+    ? setMediaField(item as JsonObject, path, mediaReference(file.mediaId))
+    : undefined;
+  if (item === null || before === undefined) {
+    throw invalidFields({ field: ['This session has no such place: name a media field of one of its checks.'] });
+  }
+  tx.sessions.replaceCheck(session, { category, position, payload: tx.sealer.sealPayload(context, item) });
+  const replaced = before === null ? null : referencedMediaId(before);
+  if (replaced !== null) tx.sessions.deleteMedia(session, [replaced]);
+  tx.sessions.insertMedia(session, [file]);
+}

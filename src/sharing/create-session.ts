@@ -1,0 +1,145 @@
+import type { Actor } from '../domain/events.ts';
+import type { SessionHome } from '../domain/decision-document.ts';
+import { invalidFields, Refusal } from '../domain/failures.ts';
+import {
+  contactDetailsFor,
+  expectedDetailsFor,
+  type ContactDetails,
+  type HostedSettings,
+} from '../domain/hosted-session.ts';
+import type { JsonObject, JsonValue } from '../domain/json.ts';
+import { checksOfFeatures, type SandboxScenario } from '../domain/sandbox/scenarios.ts';
+import { announceSimulation } from './announce.ts';
+import type { DecisionStyle } from './decision.ts';
+import type { CreationFacts, HandoffTransaction, LockedSession, SessionLifeStore, SessionRow } from './ports.ts';
+import { simulateSession, type SandboxFiles } from './simulate.ts';
+import { sealContent } from './store-content.ts';
+
+/** What the caller of a creation asks for. */
+export interface SessionOrder {
+  readonly applicationId: string;
+  /** A verification workflow or one of its versions, as the caller names it. */
+  readonly workflowId: string;
+  readonly vendorData: string | null;
+  readonly callback: string | null;
+  readonly metadata: JsonValue;
+  readonly expectedDetails: JsonObject | null;
+  readonly contactDetails: ContactDetails | null;
+  /** Makes a new session that ends so at once; null makes one that waits for its customer. */
+  readonly scenario: SandboxScenario | null;
+}
+
+/** What creations stand on. */
+export interface CreationTools {
+  /** A new token of a hosted flow, what it is found by, and the flow's address. */
+  readonly newFlow: () => { readonly token: string; readonly sha256: Buffer; readonly url: string };
+  /** Needed with a scenario. */
+  readonly files: SandboxFiles;
+  readonly style: DecisionStyle;
+}
+
+/**
+ * Creates a session for a hosted flow: `POST /v3/session/`. Without a scenario the customer's unfinished session on the
+ * same version of the verification workflow comes back instead, with this call's callback and metadata.
+ *
+ * @throws {Refusal} `application_deleted`; `invalid_request` on `workflow_id`, `sandbox_scenario` and `vendor_data`
+ */
+export async function createSession(
+  tx: HandoffTransaction,
+  store: SessionLifeStore,
+  order: SessionOrder,
+  actor: Actor,
+  tools: CreationTools,
+): Promise<string> {
+  const { applicationId, vendorData, scenario } = order;
+  const facts = await store.creationFacts(applicationId, order.workflowId, scenario === null ? vendorData : null);
+  if (facts.deleted) throw new Refusal('application_deleted');
+  if (facts.workflow === null) throw invalidFields({ workflow_id: [NO_WORKFLOW] });
+  if (scenario !== null && facts.environment !== 'sandbox') throw invalidFields({ sandbox_scenario: [LIVE] });
+
+  const session = newRow(tx, order, facts, facts.workflow);
+  if (await tx.sessions.touchEntities(applicationId, [session])) throw invalidFields({ vendor_data: [BLOCKED] });
+  if (facts.unfinished !== null) {
+    await renew(tx, store, facts.unfinished, order);
+    return facts.unfinished.session.sessionId;
+  }
+  const flow = tools.newFlow();
+  const home: HostedSettings = {
+    session_url: flow.url,
+    session_token: flow.token,
+    metadata: order.metadata,
+    callback: order.callback,
+    expected_details: expectedDetailsFor(session.kind, order.expectedDetails),
+    contact_details: contactDetailsFor(session.kind, order.contactDetails),
+  };
+  if (scenario === null) tx.sessions.insertContent(session, sealContent(tx, session, { checks: [], home }), []);
+  else insertSimulated(tx, session, home, facts, tools.files);
+  store.setHostedToken(session, flow.sha256);
+  if (scenario !== null) await announceSimulation(tx, session, actor, tools.style);
+  return session.sessionId;
+}
+
+const NO_WORKFLOW = 'Invalid workflow_id: your application has published no verification workflow of this id.';
+const LIVE = 'Only a sandbox application can simulate, and this one is live: leave the field out.';
+const BLOCKED =
+  'This user or business has been blocked and cannot create new verification sessions. Unblock it, or use another vendor_data.';
+
+function newRow(
+  tx: HandoffTransaction,
+  { applicationId, vendorData, scenario }: SessionOrder,
+  facts: CreationFacts,
+  workflow: NonNullable<CreationFacts['workflow']>,
+): SessionRow {
+  const status = scenario?.status ?? 'Not Started';
+  return {
+    sessionId: tx.newId(),
+    applicationId,
+    kind: workflow.kind,
+    number: 0,
+    status,
+    environment: facts.environment,
+    workflowId: workflow.workflowId,
+    vendorData,
+    externalId: null,
+    features: [],
+    nfcSkipReason: null,
+    documentExpiresOn: null,
+    sharedFromSession: null,
+    parentImport: null,
+    sessionType: 'HOSTED',
+    workflowVersion: workflow.version,
+    firstStatus: status,
+    country: null,
+    documentType: null,
+    warnings: [],
+    createdAt: facts.now,
+    expiresAt: status === 'Expired' ? facts.now : workflow.expiresAt,
+  };
+}
+
+function insertSimulated(
+  tx: HandoffTransaction,
+  session: SessionRow,
+  home: SessionHome,
+  { now, workflow, peopleWorkflow }: CreationFacts,
+  files: SandboxFiles,
+): void {
+  const checks = checksOfFeatures(session.kind, workflow?.features ?? []);
+  const simulated = simulateSession(tx, { session, home, checks, now, peopleWorkflow, files });
+  for (const made of simulated) tx.sessions.insertMedia(made.session, made.files);
+  tx.sessions.insertContents(session.applicationId, simulated);
+}
+
+/** Didit's way with a customer who comes again: the same session, with the new call's callback and metadata. */
+async function renew(
+  tx: HandoffTransaction,
+  store: SessionLifeStore,
+  { session, settings }: LockedSession,
+  { callback, metadata }: SessionOrder,
+): Promise<void> {
+  const { applicationId, sessionId } = session;
+  const context = { applicationId, sessionId, category: '', position: 0 };
+  if (settings === null) throw new Error('a hosted session has settings');
+  const known = tx.sealer.openPayload(context, settings) as JsonObject;
+  store.setSettings(session, tx.sealer.sealPayload(context, { ...known, callback, metadata }));
+}

@@ -1,0 +1,34 @@
+import type { Actor } from '../domain/events.ts';
+import { Refusal } from '../domain/failures.ts';
+import { recordEnding } from './close.ts';
+import type { ApplicationStore, HandoffTransaction } from './ports.ts';
+import { answerOf } from './share-answer.ts';
+
+/** Why a share ended whose issuer or partner was deleted. */
+export const DELETED_WITH_APPLICATION = 'application_deleted';
+
+/**
+ * Deletes an application of an organization softly: its rows stay, and it can be read. Its open shares, as issuer and
+ * as partner, end as revoked in the same transaction, and their runs are signalled; what has run out is left to its own
+ * ending.
+ *
+ * @throws {Refusal} `not_found` when the organization has no such application, or has deleted it already
+ */
+export async function deleteApplication(
+  tx: HandoffTransaction,
+  store: ApplicationStore,
+  call: { readonly applicationId: string; readonly organizationId: string },
+  actor: Actor,
+): Promise<void> {
+  if (!(await store.markDeleted(call.applicationId, call.organizationId))) throw new Refusal('not_found');
+  const tokenIds = await store.openShares(call.applicationId);
+  // Sent in order of their ids, so that two deletions lock what they have in common in the same order.
+  const shares = await Promise.all(tokenIds.map((tokenId) => tx.shares.lock(tokenId)));
+  for (const share of shares) {
+    if (share === null) continue;
+    const { state } = answerOf(share);
+    if (state !== 'minting' && state !== 'open' && state !== 'acknowledged') continue;
+    recordEnding(tx, share, 'revoked', DELETED_WITH_APPLICATION, actor);
+    if (share.onboarding !== null) tx.wishSignal(share.tokenId, 'tokenRevoked', share.tokenId);
+  }
+}

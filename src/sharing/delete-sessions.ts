@@ -1,0 +1,29 @@
+import type { HandoffTransaction, SessionLifeStore } from './ports.ts';
+
+/** A session that is gone. */
+export interface DeletedSession {
+  readonly sessionId: string;
+  readonly number: number;
+}
+
+/**
+ * Deletes a batch of an application's own user sessions for good, by the rules of `deleteSession`; numbers that it does
+ * not have are passed over.
+ *
+ * @param limit the most that one transaction takes on
+ */
+export async function deleteUserSessions(
+  tx: HandoffTransaction,
+  store: SessionLifeStore,
+  applicationId: string,
+  which: Parameters<SessionLifeStore['lockUserSessions']>[1],
+  limit: number,
+): Promise<readonly DeletedSession[]> {
+  const sessions = await store.lockUserSessions(applicationId, which, limit);
+  if (sessions.length === 0) return [];
+  tx.sessions.delete(
+    applicationId,
+    sessions.map(({ sessionId }) => sessionId),
+  );
+  return sessions.toSorted((one, other) => one.number - other.number);
+}

@@ -1,0 +1,147 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { handoffStack } from '../support/stack.ts';
+
+const stack = handoffStack();
+
+interface Answer {
+  readonly status: number;
+  // The test states the shapes that it expects.
+  readonly body: Record<string, any>;
+}
+
+async function call(method: string, path: string, headers: Record<string, string>, body?: unknown): Promise<Answer> {
+  const answer = await fetch(new URL(path, stack.apiUrl), {
+    method,
+    headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const text = await answer.text();
+  return { status: answer.status, body: text === '' ? {} : (JSON.parse(text) as Record<string, any>) };
+}
+
+const key = (apiKey: string) => ({ 'x-api-key': apiKey });
+
+/** Registers somebody and returns the first sandbox application, over HTTP alone. */
+async function signUp(): Promise<{ applicationId: string; apiKey: string; bearer: Record<string, string>; organization: string }> {
+  const email = `integrator-${randomBytes(4).toString('hex')}@example.com`;
+  const registered = await call('POST', '/auth/v2/programmatic/register/', {}, { email, password: 'Correct-horse-9' });
+  expect(registered.status).toBe(201);
+  const { body: sent } = await call('GET', `/auth/v2/development/one-time-code/?email=${email}`, {});
+  const verified = await call('POST', '/auth/v2/programmatic/verify-email/', {}, { email, code: sent['code'] });
+  expect(verified.status).toBe(200);
+  const { application, organization, access_token } = verified.body;
+  return {
+    applicationId: application.uuid,
+    apiKey: application.api_key,
+    bearer: { authorization: `Bearer ${access_token}` },
+    organization: organization.uuid,
+  };
+}
+
+async function workflowOf(apiKey: string, type: 'kyc' | 'kyb'): Promise<string> {
+  const { body } = await call('GET', '/v3/workflows/', key(apiKey));
+  return body['results'].find((row: { workflow_type: string }) => row.workflow_type === type).workflow_id;
+}
+
+async function finishedSession(apiKey: string, type: 'kyc' | 'kyb', scenario: string): Promise<string> {
+  const created = await call('POST', '/v3/session/', key(apiKey), {
+    workflow_id: await workflowOf(apiKey, type),
+    vendor_data: `customer-${randomUUID()}`,
+    sandbox_scenario: scenario,
+  });
+  expect(created.status).toBe(201);
+  return created.body['session_id'];
+}
+
+async function mint(apiKey: string, sessionId: string, partnerId: string): Promise<Answer> {
+  return call('POST', `/v3/session/${sessionId}/share/`, key(apiKey), {
+    for_application_id: partnerId,
+    ttl_in_seconds: 3600,
+  });
+}
+
+/** The seed's "Verify your integration": two sandbox applications of two organizations, from sign-up to import. */
+describe('verifying an integration', () => {
+  it('mints as Service X and imports as Service Y, for a person and a company', async () => {
+    const [x, y] = [await signUp(), await signUp()];
+    for (const [type, status, arrays] of [
+      [
+        'kyc',
+        'Approved',
+        [
+          'id_verifications',
+          'liveness_checks',
+          'face_matches',
+          'aml_screenings',
+          'database_validations',
+          'proof_of_address',
+          'phone_verifications',
+          'email_verifications',
+        ],
+      ],
+      [
+        'kyb',
+        'APPROVED',
+        ['registry_checks', 'key_people_checks', 'document_verifications', 'aml_screenings', 'questionnaires'],
+      ],
+    ] as const) {
+      const source = await finishedSession(x.apiKey, type, 'approved');
+      const minted = await mint(x.apiKey, source, y.applicationId);
+      expect(minted).toMatchObject({
+        status: 201,
+        body: { for_application_id: y.applicationId, session_kind: type === 'kyc' ? 'user' : 'business' },
+      });
+      const imported = await call('POST', '/v3/session/import-shared/', key(y.apiKey), {
+        share_token: minted.body['share_token'],
+        workflow_id: await workflowOf(y.apiKey, type),
+        vendor_data: `partner-${type}-42`,
+        trust_review: true,
+      });
+      expect(imported).toMatchObject({
+        status: 201,
+        body: { status, shared_from_session: source, vendor_data: `partner-${type}-42`, session_number: expect.any(Number) },
+      });
+      for (const array of arrays) expect(imported.body[array], array).toBeInstanceOf(Array);
+      const read = await call('GET', `/v3/session/${imported.body['session_id']}/decision/`, key(y.apiKey));
+      expect(read.body).toMatchObject({ session_id: imported.body['session_id'], shared_from_session: source });
+      const entities = type === 'kyc' ? 'users' : 'businesses';
+      const entity = await call('GET', `/v3/${entities}/partner-${type}-42/`, key(y.apiKey));
+      expect(entity).toMatchObject({ status: 200, body: { session_count: 1, approved_count: 1 } });
+    }
+  });
+
+  it('answers as the table of errors says', async () => {
+    const [x, y, z] = [await signUp(), await signUp(), await signUp()];
+    const source = await finishedSession(x.apiKey, 'kyc', 'in_review');
+    const { body } = await mint(x.apiKey, source, y.applicationId);
+    const share_token = body['share_token'] as string;
+    const redeem = async (apiKey: string, more: Record<string, unknown> = {}) => {
+      const answer = await call('POST', '/v3/session/import-shared/', key(apiKey), { share_token, ...more });
+      return [answer.status, answer.body['code'] ?? answer.body['status']];
+    };
+    expect(await redeem(y.apiKey, { share_token: `${share_token}x` })).toEqual([401, 'share_token_invalid']);
+    expect(await redeem(z.apiKey)).toEqual([403, 'share_token_not_for_this_application']);
+    expect(await redeem(y.apiKey, { workflow_id: 'wf_partner_kyc' })).toEqual([404, 'workflow_not_found']);
+    expect(await redeem(y.apiKey)).toEqual([201, 'In Review']);
+    expect(await redeem(y.apiKey)).toEqual([403, 'already_imported']);
+
+    const gone = await finishedSession(x.apiKey, 'kyc', 'approved');
+    const late = await mint(x.apiKey, gone, y.applicationId);
+    expect((await call('DELETE', `/v3/session/${gone}/delete/`, key(x.apiKey))).status).toBe(200);
+    expect(await redeem(y.apiKey, { share_token: late.body['share_token'] })).toEqual([404, 'source_session_gone']);
+    expect((await mint(x.apiKey, gone, y.applicationId)).status).toBe(404);
+  });
+
+  it('goes live by the toggle of each application, which old sessions do not follow', async () => {
+    const [x, y] = [await signUp(), await signUp()];
+    const source = await finishedSession(x.apiKey, 'kyc', 'approved');
+    for (const { organization, applicationId, bearer } of [x, y]) {
+      const path = `/auth/v2/organizations/me/${organization}/applications/${applicationId}/`;
+      const flipped = await call('PATCH', path, bearer, { environment: 'live' });
+      expect(flipped).toMatchObject({ status: 200, body: { environment: 'live' } });
+    }
+    const minted = await mint(x.apiKey, source, y.applicationId);
+    expect(minted).toMatchObject({ status: 400, body: { code: 'invalid_request', for_application_id: [expect.any(String)] } });
+  });
+});

@@ -1,0 +1,47 @@
+import { beforeAll, expect, it } from 'vitest';
+import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
+import { fuzz } from '../support/schemathesis.ts';
+import { KEYS, testApi } from './api.ts';
+import { holdingsOf } from './holdings.ts';
+import { FOR_PEOPLE, newPerson } from './people.ts';
+
+/** Examples of each operation: a few in every run, many where there is time. */
+const EXAMPLES = Number(process.env['FUZZ_EXAMPLES'] ?? 5);
+const SEED = Number(process.env['FUZZ_SEED'] ?? 1);
+
+/** What is not sent, and why. */
+const LEFT_OUT: Readonly<Record<string, string>> = {
+  logOut: 'its first call ends the login that all other calls are made with',
+};
+
+const api = testApi(FOR_PEOPLE);
+beforeAll(async () => {
+  await api.tenants.acrossTenants('provision', async (sql) => registerSigningKeys(sql, KEYS));
+});
+
+/*
+ * Of Schemathesis' other checks: unknown members are ignored on Didit's routes, and a request that fits its schema may
+ * name what is not there, so neither `negative_data_rejection` nor `positive_data_acceptance` can hold; a method that a
+ * path does not answer is 404, not 405 (`unsupported_method`); keys and tenants are the matrix's.
+ */
+it(
+  'no generated request gets a 5xx, an answer that is not documented, or one that breaks its schema',
+  async () => {
+    const brand = await api.newBrand();
+    const person = await newPerson(api);
+    await holdingsOf(api, brand, api.partner);
+    const origin = await api.app.listen({ host: '127.0.0.1', port: 0 });
+    const { held, report } = await fuzz({
+      document: `${origin}/v1/openapi.json`,
+      origin,
+      headers: { 'x-api-key': brand.key, authorization: `Bearer ${person.accessToken}` },
+      without: Object.keys(LEFT_OUT),
+      examples: EXAMPLES,
+      seed: SEED,
+      phases: ['examples', 'coverage', 'fuzzing', 'stateful'],
+    });
+    expect(held, report).toBe(true);
+  },
+  // The long run ends by its examples.
+  Math.max(240_000, EXAMPLES * 60_000),
+);

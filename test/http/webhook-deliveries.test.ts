@@ -1,0 +1,315 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Webhook } from 'standardwebhooks';
+import { plainSealer } from '../../src/crypto/payload-seal.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
+import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts';
+import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
+import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
+import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
+import { mintForOnboarding } from '../../src/sharing/mint.ts';
+import { attemptDelivery, type AttemptTools } from '../../src/webhooks/attempt-delivery.ts';
+import { testBlindIndex } from '../support/app-parts.ts';
+import { resetClock, shiftClock } from '../support/database.ts';
+import { KEYS, testApi, textOf, type Answer, type Brand } from './api.ts';
+import { mint, takeIn } from './documents.ts';
+
+const api = testApi();
+const UNKNOWN = '0198c0de-0000-7000-8000-000000000000';
+const ALL = '/v3/webhook/destinations/';
+let serial = 0;
+
+interface Sent {
+  readonly url: string;
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A receiver that answers with this status, and what it got. */
+function receiver(status: number): { readonly tools: AttemptTools; readonly sent: Sent[] } {
+  const sent: Sent[] = [];
+  const reply = { kind: 'reply', status, retryAfter: null, webhookDelivery: null, locationHost: null } as const;
+  const about = { bodyHead: '', bodyTruncated: false, connectedIp: '192.0.2.1', durationMs: 12 };
+  const poster: AttemptTools['poster'] = {
+    post: ({ url, body, headers }) => {
+      sent.push({ url, body: String(body), headers });
+      return Promise.resolve({ ...reply, ...about });
+    },
+    close: () => Promise.resolve(),
+  };
+  return { tools: { poster, shareTokenKeys: KEYS, mediaUrl: () => 'http://files.test/' }, sent };
+}
+
+/** One look of the sender: everything that is due goes to a receiver with this answer. */
+async function send(status: number): Promise<Sent[]> {
+  const ledger = deliveryLedger(api.tenants, plainSealer);
+  const { tools, sent } = receiver(status);
+  for (const claimed of await ledger.claimDue(100)) await ledger.record(await attemptDelivery(claimed, tools));
+  return sent;
+}
+
+async function destination(of: Brand): Promise<{ id: string; secret: string }> {
+  serial += 1;
+  const made = await api.call(of, 'POST', ALL, {
+    url: `https://receiver-${serial}.example/hooks`,
+    subscribed_events: ['share.minted', 'share.received'],
+  });
+  return { id: textOf(made, 'uuid'), secret: textOf(made, 'secret_standard_webhooks') };
+}
+
+/** An event for the issuer, dispatched. */
+async function event(of: Brand): Promise<void> {
+  await mint(api, of, await takeIn(api, of), api.partner);
+  await api.tenants.acrossTenants('relay', async (sql) => {
+    const events = await sql.query<{ id: string }>(`select event_id as id from event where application_id = $1`, [
+      of.id,
+    ]);
+    await dispatchEvents(sql, { eventIds: events.map(({ id }) => id) });
+  });
+}
+
+const results = (answer: Answer) => answer.body['results'] as JsonObject[];
+const log = (of: Brand, id: string, query = '') => api.call(of, 'GET', `${ALL}${id}/deliveries/${query}`);
+const resend = (of: Brand | string, id: string, attempt: unknown, headers = {}) =>
+  api.call(of, 'POST', `${ALL}${id}/deliveries/${String(attempt)}/resend/`, undefined, headers);
+
+describe('the log of a destination', () => {
+  it('has every attempt as a row of its own, newest first', async () => {
+    const brand = await api.newBrand();
+    const { id } = await destination(brand);
+    expect(await log(brand, id)).toMatchObject({ status: 200, body: { count: 0, results: [] } });
+    await event(brand);
+    await send(500);
+    await event(brand);
+    await send(204);
+    const list = await log(brand, id);
+    expect(list).toMatchObject({
+      status: 200,
+      body: {
+        count: 2,
+        results: [
+          { response_status: 204, status: 'delivered', webhook_type: 'share.minted', response_time_ms: 12 },
+          { response_status: 500, status: 'failed', request_url: `https://receiver-${serial}.example/hooks` },
+        ],
+      },
+    });
+    const second = await log(brand, id, '?limit=1&offset=1');
+    expect(results(second)).toEqual(results(list).slice(1));
+    expect(second.body).toMatchObject({ count: 2, next: null });
+  });
+
+  it('is bounded by days in UTC, both included', async () => {
+    const brand = await api.newBrand();
+    const { id } = await destination(brand);
+    await event(brand);
+    await send(204);
+    await api.database.pool.query(
+      `update delivery_attempt set created_at = '2026-03-01 23:30:00+00' where destination_id = $1`,
+      [id],
+    );
+    const counts = await Promise.all(
+      ['?date_from=2026-03-01&date_to=2026-03-01', '?date_from=2026-03-02', '?date_to=2026-02-28'].map(
+        async (query) => (await log(brand, id, query)).body['count'],
+      ),
+    );
+    expect(counts).toEqual([1, 0, 0]);
+    for (const query of ['?date_from=2026-02-30', '?date_to=yesterday']) {
+      const answer = await log(brand, id, query);
+      expect(answer.status).toBe(400);
+      expect(Object.values(answer.body)).toContainEqual(['Must be a day, written YYYY-MM-DD.']);
+    }
+  });
+
+  it('shows one attempt with the headers and the body that were sent', async () => {
+    const brand = await api.newBrand();
+    const { id } = await destination(brand);
+    await event(brand);
+    const [sent] = await send(204);
+    const [row] = results(await log(brand, id));
+    const detail = await api.call(brand, 'GET', `${ALL}${id}/deliveries/${String(row?.['uuid'])}/`);
+    expect(detail).toMatchObject({ status: 200, body: { ...row } });
+    expect(JSON.parse(textOf(detail, 'request_header'))).toEqual(sent?.headers);
+    expect(textOf(detail, 'request_body')).toBe(sent?.body);
+  });
+
+  it('is nobody else’s', async () => {
+    const { id } = await destination(api.issuer);
+    await event(api.issuer);
+    await send(204);
+    const [row] = results(await log(api.issuer, id));
+    const attempt = String(row?.['uuid']);
+    const own = await destination(api.third);
+    expect(await log(api.third, id)).toMatchObject({ status: 404, body: { code: 'destination_not_found' } });
+    for (const [where, which] of [
+      [id, attempt],
+      [own.id, attempt],
+      [own.id, UNKNOWN],
+      [own.id, 'x'],
+    ] as const) {
+      const missing = { status: 404, body: { code: 'delivery_not_found' } };
+      expect(await api.call(api.third, 'GET', `${ALL}${where}/deliveries/${which}/`)).toMatchObject(missing);
+      expect(await resend(api.third, where, which)).toMatchObject(missing);
+    }
+  });
+});
+
+describe('POST …/resend/', () => {
+  let brand: Brand;
+  let id: string;
+  let secret: string;
+  let first: string;
+  beforeAll(async () => {
+    brand = await api.newBrand();
+    ({ id, secret } = await destination(brand));
+    await event(brand);
+    await send(500);
+    first = String(results(await log(brand, id))[0]?.['uuid']);
+  });
+
+  it('sends the same event again, stamped and signed anew, and ends the schedule by its success', async () => {
+    const [before] = results(await log(brand, id));
+    const answer = await resend(brand, id, first);
+    expect(answer).toMatchObject({
+      status: 201,
+      body: {
+        session_id: before?.['session_id'],
+        request_url: before?.['request_url'],
+        webhook_type: 'share.minted',
+        status: 'pending',
+        response_status: null,
+        response_time_ms: null,
+      },
+    });
+    await shiftClock(api.database.pool, '1 minute');
+    const [sent, ...more] = await send(200);
+    await resetClock(api.database.pool);
+    expect(more).toEqual([]);
+    if (sent === undefined) throw new Error('the attempt was sent');
+    const body = new Webhook(secret).verify(sent.body, { ...sent.headers }) as JsonObject;
+    const [earlier] = await api.database.pool
+      .query<{ headers: Record<string, string> }>(
+        'select request_headers as headers from delivery_attempt where attempt_id = $1',
+        [first],
+      )
+      .then(({ rows }) => rows);
+    expect(sent.headers['webhook-id']).toBe(earlier?.headers['webhook-id']);
+    expect(sent.headers['webhook-attempt']).toBe('2');
+    expect(body['event_id']).toBe(sent.headers['webhook-id']?.slice(4));
+    const states = await api.database.pool.query(
+      `select d.state, d.attempts from delivery d join delivery_attempt a using (delivery_id) where a.attempt_id = $1`,
+      [first],
+    );
+    expect(states.rows).toEqual([{ state: 'delivered', attempts: 1 }]);
+    expect(results(await log(brand, id)).map(({ status }) => status)).toEqual(['delivered', 'failed']);
+  });
+
+  it('leaves the schedule alone when it fails', async () => {
+    const other = await api.newBrand();
+    const target = await destination(other);
+    await event(other);
+    await send(500);
+    const [row] = results(await log(other, target.id));
+    await resend(other, target.id, row?.['uuid']);
+    await send(503);
+    const states = await api.database.pool.query(
+      `select d.state, d.attempts, d.ended_at from delivery d where d.destination_id = $1`,
+      [target.id],
+    );
+    expect(states.rows).toEqual([{ state: 'retrying', attempts: 1, ended_at: null }]);
+  });
+
+  it('goes to a disabled destination, at the URL of then; never to a deleted one', async () => {
+    const other = await api.newBrand();
+    const target = await destination(other);
+    await event(other);
+    await send(500);
+    const [row] = results(await log(other, target.id));
+    await api.call(other, 'PATCH', `${ALL}${target.id}/`, { enabled: false, url: 'https://elsewhere.example/' });
+    await resend(other, target.id, row?.['uuid']);
+    expect((await send(204)).map(({ url }) => url)).toEqual([row?.['request_url']]);
+    await resend(other, target.id, row?.['uuid']);
+    await api.call(other, 'DELETE', `${ALL}${target.id}/`);
+    expect(await send(204)).toEqual([]);
+    expect((await log(other, target.id)).status).toBe(404);
+    expect((await resend(other, target.id, row?.['uuid'])).status).toBe(404);
+  });
+
+  it('happens once for one Idempotency-Key', async () => {
+    const key = { 'idempotency-key': 'again-1' };
+    const [one, two] = [await resend(brand, id, first, key), await resend(brand, id, first, key)];
+    expect(two).toMatchObject({ status: 201, body: { uuid: one.body['uuid'] } });
+    expect(two.headers['idempotent-replayed']).toBe('true');
+    expect(await send(204)).toHaveLength(1);
+  });
+
+  it('needs both privileges, and no body but an empty object', async () => {
+    const denied = { status: 403, body: { code: 'permission_denied' } };
+    expect(await resend(await api.newKey(brand, { webhooks: 'write' }), id, first)).toMatchObject(denied);
+    expect(await resend(await api.newKey(brand, { webhooks: 'read', sessions: 'read' }), id, first)).toMatchObject(
+      denied,
+    );
+    const both = await api.newKey(brand, { webhooks: 'write', sessions: 'read' });
+    const url = `${ALL}${id}/deliveries/${first}/resend/`;
+    expect(await api.call(both, 'POST', url, {})).toMatchObject({ status: 201 });
+    expect(await api.call(both, 'POST', url, { soon: true })).toMatchObject({
+      status: 400,
+      body: { soon: expect.anything() },
+    });
+    await send(204);
+  });
+
+  it('is counted once by many senders', async () => {
+    await Promise.all([1, 2, 3, 4].map(() => resend(brand, id, first)));
+    const sent = await Promise.all([1, 2, 3].map(() => send(204)));
+    expect(sent.flat()).toHaveLength(4);
+  });
+});
+
+describe('a share token in the log', () => {
+  const handoff = () => handoffTenants(api.tenants, plainSealer, testBlindIndex);
+
+  /** An onboarding whose token went to the partner's destination, which failed. */
+  async function delivered(partner: Brand): Promise<{ tokenId: string; sent: Sent[] }> {
+    const started = await api.call(api.issuer, 'POST', '/v1/onboardings/', {
+      session_id: await takeIn(api, api.issuer),
+      for_application_id: partner.id,
+    });
+    const tokenId = textOf(started, 'token_id');
+    await api.tenants.acrossTenants('provision', async (sql) => registerSigningKeys(sql, KEYS));
+    await handoff().acrossTenants('onboarding', (tx) => mintForOnboarding(tx, tokenId, 1));
+    const ledger = tokenDeliveryLedger(handoff(), plainSealer);
+    const round = await ledger.begin(tokenId, 1);
+    if (!round.open) throw new Error('the token can be delivered');
+    const { tools, sent } = receiver(500);
+    const records = await Promise.all(round.deliveries.map((one) => attemptDelivery(one, tools)));
+    await ledger.finish(tokenId, { withToken: true, attempt: 1 }, records);
+    return { tokenId, sent };
+  }
+
+  it('is null, and is sent again only while it can be used', async () => {
+    const partner = await api.newBrand();
+    const { id, secret } = await destination(partner);
+    const { tokenId, sent } = await delivered(partner);
+    const token = (JSON.parse(sent[0]?.body ?? '{}') as JsonObject)['share_token'];
+    expect(token).toMatch(/^ey/);
+    const [row] = results(await log(partner, id));
+    expect(row).toMatchObject({ webhook_type: 'share.received', session_id: null, status: 'failed' });
+    const detail = await api.call(partner, 'GET', `${ALL}${id}/deliveries/${String(row?.['uuid'])}/`);
+    expect(JSON.stringify(detail.body)).not.toContain(String(token));
+    expect(JSON.parse(textOf(detail, 'request_body'))).toMatchObject({ token_id: tokenId, share_token: null });
+
+    expect((await resend(partner, id, row?.['uuid'])).status).toBe(201);
+    const [again] = await send(204);
+    expect(new Webhook(secret).verify(again?.body ?? '', { ...again?.headers })).toMatchObject({ share_token: token });
+    // Its onboarding alone says when it is delivered.
+    const [delivery] = (await api.database.pool.query('select state from delivery where destination_id = $1', [id]))
+      .rows;
+    expect(delivery).toEqual({ state: 'retrying' });
+
+    await api.call(api.issuer, 'POST', `/v1/onboardings/${tokenId}/revoke/`);
+    expect(await resend(partner, id, row?.['uuid'])).toMatchObject({
+      status: 409,
+      body: { code: 'delivery_token_ended' },
+    });
+    expect(await send(204)).toEqual([]);
+  });
+});

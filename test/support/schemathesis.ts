@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pythonTool } from './python-tools.ts';
+
+/** Pinned: another version finds other things. */
+const REQUIREMENTS = ['schemathesis==4.32.5'];
+
+/** Tests of Schemathesis that our contract has an answer to; `fuzz.test.ts` says why the others do not apply. */
+const CHECKS = [
+  'not_a_server_error',
+  'status_code_conformance',
+  'content_type_conformance',
+  'response_headers_conformance',
+  'response_schema_conformance',
+  'use_after_free',
+];
+
+/** What one run of the fuzzer is about. */
+export interface FuzzRun {
+  /** URL of the OpenAPI document. */
+  readonly document: string;
+  /** Origin of the server. */
+  readonly origin: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Names of operations to leave out. */
+  readonly without: readonly string[];
+  /** Examples of each operation. */
+  readonly examples: number;
+  /** The same seed sends the same requests. */
+  readonly seed: number;
+  readonly phases: readonly ('examples' | 'coverage' | 'fuzzing' | 'stateful')[];
+}
+
+/**
+ * Sends generated requests to every operation of a document and holds the answers against it.
+ *
+ * @returns whether all answers held, and the report to read
+ */
+export async function fuzz(run: FuzzRun): Promise<{ readonly held: boolean; readonly report: string }> {
+  const tool = join(await pythonTool(REQUIREMENTS), 'schemathesis');
+  // It keeps what it found in its folder, and reads its configuration from there.
+  const folder = await mkdtemp(join(tmpdir(), 'handoff-fuzz-'));
+  const args = [
+    ...['run', run.document, '--url', run.origin],
+    ...Object.entries(run.headers).flatMap(([name, value]) => ['--header', `${name}: ${value}`]),
+    ...run.without.flatMap((name) => ['--exclude-operation-id', name]),
+    ...['--checks', CHECKS.join(','), '--phases', run.phases.join(',')],
+    ...['--max-examples', String(run.examples), '--seed', String(run.seed)],
+    ...['--generation-database', 'none'],
+    ...['--suppress-health-check', 'all', '--warnings', 'off', '--request-timeout', '20'],
+    ...['--continue-on-failure', '--no-color'],
+  ];
+  try {
+    return await new Promise((resolve, reject) => {
+      const child = spawn(tool, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+      let report = '';
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.setEncoding('utf8').on('data', (text: string) => (report += text));
+      }
+      child.on('error', reject);
+      child.on('close', (code) => resolve({ held: code === 0, report }));
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
