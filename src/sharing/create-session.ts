@@ -57,11 +57,11 @@ export async function createSession(
   if (facts.workflow === null) throw invalidFields({ workflow_id: [NO_WORKFLOW] });
   if (scenario !== null && facts.environment !== 'sandbox') throw invalidFields({ sandbox_scenario: [LIVE] });
 
-  const session = newRow(tx, order, facts, facts.workflow);
+  const session = facts.unfinished?.session ?? newRow(tx, order, facts, facts.workflow);
   if (await tx.sessions.touchEntities(applicationId, [session])) throw invalidFields({ vendor_data: [BLOCKED] });
   if (facts.unfinished !== null) {
-    await renew(tx, store, facts.unfinished, order);
-    return facts.unfinished.session.sessionId;
+    renew(tx, store, facts.unfinished, order);
+    return session.sessionId;
   }
   const flow = tools.newFlow();
   const home: HostedSettings = {
@@ -131,12 +131,12 @@ function insertSimulated(
 }
 
 /** Didit's way with a customer who comes again: the same session, with the new call's callback and metadata. */
-async function renew(
+function renew(
   tx: HandoffTransaction,
   store: SessionLifeStore,
   { session, settings }: LockedSession,
   { callback, metadata }: SessionOrder,
-): Promise<void> {
+): void {
   const { applicationId, sessionId } = session;
   const context = { applicationId, sessionId, category: '', position: 0 };
   if (settings === null) throw new Error('a hosted session has settings');

@@ -94,6 +94,8 @@ const realIds = (): Readonly<Record<string, string>> => ({
   user: spare.workflows.user,
   business: spare.workflows.business,
   url: `https://${randomUUID()}.example/hooks`,
+  vendor_data: `customer-${randomUUID()}`,
+  new_status: 'Declined',
 });
 
 /** The privileges that a route needs. */

@@ -2,7 +2,7 @@ import { beforeAll, expect, it } from 'vitest';
 import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { fuzz } from '../support/schemathesis.ts';
 import { KEYS, testApi } from './api.ts';
-import { holdingsOf } from './holdings.ts';
+import { holdingsOf, holdingsOfPerson } from './holdings.ts';
 import { FOR_PEOPLE, newPerson } from './people.ts';
 
 /** Examples of each operation: a few in every run, many where there is time. */
@@ -29,18 +29,29 @@ it(
   async () => {
     const brand = await api.newBrand();
     const person = await newPerson(api);
-    await holdingsOf(api, brand, api.partner);
+    const held = [];
+    for (let n = 0; n < 4; n += 1) held.push(await holdingsOf(api, brand, await api.newBrand(), String(n)));
+    held.push(await holdingsOfPerson(person));
+    const places: Record<string, string[]> = {};
+    for (const [place, id] of held.flatMap((some) => Object.entries(some))) (places[place] ??= []).push(id);
     const origin = await api.app.listen({ host: '127.0.0.1', port: 0 });
-    const { held, report } = await fuzz({
+    const { held: answersHeld, report } = await fuzz({
       document: `${origin}/v1/openapi.json`,
       origin,
       headers: { 'x-api-key': brand.key, authorization: `Bearer ${person.accessToken}` },
       without: Object.keys(LEFT_OUT),
+      places,
+      members: {
+        for_application_id: api.partner.id,
+        partner_application_id: (await api.newBrand()).id,
+        workflow_id: brand.workflows.user,
+        session_id: held[0]?.['/v3/session/:session_id'] ?? '',
+      },
       examples: EXAMPLES,
       seed: SEED,
       phases: ['examples', 'coverage', 'fuzzing', 'stateful'],
     });
-    expect(held, report).toBe(true);
+    expect(answersHeld, report).toBe(true);
   },
   // The long run ends by its examples.
   Math.max(240_000, EXAMPLES * 60_000),

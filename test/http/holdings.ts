@@ -10,13 +10,13 @@ import type { Person } from './people.ts';
 export type Holdings = Readonly<Record<string, string>>;
 
 /** One of everything that a path can name, made for a brand over HTTP. */
-export async function holdingsOf(api: TestApi, owner: Brand, other: Brand): Promise<Holdings> {
+export async function holdingsOf(api: TestApi, owner: Brand, other: Brand, name = 'held'): Promise<Holdings> {
   // Each makes its entity as well.
-  const vendorData = `held-by-${owner.id}`;
+  const vendorData = `${name}-by-${owner.id}`;
   const session = await takeIn(api, owner, userDocument({ vendor_data: vendorData }));
   await takeIn(api, owner, businessDocument({ vendor_data: vendorData }));
   const destination = await api.call(owner, 'POST', '/v3/webhook/destinations/', {
-    url: `https://${owner.id}.example/hooks`,
+    url: `https://${owner.id}.example/${name}`,
     subscribed_events: ['share.minted'],
   });
   const onboarding = await api.call(owner, 'POST', '/v1/onboardings/', {

@@ -333,6 +333,7 @@ describe('reviews', () => {
     );
     expect(all.map(({ status }) => status)).toEqual(all.map(() => 201));
     const listed = results((await reviews(api.issuer, sessionId)).body).map(({ comment }) => comment);
-    expect(listed.toSorted()).toEqual(['0', '1', '2', '3', '4', '5', '6', '7']);
+    expect(new Set(listed)).toEqual(new Set(['0', '1', '2', '3', '4', '5', '6', '7']));
+    expect(listed).toHaveLength(8);
   });
 });

@@ -26,6 +26,10 @@ export interface FuzzRun {
   readonly headers: Readonly<Record<string, string>>;
   /** Names of operations to leave out. */
   readonly without: readonly string[];
+  /** Ids that exist, by the path up to them: `/v3/session/:session_id`. */
+  readonly places: Readonly<Record<string, readonly string[]>>;
+  /** Values of a body's members that name something that exists. */
+  readonly members: Readonly<Record<string, string>>;
   /** Examples of each operation. */
   readonly examples: number;
   /** The same seed sends the same requests. */
@@ -42,19 +46,23 @@ export async function fuzz(run: FuzzRun): Promise<{ readonly held: boolean; read
   const tool = join(await pythonTool(REQUIREMENTS), 'schemathesis');
   // It keeps what it found in its folder, and reads its configuration from there.
   const folder = await mkdtemp(join(tmpdir(), 'handoff-fuzz-'));
-  const args = [
-    ...['run', run.document, '--url', run.origin],
-    ...Object.entries(run.headers).flatMap(([name, value]) => ['--header', `${name}: ${value}`]),
-    ...run.without.flatMap((name) => ['--exclude-operation-id', name]),
-    ...['--checks', CHECKS.join(','), '--phases', run.phases.join(',')],
-    ...['--max-examples', String(run.examples), '--seed', String(run.seed)],
-    ...['--generation-database', 'none'],
-    ...['--suppress-health-check', 'all', '--warnings', 'off', '--request-timeout', '20'],
-    ...['--continue-on-failure', '--no-color'],
-  ];
+  const headers = Object.entries(run.headers).flatMap(([name, value]) => ['--header', `${name}: ${value}`]);
+  const without = run.without.flatMap((name) => ['--exclude-operation-id', name]);
+  const extent = ['--max-examples', String(run.examples), '--seed', String(run.seed), '--phases', run.phases.join(',')];
+  const quiet = ['--suppress-health-check', 'all', '--warnings', 'off', '--no-color', '--generation-database', 'none'];
+  const pace = ['--continue-on-failure', '--workers', '2', '--request-timeout', '20'];
+  const what = ['run', run.document, '--url', run.origin, '--checks', CHECKS.join(',')];
+  const args = [...what, ...headers, ...without, ...extent, ...quiet, ...pace];
   try {
     return await new Promise((resolve, reject) => {
-      const child = spawn(tool, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+      const env = {
+        ...process.env,
+        SCHEMATHESIS_HOOKS: 'schemathesis_hooks',
+        PYTHONPATH: import.meta.dirname,
+        FUZZ_PLACES: JSON.stringify(run.places),
+        FUZZ_MEMBERS: JSON.stringify(run.members),
+      };
+      const child = spawn(tool, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
       let report = '';
       for (const stream of [child.stdout, child.stderr]) {
         stream.setEncoding('utf8').on('data', (text: string) => (report += text));

@@ -73,7 +73,7 @@ export function openApiDocument(routes: readonly DocumentedRoute[]): JsonObject 
   }
   const responses = used(sharedResponses(), 'responses', JSON.stringify(paths));
   const examples = used(refusalExamples(), 'examples', JSON.stringify([paths, responses]));
-  const tags = new Set(routes.map(({ contract }) => contract.tag));
+  const tags = new Set<string>(routes.map(({ contract }) => contract.tag));
   return {
     openapi: '3.1.0',
     info: {

@@ -58,10 +58,14 @@ function mend(schema: z.core.$ZodType, json: JsonObject): void {
 function nameMembers(json: JsonObject): void {
   const { propertyNames, additionalProperties } = json;
   const names = isJsonObject(propertyNames) ? propertyNames['enum'] : undefined;
-  if (!Array.isArray(names) || additionalProperties === undefined) return;
+  if (!isTexts(names) || additionalProperties === undefined) return;
   delete json['propertyNames'];
-  json['properties'] = Object.fromEntries(names.map((name) => [String(name), additionalProperties]));
+  json['properties'] = Object.fromEntries(names.map((name) => [name, additionalProperties]));
   json['additionalProperties'] = false;
+}
+
+function isTexts(value: JsonValue | undefined): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
 }
 
 /** The same with references that point into the document. */

@@ -16,14 +16,17 @@ export function operationOf(route: DocumentedRoute, schemas: SchemaWriter): Json
   const query = contract.query === undefined ? null : schemas.write(contract.query, 'input');
   const description = [contract.description, privilegeSentence(route)].filter((text) => text !== undefined);
   return {
-    ...(contract.operationId !== undefined && { operationId: contract.operationId }),
-    ...(contract.tag !== undefined && { tags: [contract.tag] }),
+    operationId: contract.operationId,
+    tags: [contract.tag],
     summary: contract.summary,
     ...(description.length > 0 && { description: description.join('\n\n') }),
     security: securityOf(route),
     parameters: [
       ...pathParameters(route.url).map((name) => pathParameter(route, name, schemas)),
       ...(query === null ? [] : queryParameters(query)),
+      ...Object.entries(contract.headers ?? {}).map(([name, schema]) =>
+        parameterOf(name, 'header', schemas.write(schema, 'input'), false),
+      ),
       ...(takesIdempotencyKey(route) ? [parameter('IdempotencyKey')] : []),
       parameter('XRequestId'),
     ],
@@ -56,13 +59,18 @@ function pathParameter(route: DocumentedRoute, name: string, schemas: SchemaWrit
 
 function queryParameters({ properties, required }: JsonObject): JsonObject[] {
   const names = (required ?? []) as string[];
-  return Object.entries(properties as Record<string, JsonObject>).map(([name, { description, ...schema }]) => ({
-    name,
-    in: 'query',
-    required: names.includes(name),
-    ...(description !== undefined && { description }),
-    schema,
-  }));
+  return Object.entries(properties as Record<string, JsonObject>).map(([name, schema]) =>
+    parameterOf(name, 'query', schema, names.includes(name)),
+  );
+}
+
+function parameterOf(
+  name: string,
+  place: 'query' | 'header',
+  { description, ...schema }: JsonObject,
+  required: boolean,
+): JsonObject {
+  return { name, in: place, required, ...(description !== undefined && { description }), schema };
 }
 
 function requestBody({ contract }: DocumentedRoute, schema: JsonObject): JsonObject {
@@ -128,7 +136,8 @@ function wrongField(schema: JsonObject | null): WrongField | null {
   const [first] = Object.entries((schema?.['properties'] ?? {}) as Record<string, JsonObject>);
   if (first === undefined) return null;
   const [field, member] = first;
-  return { field, sentence: SENTENCES[String(member['type'])] ?? 'This field may not be null.' };
+  const { type } = member;
+  return { field, sentence: (typeof type === 'string' && SENTENCES[type]) || 'This field may not be null.' };
 }
 
 const SENTENCES: Readonly<Record<string, string>> = {

@@ -1,49 +1,23 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { createDevelopmentMailer } from '../../accounts/development-mailer.ts';
-import { checkPassword } from '../../accounts/log-in.ts';
 import { createOneTimeCodes } from '../../accounts/one-time-codes.ts';
 import { createPasswords } from '../../accounts/passwords.ts';
 import { createPostOffice } from '../../accounts/post-office.ts';
-import { newRefreshToken, refreshTokenDigest } from '../../accounts/refresh-tokens.ts';
 import { registerAccount, renewCode, type Mail } from '../../accounts/register.ts';
 import { verifyEmail } from '../../accounts/verify-email.ts';
-import { ACCESS_TOKEN_SECONDS, signAccessToken } from '../../crypto/access-token.ts';
 import { Refusal } from '../../domain/failures.ts';
-import {
-  endLogin,
-  endLoginOfUsedToken,
-  insertLogin,
-  rotateRefreshToken,
-  type LoginRow,
-} from '../../postgres/logins.ts';
 import { readOwnApplication, type OwnApplication } from '../../postgres/organizations.ts';
 import type { AppDeps } from '../app.ts';
-import { accountOf } from '../auth.ts';
-import { answerWith, oncePerKey, type Effect } from '../idempotency.ts';
+import { answerWith, oncePerKey } from '../idempotency.ts';
+import { notRefused, refusal, tokensBody, tooEarly, type NewTokens } from '../login-answers.ts';
 import { limitCall } from '../rate-limit.ts';
 import { parseBody, parseQuery } from '../requests.ts';
-import {
-  accountContracts,
-  codeQuery,
-  loginBody,
-  logoutBody,
-  refreshBody,
-  registerBody,
-  resendBody,
-  verifyBody,
-} from '../schemas/accounts.ts';
+import { accountContracts, codeQuery, registerBody, resendBody, verifyBody } from '../schemas/accounts.ts';
+import { loginRoutes } from './logins.ts';
 
 const REGISTRATIONS = { limit: 5, windowSeconds: 3600 };
-/** A hash of a password costs us more than its asker. */
-const LOGINS = { limit: 30, windowSeconds: 60 };
 
-/** A login's tokens, or null in a replay: they are shown once. */
-interface NewTokens {
-  readonly login: LoginRow;
-  readonly refreshToken: string;
-}
-
-/** Registering, proving an address, logging in: Didit's routes (contract/didit-api.md 3.4). */
+/** Registering, proving an address, and with `loginRoutes` logging in: Didit's routes (contract/didit-api.md 3.4). */
 export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
   const { tenants, accessTokenKey } = deps;
   const codes = createOneTimeCodes(accessTokenKey);
@@ -122,7 +96,7 @@ export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
       const { own, tokens, apiKey } = notRefused(outcome.result);
       answerWith(reply, outcome);
       return {
-        ...(await tokensBody(tokens)),
+        ...(await tokensBody(accessTokenKey, tokens)),
         organization: { uuid: own.organizationId, name: own.organizationName },
         application: { uuid: own.applicationId, name: own.name, client_id: own.clientId, api_key: apiKey },
       };
@@ -153,84 +127,7 @@ export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
     },
   });
 
-  app.route({
-    method: 'POST',
-    url: '/auth/v2/programmatic/login/',
-    config: { needs: 'public', contract: accountContracts.login },
-    handler: async (request, reply) => {
-      const call = parseBody(loginBody, request);
-      const address = app.rateLimiter.addressBucket(request.ip);
-      await limitCall(reply, { bucket: `login:${address}`, ...LOGINS });
-      const answer = await checkPassword(tenants, passwords, call);
-      if (answer.state === 'locked') throw tooEarly(reply, answer.retryAfterSeconds, 'account_locked');
-      if (answer.state === 'wrong') throw new Refusal('invalid_credentials');
-      const { accountId, organizationId } = answer.account;
-      if (organizationId === null) throw new Refusal('email_not_verified');
-      const outcome = await tenants.acrossTenants('account', (tx, sql) =>
-        oncePerKey<{ tokens: NewTokens | null }>(request, sql, {
-          run: async () => {
-            const refresh = newRefreshToken();
-            const login = await insertLogin(sql, { loginId: tx.newId(), accountId, refreshSha256: refresh.sha256 });
-            const tokens = { login, refreshToken: refresh.text };
-            return { status: 200, resourceId: login.loginId, result: { tokens } };
-          },
-          replay: async () => ({ tokens: null }),
-        }),
-      );
-      answerWith(reply, outcome);
-      return { ...(await tokensBody(outcome.result.tokens)), message: 'Logged in.' };
-    },
-  });
-
-  app.route({
-    method: 'POST',
-    url: '/auth/v2/programmatic/refresh/',
-    config: { needs: 'public', contract: accountContracts.refresh },
-    handler: async (request, reply) => {
-      const { refresh_token: given } = parseBody(refreshBody, request);
-      const outcome = await tenants.acrossTenants('account', (_tx, sql) =>
-        oncePerKey<Refusal | { tokens: NewTokens | null }>(request, sql, {
-          run: async () => {
-            const sha256 = refreshTokenDigest(given);
-            const next = newRefreshToken();
-            const login = await rotateRefreshToken(sql, sha256, next.sha256);
-            if (login === null) {
-              endLoginOfUsedToken(sql, sha256);
-              return refusal('authentication_failed');
-            }
-            const tokens = { login, refreshToken: next.text };
-            return { status: 200, resourceId: login.loginId, result: { tokens } };
-          },
-          replay: async () => ({ tokens: null }),
-        }),
-      );
-      const { tokens } = notRefused(outcome.result);
-      answerWith(reply, outcome);
-      return tokensBody(tokens);
-    },
-  });
-
-  app.route({
-    method: 'POST',
-    url: '/auth/v2/programmatic/logout/',
-    config: { needs: 'account', contract: accountContracts.logout },
-    handler: async (request, reply) => {
-      const { loginId } = accountOf(request);
-      parseBody(logoutBody, request);
-      parseBody(accountContracts.logout.body, request);
-      const outcome = await tenants.acrossTenants('account', (_tx, sql) =>
-        oncePerKey<true>(request, sql, {
-          run: async () => {
-            endLogin(sql, loginId);
-            return { status: 200, resourceId: loginId, result: true };
-          },
-          replay: async () => true,
-        }),
-      );
-      answerWith(reply, outcome);
-      return { message: 'Logged out.' };
-    },
-  });
+  loginRoutes(app, deps, passwords);
 
   if (development !== null) {
     app.route({
@@ -245,30 +142,4 @@ export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
       },
     });
   }
-
-  async function tokensBody(tokens: NewTokens | null) {
-    const { login, refreshToken } = tokens ?? {};
-    return {
-      access_token:
-        login === undefined ? null : await signAccessToken(accessTokenKey, { ...login, issuedAt: login.now }),
-      refresh_token: refreshToken ?? null,
-      expires_in: ACCESS_TOKEN_SECONDS,
-      ...(tokens === null && { secret_replayed: true as const }),
-    };
-  }
-}
-
-/** A refusal whose transaction is committed all the same: it counted a try, or ended a login. */
-function refusal(code: 'one_time_code_invalid' | 'authentication_failed'): Effect<Refusal> {
-  return { status: 0, resourceId: '', result: new Refusal(code), unfinished: true };
-}
-
-function notRefused<T>(result: Refusal | T): T {
-  if (result instanceof Refusal) throw result;
-  return result;
-}
-
-function tooEarly(reply: FastifyReply, seconds: number, code: 'rate_limited' | 'account_locked'): Refusal {
-  void reply.header('retry-after', seconds);
-  return new Refusal(code);
 }

@@ -55,17 +55,19 @@ export const changeKeyBody = createKeyBody.partial();
 /** Query of a list of keys. */
 export const keysQuery = z.object(pageQuery);
 
-const keyReply = z.strictObject({
-  key_id: z.string(),
-  name: z.string(),
-  last_four: z.string(),
-  privileges: z.record(z.enum(RESOURCES), z.enum(GRANTS)),
-  allowed_addresses: z.array(z.string()),
-  expires_at: time.nullable(),
-  created_at: time,
-  last_used_at: time.nullable(),
-  revoked_at: time.nullable(),
-});
+const keyReply = z
+  .strictObject({
+    key_id: z.string(),
+    name: z.string(),
+    last_four: z.string(),
+    privileges: z.record(z.enum(RESOURCES), z.enum(GRANTS)),
+    allowed_addresses: z.array(z.string()),
+    expires_at: time.nullable(),
+    created_at: time,
+    last_used_at: time.nullable(),
+    revoked_at: time.nullable(),
+  })
+  .meta({ id: 'ApiKey' });
 
 const createdKeyReply = keyReply.extend({
   api_key: z.string().nullable(),

@@ -1,17 +1,20 @@
 import type { z } from 'zod';
 import type { FailureCode } from '../../domain/failures.ts';
+import type { Tag } from '../openapi/tags.ts';
 
 /** What one route takes and answers: for documentation, and for tests that hold every answer against it. */
 export interface RouteContract {
   /** Unique name of the operation in lower camel case: `mintShareToken`. */
-  readonly operationId?: string;
-  /** The group that it is documented in: `Sharing`, `Sessions`, … */
-  readonly tag?: string;
+  readonly operationId: string;
+  /** The group that it is documented in. */
+  readonly tag: Tag;
   readonly summary: string;
   /** More than the summary says, in Markdown. */
   readonly description?: string;
   /** Parameters of the path; a UUID each when absent. */
   readonly params?: Readonly<Record<string, z.ZodType>>;
+  /** Headers of a request, besides those of every route. */
+  readonly headers?: Readonly<Record<string, z.ZodType>>;
   /** What the body is, when it is not JSON: a media type. */
   readonly bodyType?: string;
   /** Media types that such a body can have as well. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ENTITY_STATUSES } from '../../domain/entity.ts';
 import { pageQuery } from '../paging.ts';
+import type { Tag } from '../openapi/tags.ts';
 import type { RouteContract } from './contract.ts';
 import { anyRouteErrors, bodyErrors, errorBody, idErrors, postErrors } from './errors.ts';
 import { anyText, bool, day, jsonObject, text, time, uuid } from './fields.ts';
@@ -108,25 +109,29 @@ const counted = {
 };
 
 /** One row of `GET /v3/users/`. */
-export const userItem = z.strictObject({
-  ...head,
-  full_name: z.string().nullable(),
-  date_of_birth: z.string().nullable(),
-  portrait_image_url: z.null(),
-  issuing_states: z.array(z.string()),
-  approved_emails: z.array(z.string()),
-  approved_phones: z.array(z.string()),
-  ...counted,
-});
+export const userItem = z
+  .strictObject({
+    ...head,
+    full_name: z.string().nullable(),
+    date_of_birth: z.string().nullable(),
+    portrait_image_url: z.null(),
+    issuing_states: z.array(z.string()),
+    approved_emails: z.array(z.string()),
+    approved_phones: z.array(z.string()),
+    ...counted,
+  })
+  .meta({ id: 'UserRow' });
 
 /** One row of `GET /v3/businesses/`. */
-export const businessItem = z.strictObject({
-  ...head,
-  legal_name: z.string().nullable(),
-  registration_number: z.string().nullable(),
-  country_code: z.string().nullable(),
-  ...counted,
-});
+export const businessItem = z
+  .strictObject({
+    ...head,
+    legal_name: z.string().nullable(),
+    registration_number: z.string().nullable(),
+    country_code: z.string().nullable(),
+    ...counted,
+  })
+  .meta({ id: 'BusinessRow' });
 
 const comment = z.strictObject({
   uuid: z.string(),
@@ -147,10 +152,10 @@ const comment = z.strictObject({
 const detail = { metadata: z.record(z.string(), z.unknown()), updated_at: time };
 
 /** One user; the newest 100 comments. */
-export const userReply = userItem.extend({ ...detail, comments: z.array(comment) });
+export const userReply = userItem.extend({ ...detail, comments: z.array(comment) }).meta({ id: 'User' });
 
 /** One business. */
-export const businessReply = businessItem.extend(detail);
+export const businessReply = businessItem.extend(detail).meta({ id: 'Business' });
 
 export const deletedEntitiesReply = z.strictObject({ deleted: z.int().nonnegative() });
 
@@ -204,7 +209,7 @@ const NAMED = '`vendor_data` stands in the path percent-encoded, whatever charac
 function contractsOf<Item extends z.ZodType>(kind: {
   readonly many: string;
   readonly one: string;
-  readonly tag: string;
+  readonly tag: Tag;
   readonly suffix: readonly [one: string, many: string];
   readonly bodies: { readonly create: z.ZodType; readonly change: z.ZodType };
   readonly item: Item;

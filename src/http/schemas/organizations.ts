@@ -48,27 +48,31 @@ export const changeApplicationBody = createApplicationBody;
 /** Query of a list of applications. */
 export const applicationsQuery = z.object(pageQuery);
 
-const organizationReply = z.strictObject({
-  uuid: z.string(),
-  name: z.string(),
-  contact_email: z.string(),
-  created_at: time,
-});
+const organizationReply = z
+  .strictObject({
+    uuid: z.string(),
+    name: z.string(),
+    contact_email: z.string(),
+    created_at: time,
+  })
+  .meta({ id: 'Organization' });
 
-const applicationReply = z.strictObject({
-  uuid: z.string(),
-  name: z.string(),
-  environment: z.enum(['sandbox', 'live']),
-  client_id: z.string().nullable(),
-  // Keys are stored as hashes: each is shown once, when it is made.
-  api_key: z.null(),
-  website_url: z.string().nullable(),
-  redirect_uris: z.array(z.string()),
-  terms_url: z.string().nullable(),
-  privacy_url: z.string().nullable(),
-  description: z.string().nullable(),
-  created_at: time,
-});
+const applicationReply = z
+  .strictObject({
+    uuid: z.string(),
+    name: z.string(),
+    environment: z.enum(['sandbox', 'live']),
+    client_id: z.string().nullable(),
+    // Keys are stored as hashes: each is shown once, when it is made.
+    api_key: z.null(),
+    website_url: z.string().nullable(),
+    redirect_uris: z.array(z.string()),
+    terms_url: z.string().nullable(),
+    privacy_url: z.string().nullable(),
+    description: z.string().nullable(),
+    created_at: time,
+  })
+  .meta({ id: 'Application' });
 
 const createdApplicationReply = applicationReply.extend({
   api_key: z.string().nullable(),

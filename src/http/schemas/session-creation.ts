@@ -162,8 +162,6 @@ export const scenariosReply = z.strictObject({
   ),
 });
 
-const { 403: _noPrivilege, ...armErrors } = postErrors;
-
 export const sessionCreationContracts = {
   create: {
     operationId: 'createSession',
@@ -208,8 +206,9 @@ export const sessionCreationContracts = {
     description:
       'The header `Session-Token` takes the `session_token` of the session in place of an API key. The scenario is carried ' +
       'out at once, and the answer shows the status that the session then has.',
+    headers: { 'Session-Token': z.string().meta({ description: 'The `session_token` of the session.' }) },
     body: armBody,
-    replies: { 200: armReply, ...armErrors },
+    replies: { 200: armReply, ...postErrors },
     refusals: ['authentication_failed', 'session_not_found', 'application_deleted'],
     examples: {
       body: { scenario: 'in_review' },

@@ -6,19 +6,28 @@ import { checkRetention, retention } from './face-retention.ts';
 import { bool } from './fields.ts';
 import { deletedReply } from './sharing.ts';
 
-/** A session's number, written as digits or as a number. */
-const sessionNumber = z
-  .union([z.string().regex(/^\d{1,15}$/), z.int().nonnegative()], 'All session_numbers must be numeric.')
-  .transform(Number);
+/** For documentation: the check below gives Didit's one sentence for all. */
+const NUMBERS = [
+  { type: 'string', pattern: String.raw`^\d{1,15}$` },
+  { type: 'integer', minimum: 0 },
+];
+
+/** Sessions' numbers, written as digits or as numbers. */
+const sessionNumbers = z
+  .array(z.unknown().meta({ anyOf: NUMBERS }), 'Must be a list of session numbers.')
+  .min(1, 'This list may not be empty.')
+  .transform((list, context) => {
+    const isNumber = (one: unknown) =>
+      (typeof one === 'string' || typeof one === 'number') && /^\d{1,15}$/.test(String(one));
+    if (list.every(isNumber)) return [...new Set(list.map(Number))];
+    context.addIssue({ code: 'custom', message: 'All session_numbers must be numeric.' });
+    return z.NEVER;
+  });
 
 /** Body of `POST /v3/sessions/delete/`. */
 export const deleteManyBody = z
   .object({
-    session_numbers: z
-      .array(sessionNumber, 'Must be a list of session numbers.')
-      .min(1, 'This list may not be empty.')
-      .nullable()
-      .optional(),
+    session_numbers: sessionNumbers.nullable().optional(),
     delete_all: bool.optional(),
     ...retention,
   })

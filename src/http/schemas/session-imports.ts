@@ -18,27 +18,29 @@ export const uploadFields = z.object({
 const uploadBody = uploadFields.extend({ file: z.file() });
 
 /** An import, with how far it has come. Its counts change until it has ended. */
-export const importReply = z.strictObject({
-  uuid: z.string(),
-  status: z.enum(IMPORT_STATUSES),
-  import_type: z.enum(IMPORT_TYPES),
-  provider: z.string(),
-  workflow_id: z.string(),
-  source_filename: z.string().nullable(),
-  total_rows: z.int(),
-  processed_rows: z.int(),
-  created_count: z.int(),
-  updated_count: z.int(),
-  skipped_count: z.int(),
-  failed_count: z.int(),
-  checkpoint_row: z.int(),
-  total_media_bytes: z.int(),
-  last_error: z.string().nullable(),
-  created_at: time,
-  updated_at: time,
-  started_at: time.nullable(),
-  completed_at: time.nullable(),
-});
+export const importReply = z
+  .strictObject({
+    uuid: z.string(),
+    status: z.enum(IMPORT_STATUSES),
+    import_type: z.enum(IMPORT_TYPES),
+    provider: z.string(),
+    workflow_id: z.string(),
+    source_filename: z.string().nullable(),
+    total_rows: z.int(),
+    processed_rows: z.int(),
+    created_count: z.int(),
+    updated_count: z.int(),
+    skipped_count: z.int(),
+    failed_count: z.int(),
+    checkpoint_row: z.int(),
+    total_media_bytes: z.int(),
+    last_error: z.string().nullable(),
+    created_at: time,
+    updated_at: time,
+    started_at: time.nullable(),
+    completed_at: time.nullable(),
+  })
+  .meta({ id: 'SessionImport' });
 
 /** A row that was not taken in: what is wrong with it, and the row as it stood in the file. */
 export const importErrorItem = z.strictObject({

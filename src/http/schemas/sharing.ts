@@ -137,12 +137,14 @@ export const sharingContracts = {
 } satisfies Record<string, RouteContract>;
 
 /** What is left of a deleted session (Didit's shape). */
-export const deletedReply = z.strictObject({
-  session_id: z.string(),
-  session_number: z.int(),
-  face_retention_outcome: z.literal('none'),
-  biometric_template_uuid: z.null(),
-});
+export const deletedReply = z
+  .strictObject({
+    session_id: z.string(),
+    session_number: z.int(),
+    face_retention_outcome: z.literal('none'),
+    biometric_template_uuid: z.null(),
+  })
+  .meta({ id: 'DeletedSession' });
 
 export const sessionContracts = {
   delete: {
@@ -157,6 +159,7 @@ export const sessionContracts = {
     replies: { 200: deletedReply, ...bodyErrors },
     refusals: ['session_not_found'],
     examples: {
+      body: { deletion_instruction: 'operational_session_delete' },
       replies: {
         200: {
           session_id: EXAMPLE_IDS.session,

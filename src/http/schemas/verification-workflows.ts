@@ -76,50 +76,54 @@ export const changeWorkflowBody = ours({
 export const workflowsQuery = z.object(pageQuery);
 
 /** One row of `GET /v3/workflows/`: a version of a verification workflow. */
-export const workflowItem = z.strictObject({
-  /** Of this version; accepted wherever a `workflow_id` is. */
-  uuid: z.string(),
-  /** Of the workflow, in all its versions. */
-  workflow_id: z.string(),
-  workflow_label: z.string(),
-  workflow_type: z.enum(['kyc', 'kyb']),
-  is_default: z.boolean(),
-  is_archived: z.literal(false),
-  is_white_label_enabled: z.boolean(),
-  total_price: z.literal(0),
-  min_price: z.literal(0),
-  max_price: z.literal(0),
-  /** Joined by " + ". */
-  features: z.string(),
-  is_simple_workflow: z.literal(true),
-  is_editable: z.literal(true),
-  workflow_url: z.url(),
-  max_retry_attempts: z.int(),
-  retry_window_days: z.int().nullable(),
-  /** Seconds. */
-  session_expiration_time: z.int(),
-  version: z.int(),
-  status: z.enum(['draft', 'published']),
-  has_draft: z.boolean(),
-  created_by: z.strictObject({ name: z.string(), email: z.null(), type: z.literal('api_key') }).nullable(),
-  updated_at: time,
-});
+export const workflowItem = z
+  .strictObject({
+    /** Of this version; accepted wherever a `workflow_id` is. */
+    uuid: z.string(),
+    /** Of the workflow, in all its versions. */
+    workflow_id: z.string(),
+    workflow_label: z.string(),
+    workflow_type: z.enum(['kyc', 'kyb']),
+    is_default: z.boolean(),
+    is_archived: z.literal(false),
+    is_white_label_enabled: z.boolean(),
+    total_price: z.literal(0),
+    min_price: z.literal(0),
+    max_price: z.literal(0),
+    /** Joined by " + ". */
+    features: z.string(),
+    is_simple_workflow: z.literal(true),
+    is_editable: z.literal(true),
+    workflow_url: z.url(),
+    max_retry_attempts: z.int(),
+    retry_window_days: z.int().nullable(),
+    /** Seconds. */
+    session_expiration_time: z.int(),
+    version: z.int(),
+    status: z.enum(['draft', 'published']),
+    has_draft: z.boolean(),
+    created_by: z.strictObject({ name: z.string(), email: z.null(), type: z.literal('api_key') }).nullable(),
+    updated_at: time,
+  })
+  .meta({ id: 'VerificationWorkflowRow' });
 
 /** A version with its whole configuration. */
-export const workflowReply = workflowItem.extend({
-  feature_configs: z.array(
-    z.strictObject({
-      feature: z.enum(WORKFLOW_FEATURES),
-      config: z.record(z.string(), z.unknown()),
-      label: z.string().nullable(),
-    }),
-  ),
-  is_desktop_allowed: z.boolean(),
-  face_liveness_max_attempts: z.int(),
-  face_match_max_attempts: z.int(),
-  created_at: time,
-  published_at: time.nullable(),
-});
+export const workflowReply = workflowItem
+  .extend({
+    feature_configs: z.array(
+      z.strictObject({
+        feature: z.enum(WORKFLOW_FEATURES),
+        config: z.record(z.string(), z.unknown()),
+        label: z.string().nullable(),
+      }),
+    ),
+    is_desktop_allowed: z.boolean(),
+    face_liveness_max_attempts: z.int(),
+    face_match_max_attempts: z.int(),
+    created_at: time,
+    published_at: time.nullable(),
+  })
+  .meta({ id: 'VerificationWorkflow' });
 
 function isFeature(text: string): text is WorkflowFeature {
   return (WORKFLOW_FEATURES as readonly string[]).includes(text);

@@ -50,27 +50,31 @@ const destination = z.strictObject({
 });
 
 /** One row of `GET /v3/webhook/destinations/`. */
-export const destinationItem = destination.extend({
-  subscribed_events_count: z.int(),
-  deliveries_count: z.int(),
-  failed_deliveries_count: z.int(),
-  average_response_time_ms: z.number().nullable(),
-  error_rate_percentage: z.int(),
-  last_delivery_at: time.nullable(),
-});
+export const destinationItem = destination
+  .extend({
+    subscribed_events_count: z.int(),
+    deliveries_count: z.int(),
+    failed_deliveries_count: z.int(),
+    average_response_time_ms: z.number().nullable(),
+    error_rate_percentage: z.int(),
+    last_delivery_at: time.nullable(),
+  })
+  .meta({ id: 'WebhookDestinationRow' });
 
 /** One destination, without its secret. */
-export const destinationReply = destination.extend({
-  summary: z.strictObject({
-    total_deliveries: z.int(),
-    failed_deliveries: z.int(),
-    error_rate_percentage: z.int(),
-    min_response_time_ms: z.number().nullable(),
-    avg_response_time_ms: z.number().nullable(),
-    max_response_time_ms: z.number().nullable(),
-    last_delivery_at: time.nullable(),
-  }),
-});
+export const destinationReply = destination
+  .extend({
+    summary: z.strictObject({
+      total_deliveries: z.int(),
+      failed_deliveries: z.int(),
+      error_rate_percentage: z.int(),
+      min_response_time_ms: z.number().nullable(),
+      avg_response_time_ms: z.number().nullable(),
+      max_response_time_ms: z.number().nullable(),
+      last_delivery_at: time.nullable(),
+    }),
+  })
+  .meta({ id: 'WebhookDestination' });
 
 /** A created destination: its secret in both forms, this once (contract row 26); null in a replay, which says so. */
 export const createdDestinationReply = destinationReply.extend({

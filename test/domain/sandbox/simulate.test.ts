@@ -51,7 +51,7 @@ describe.each(['user', 'business'] as const)('simulated content of a %s', (kind)
   it('has every array of its kind when all is well', () => {
     const [items = new Map()] = simulate(kind, SEEDS[0] ?? '', 'approved');
     const known = CHECK_CATEGORIES[kind].filter((category) => category !== 'reviews');
-    expect([...items.keys()].toSorted()).toEqual(known.toSorted());
+    expect(new Set(items.keys())).toEqual(new Set(known));
     expect(new Set(statusesOf(items))).toEqual(new Set(['Approved']));
   });
 
