@@ -9,7 +9,7 @@ describe('paths', () => {
   it.each([
     ['GET', '/', 'not_found'],
     ['GET', '/v1/', 'not_found'],
-    ['GET', '/v3/session/', 'not_found'],
+    ['GET', '/v3/session/', 'method_not_allowed'],
     ['GET', '/V1/onboardings/', 'not_found'],
     ['GET', '/v1/onboardings/%', 'not_found'],
     ['GET', '/v1/onboardings/%ff/', 'not_found'],
