@@ -50,6 +50,8 @@ export interface ServerConfig extends CommonConfig, ContentConfig, MediaLinkConf
   readonly accessTokenKey: Uint8Array;
   /** A key's calls in a minute. */
   readonly rateLimits: RateLimits;
+  /** Accounts that one address may register in an hour. */
+  readonly registrationsPerHour: number;
   /** Where codes are mailed by; null where none is set, and registration is closed outside development. */
   readonly mail: MailConfig | null;
   /** One-time codes are logged and can be read: development only. */
@@ -183,6 +185,7 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     ACCESS_TOKEN_KEY: secretKey,
     RATE_LIMIT_READS: wholeNumber(1, 10_000_000).default(600),
     RATE_LIMIT_WRITES: wholeNumber(1, 10_000_000).default(300),
+    REGISTRATIONS_PER_HOUR: wholeNumber(1, 1_000_000).default(5),
     SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'must be an smtp:// or smtps:// URL' }).optional(),
     MAIL_FROM: z.string().min(3).default('Handoff <no-reply@localhost>'),
     TRUST_PROXY: addresses(),
@@ -195,6 +198,7 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     ...mediaLinks(values),
     accessTokenKey: values.ACCESS_TOKEN_KEY,
     rateLimits: { reads: values.RATE_LIMIT_READS, writes: values.RATE_LIMIT_WRITES },
+    registrationsPerHour: values.REGISTRATIONS_PER_HOUR,
     mail: values.SMTP_URL === undefined ? null : { smtpUrl: values.SMTP_URL, from: values.MAIL_FROM },
     showCodes: values.SMTP_URL === undefined && env['NODE_ENV'] !== 'production',
     host: values.HOST,

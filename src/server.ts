@@ -61,6 +61,7 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
     mediaLinkKey: config.mediaLinkKey,
     publicUrl: config.publicUrl,
     rateLimits: config.rateLimits,
+    registrationsPerHour: config.registrationsPerHour,
     ...(config.trustProxy.length > 0 && { trustProxy: [...config.trustProxy] }),
     logger,
     readiness: () =>

@@ -26,6 +26,7 @@ import { TASK_QUEUES } from './domain/temporal-names.ts';
 import { serveHealth } from './health-port.ts';
 import { createLogger, errorKind, temporalLogger, type HandoffLogger } from './logging.ts';
 import { mediaUrls } from './media/links.ts';
+import { fileTaker } from './media/file-taker.ts';
 import { openMediaStore } from './media/open-media-store.ts';
 import { storeFiles } from './media/store-files.ts';
 import { deliveryLedger, DELIVERIES_CHANNEL, dispatchEvents } from './postgres/deliveries.ts';
@@ -103,13 +104,14 @@ export async function startOnboardingWorker(
     onFault: faultLog(logger),
     style: { businessStatusCase: config.businessStatusCase },
   });
+  const media = openMediaStore(config.mediaStore);
   const importSteps = sessionImportActivities({
     importTransaction: (work) => handoff.acrossTenants('session_import', (tx) => work(tx)),
+    files: fileTaker({ tenants: handoff, media }),
     onFault: faultLog(logger),
   });
   const activities = { ...steps, ...importSteps };
   // Before Temporal answers: events are dispatched without it.
-  const media = openMediaStore(config.mediaStore);
   const relay = startRelay({ tenants, handoff, client, media, onError });
   const worker = await connectWorker({ taskQueue: TASK_QUEUES.onboarding, activities }, parts);
   return running(worker, async () => {

@@ -1,5 +1,5 @@
 import { endImport, takePartIn } from '../sharing/import-file.ts';
-import type { HandoffTransaction } from '../sharing/ports.ts';
+import type { FileTaker, HandoffTransaction } from '../sharing/ports.ts';
 import type { SessionImportActivities } from '../workflows/activity-types.ts';
 import { translating } from './translate-failure.ts';
 
@@ -7,6 +7,7 @@ import { translating } from './translate-failure.ts';
 export interface SessionImportDependencies {
   /** Runs `work` in one transaction of an import. */
   importTransaction<T>(work: (tx: HandoffTransaction) => Promise<T>): Promise<T>;
+  readonly files: FileTaker;
   /** Told of a failure: Temporal keeps its kind alone. */
   readonly onFault: (activity: string, error: unknown) => void;
 }
@@ -15,7 +16,7 @@ export interface SessionImportDependencies {
 export function sessionImportActivities(deps: SessionImportDependencies): SessionImportActivities {
   return translating<SessionImportActivities>(
     {
-      importPart: ({ importId, part }) => deps.importTransaction((tx) => takePartIn(tx, importId, part)),
+      importPart: ({ importId, part }) => deps.importTransaction((tx) => takePartIn(tx, importId, part, deps.files)),
       endImport: ({ importId, as, why }) => deps.importTransaction((tx) => endImport(tx, importId, as, why)),
     },
     deps.onFault,

@@ -68,6 +68,8 @@ export interface AppDeps {
   /** Our own origin as clients reach it. */
   readonly publicUrl: string;
   readonly rateLimits: RateLimits;
+  /** Accounts that one address may register in an hour. */
+  readonly registrationsPerHour: number;
   readonly readiness: () => Promise<Readiness>;
   /** pino's options, a ready logger, or false for silence. */
   readonly logger: Logger | LoggerOptions | false;

@@ -11,7 +11,17 @@ import {
   type ImportType,
 } from '../domain/session-import.ts';
 import type { JsonValue } from '../domain/json.ts';
-import type { Environment, HandoffTransaction, ImportJob, NewSession, SealContext, WorkflowVersion } from './ports.ts';
+import type { DecisionContent } from '../domain/decision-intake.ts';
+import type {
+  Environment,
+  FileTaker,
+  HandoffTransaction,
+  ImportJob,
+  NewSession,
+  SealContext,
+  SessionFile,
+  WorkflowVersion,
+} from './ports.ts';
 import { searchTermsOf, sealContent } from './store-content.ts';
 import { newSession } from './take-in.ts';
 
@@ -70,7 +80,12 @@ export function openImport(tx: HandoffTransaction, order: ImportOrder): string {
  *
  * @returns how far the import has come
  */
-export async function takePartIn(tx: HandoffTransaction, importId: string, position: number): Promise<ImportProgress> {
+export async function takePartIn(
+  tx: HandoffTransaction,
+  importId: string,
+  position: number,
+  fileTaker: FileTaker,
+): Promise<ImportProgress> {
   const [job, sealed] = await Promise.all([tx.imports.lock(importId), tx.imports.readPart(importId, position)]);
   if (job === null) return UNKNOWN_IMPORT;
   if (hasEnded(job.progress.status) || job.progress.nextPart !== position) return job.progress;
@@ -106,9 +121,17 @@ export async function takePartIn(tx: HandoffTransaction, importId: string, posit
       fresh.push(row);
     }
   }
-  await insertSessions(tx, job, facts.now, fresh);
+  const taken = await fileTaker.takeFiles(fresh.map(({ content }) => content.checks));
+  const complete: CompleteRow[] = [];
+  for (const [index, row] of fresh.entries()) {
+    const one = taken[index];
+    if (one === undefined) throw new Error('every document is answered for');
+    if ('problem' in one) bad.push(refusedRow(row, one.problem));
+    else complete.push({ content: { ...row.content, checks: one.checks }, files: one.files });
+  }
+  await insertSessions(tx, job, facts.now, complete);
   return tx.imports.finishPart(importId, applicationId, position, {
-    created: fresh.length,
+    created: complete.length,
     skipped,
     lastRow: part.rows.at(-1)?.row ?? 0,
     errors: bad.map(({ row, ...error }) => ({
@@ -164,11 +187,17 @@ function refusalOf(
   return null;
 }
 
+/** A row whose files are stored. */
+interface CompleteRow {
+  readonly content: DecisionContent;
+  readonly files: readonly SessionFile[];
+}
+
 async function insertSessions(
   tx: HandoffTransaction,
   job: ImportJob,
   now: string,
-  rows: readonly GoodRow[],
+  rows: readonly CompleteRow[],
 ): Promise<void> {
   const { applicationId, environment, workflow } = job;
   const sessions = rows.map(({ content }): NewSession => {
@@ -185,5 +214,6 @@ async function insertSessions(
     sessions.map(({ session }) => session),
   );
   tx.sessions.insertContents(applicationId, sessions);
+  for (const [index, { session }] of sessions.entries()) tx.sessions.insertMedia(session, rows[index]?.files ?? []);
   await touched;
 }

@@ -1,5 +1,6 @@
 import type { CheckCategory, SessionKind } from '../domain/decision-categories.ts';
 import type { EntityComment, EntityState } from '../domain/entity.ts';
+import type { CheckParts } from '../domain/decision-parts.ts';
 import type { Actor, EventType } from '../domain/events.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { RemoteFile } from '../domain/media-references.ts';
@@ -199,6 +200,19 @@ export interface SessionFile {
   readonly objectKey: string | null;
   readonly contentType: string | null;
   readonly byteLength: number | null;
+}
+
+/** Takes inline files out of checks, and stores them. */
+export interface FileTaker {
+  /** For each document's checks: the same without their files, or what is wrong with one of them. */
+  takeFiles(
+    documents: readonly (readonly CheckParts[])[],
+  ): Promise<
+    readonly (
+      | { readonly checks: CheckParts[]; readonly files: readonly SessionFile[] }
+      | { readonly problem: string }
+    )[]
+  >;
 }
 
 /** The files of a session that can be read, for links to them. */

@@ -1,13 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
 import { handoffStack } from '../support/stack.ts';
 
 const stack = handoffStack();
 
 interface Answer {
   readonly status: number;
-  // The test states the shapes that it expects.
-  readonly body: Record<string, any>;
+  readonly body: JsonObject;
 }
 
 async function call(method: string, path: string, headers: Record<string, string>, body?: unknown): Promise<Answer> {
@@ -17,31 +17,47 @@ async function call(method: string, path: string, headers: Record<string, string
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   const text = await answer.text();
-  return { status: answer.status, body: text === '' ? {} : (JSON.parse(text) as Record<string, any>) };
+  return { status: answer.status, body: text === '' ? {} : (JSON.parse(text) as JsonObject) };
+}
+
+/** The text at a path of an answer. */
+function at({ body }: Answer, ...path: string[]): string {
+  const value = path.reduce<JsonValue | undefined>(
+    (inner, member) => (inner as JsonObject | undefined)?.[member],
+    body,
+  );
+  if (typeof value !== 'string')
+    throw new Error(`no text at ${path.join('.')} of ${JSON.stringify(body).slice(0, 500)}`);
+  return value;
 }
 
 const key = (apiKey: string) => ({ 'x-api-key': apiKey });
 
 /** Registers somebody and returns the first sandbox application, over HTTP alone. */
-async function signUp(): Promise<{ applicationId: string; apiKey: string; bearer: Record<string, string>; organization: string }> {
+async function signUp(): Promise<{
+  applicationId: string;
+  apiKey: string;
+  bearer: Record<string, string>;
+  organization: string;
+}> {
   const email = `integrator-${randomBytes(4).toString('hex')}@example.com`;
   const registered = await call('POST', '/auth/v2/programmatic/register/', {}, { email, password: 'Correct-horse-9' });
   expect(registered.status).toBe(201);
-  const { body: sent } = await call('GET', `/auth/v2/development/one-time-code/?email=${email}`, {});
-  const verified = await call('POST', '/auth/v2/programmatic/verify-email/', {}, { email, code: sent['code'] });
+  const sent = await call('GET', `/auth/v2/development/one-time-code/?email=${email}`, {});
+  const verified = await call('POST', '/auth/v2/programmatic/verify-email/', {}, { email, code: at(sent, 'code') });
   expect(verified.status).toBe(200);
-  const { application, organization, access_token } = verified.body;
   return {
-    applicationId: application.uuid,
-    apiKey: application.api_key,
-    bearer: { authorization: `Bearer ${access_token}` },
-    organization: organization.uuid,
+    applicationId: at(verified, 'application', 'uuid'),
+    apiKey: at(verified, 'application', 'api_key'),
+    bearer: { authorization: `Bearer ${at(verified, 'access_token')}` },
+    organization: at(verified, 'organization', 'uuid'),
   };
 }
 
 async function workflowOf(apiKey: string, type: 'kyc' | 'kyb'): Promise<string> {
   const { body } = await call('GET', '/v3/workflows/', key(apiKey));
-  return body['results'].find((row: { workflow_type: string }) => row.workflow_type === type).workflow_id;
+  const found = (body['results'] as JsonObject[]).find((row) => row['workflow_type'] === type);
+  return at({ status: 200, body: found ?? {} }, 'workflow_id');
 }
 
 async function finishedSession(apiKey: string, type: 'kyc' | 'kyb', scenario: string): Promise<string> {
@@ -51,7 +67,7 @@ async function finishedSession(apiKey: string, type: 'kyc' | 'kyb', scenario: st
     sandbox_scenario: scenario,
   });
   expect(created.status).toBe(201);
-  return created.body['session_id'];
+  return at(created, 'session_id');
 }
 
 async function mint(apiKey: string, sessionId: string, partnerId: string): Promise<Answer> {
@@ -100,10 +116,15 @@ describe('verifying an integration', () => {
       });
       expect(imported).toMatchObject({
         status: 201,
-        body: { status, shared_from_session: source, vendor_data: `partner-${type}-42`, session_number: expect.any(Number) },
+        body: {
+          status,
+          shared_from_session: source,
+          vendor_data: `partner-${type}-42`,
+          session_number: expect.any(Number),
+        },
       });
       for (const array of arrays) expect(imported.body[array], array).toBeInstanceOf(Array);
-      const read = await call('GET', `/v3/session/${imported.body['session_id']}/decision/`, key(y.apiKey));
+      const read = await call('GET', `/v3/session/${at(imported, 'session_id')}/decision/`, key(y.apiKey));
       expect(read.body).toMatchObject({ session_id: imported.body['session_id'], shared_from_session: source });
       const entities = type === 'kyc' ? 'users' : 'businesses';
       const entity = await call('GET', `/v3/${entities}/partner-${type}-42/`, key(y.apiKey));
@@ -114,8 +135,7 @@ describe('verifying an integration', () => {
   it('answers as the table of errors says', async () => {
     const [x, y, z] = [await signUp(), await signUp(), await signUp()];
     const source = await finishedSession(x.apiKey, 'kyc', 'in_review');
-    const { body } = await mint(x.apiKey, source, y.applicationId);
-    const share_token = body['share_token'] as string;
+    const share_token = at(await mint(x.apiKey, source, y.applicationId), 'share_token');
     const redeem = async (apiKey: string, more: Record<string, unknown> = {}) => {
       const answer = await call('POST', '/v3/session/import-shared/', key(apiKey), { share_token, ...more });
       return [answer.status, answer.body['code'] ?? answer.body['status']];
@@ -142,6 +162,9 @@ describe('verifying an integration', () => {
       expect(flipped).toMatchObject({ status: 200, body: { environment: 'live' } });
     }
     const minted = await mint(x.apiKey, source, y.applicationId);
-    expect(minted).toMatchObject({ status: 400, body: { code: 'invalid_request', for_application_id: [expect.any(String)] } });
+    expect(minted).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_request', for_application_id: [expect.any(String)] },
+    });
   });
 });

@@ -5,12 +5,15 @@ import { csvLines, importTemplate } from '../../src/domain/import-templates.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { ImportProgress } from '../../src/domain/session-import.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
+import { fileTaker } from '../../src/media/file-taker.ts';
 import { takePartIn } from '../../src/sharing/import-file.ts';
-import { testBlindIndex } from '../support/app-parts.ts';
+import { testAppParts, testBlindIndex } from '../support/app-parts.ts';
+import { dataUri, someFile } from '../support/files.ts';
 import { formBytes, personRecord } from '../support/import-files.ts';
 import { testApi, textOf, type Answer, type Brand } from './api.ts';
 
-const api = testApi();
+const { media } = testAppParts();
+const api = testApi({ media });
 const PATH = '/v3/session/imports/';
 
 interface File {
@@ -40,7 +43,9 @@ const ndjson = (...rows: unknown[]): string =>
 /** Takes one part of an import in, as its run does. */
 function takePart(importId: string, part: number): Promise<ImportProgress> {
   const handoff = handoffTenants(api.tenants, plainSealer, testBlindIndex);
-  return handoff.acrossTenants('session_import', (tx) => takePartIn(tx, importId, part));
+  return handoff.acrossTenants('session_import', (tx) =>
+    takePartIn(tx, importId, part, fileTaker({ tenants: handoff, media })),
+  );
 }
 
 /** Takes the whole file in and returns the import as it then is. */
@@ -641,4 +646,28 @@ describe('an import', () => {
   test('that is unknown to its run ends it', async () => {
     expect(await takePart(randomUUID(), 0)).toMatchObject({ status: 'unknown' });
   });
+});
+
+test('files inside rows are stored, and a row with a broken one is told of', async () => {
+  const bytes = someFile('image/png');
+  const record = (external_id: string, front_image: string) => ({
+    ...personRecord(external_id),
+    id_verifications: [{ status: 'Approved', front_image }],
+  });
+  const made = await upload(api.issuer, {
+    content: ndjson(record('with-file', dataUri('image/png', bytes)), record('broken', 'data:image/png;base64,AAAA')),
+  });
+  const done = await finish(api.issuer, made);
+  expect(done).toMatchObject({ status: 'completed', created_count: 1, failed_count: 1 });
+  const [error] = await errorsOf(api.issuer, done['uuid']);
+  expect(error).toMatchObject({ row_number: 2, external_id: 'broken' });
+  expect(error?.['error']).toContain('id_verifications.0.front_image');
+
+  const [row] = (await api.database.pool.query(`select session_id from session where external_id = 'with-file'`)).rows;
+  const { body } = await api.call(api.issuer, 'GET', `/v3/session/${row.session_id}/decision/`);
+  const [document] = body['id_verifications'] as JsonObject[];
+  const link = new URL(String(document?.['front_image']));
+  const file = await api.app.inject({ url: link.pathname + link.search });
+  expect(file.statusCode).toBe(200);
+  expect(file.rawPayload.equals(bytes)).toBe(true);
 });

@@ -149,7 +149,11 @@ describe('a close', () => {
     if (delivery === undefined) throw new Error('the partner has a destination');
     const { deliveryId, attemptId, trigger, attempt, destinationId } = delivery;
     const record = {
-      ...{ deliveryId, attemptId, trigger, attempt, destinationId },
+      deliveryId,
+      attemptId,
+      trigger,
+      attempt,
+      destinationId,
       requestHeaders: null,
       state: 'delivered',
       retryInMs: null,

@@ -24,13 +24,21 @@ export function testContentEnv(): Record<string, string> {
     MEDIA_STORE: pathToFileURL(mkdtempSync(join(tmpdir(), 'handoff-media-'))).href,
     RATE_LIMIT_READS: String(NO_LIMITS.reads),
     RATE_LIMIT_WRITES: String(NO_LIMITS.writes),
+    REGISTRATIONS_PER_HOUR: '1000',
   };
 }
 
 /** The parts of an app under test that most tests do not look at. */
 export function testAppParts(): Pick<
   AppDeps,
-  'accessTokenKey' | 'mailer' | 'showCodes' | 'media' | 'mediaLinkKey' | 'publicUrl' | 'rateLimits'
+  | 'accessTokenKey'
+  | 'mailer'
+  | 'showCodes'
+  | 'media'
+  | 'mediaLinkKey'
+  | 'publicUrl'
+  | 'rateLimits'
+  | 'registrationsPerHour'
 > {
   return {
     accessTokenKey: Buffer.alloc(32, 9),
@@ -40,5 +48,6 @@ export function testAppParts(): Pick<
     mediaLinkKey: Buffer.alloc(32, 8),
     publicUrl: 'http://localhost:8080',
     rateLimits: NO_LIMITS,
+    registrationsPerHour: 5,
   };
 }

@@ -15,7 +15,7 @@ import { parseBody, parseQuery } from '../requests.ts';
 import { accountContracts, codeQuery, registerBody, resendBody, verifyBody } from '../schemas/accounts.ts';
 import { loginRoutes } from './logins.ts';
 
-const REGISTRATIONS = { limit: 5, windowSeconds: 3600 };
+const HOUR = 3600;
 
 /** Registering, proving an address, and with `loginRoutes` logging in: Didit's routes (contract/didit-api.md 3.4). */
 export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
@@ -49,7 +49,11 @@ export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
       const post = openPostOffice();
       const { email, password } = parseBody(registerBody, request);
       const address = app.rateLimiter.addressBucket(request.ip);
-      await limitCall(reply, { bucket: `register:${address}`, ...REGISTRATIONS });
+      await limitCall(reply, {
+        bucket: `register:${address}`,
+        limit: deps.registrationsPerHour,
+        windowSeconds: HOUR,
+      });
       const passwordHash = await passwords.hash(password);
       const outcome = await tenants.acrossTenants('account', (tx, sql) =>
         oncePerKey<{ mail: Mail | null }>(request, sql, {
