@@ -46,6 +46,9 @@ const ENVIRONMENTS: readonly DecisionEnvironment[] = ['live', 'sandbox'];
 /** Facts that the store gives a session itself; a document may state them, and they are ignored. */
 const IGNORED_FIELDS = ['session_id', 'session_number', 'workflow_id', 'application_id', 'shared_from_session'];
 
+/** Where a column or an index of Postgres ends. */
+export const MAX_CHARACTERS = { external_id: 255, vendor_data: 512, nfc_skip_reason: 100 } as const;
+
 const HOME_FIELDS = ['session_url', 'metadata', 'expected_details', 'contact_details', 'callback'] as const;
 
 const KNOWN_FIELDS: ReadonlySet<string> = new Set([
@@ -145,8 +148,11 @@ function readEnvironment(document: JsonObject, report: Report): DecisionEnvironm
   return environment;
 }
 
-function readText(document: JsonObject, field: string, report: Report): string | null {
+function readText(document: JsonObject, field: keyof typeof MAX_CHARACTERS, report: Report): string | null {
   const value = document[field] ?? null;
+  if (typeof value === 'string' && value.length > MAX_CHARACTERS[field]) {
+    report(field, `Ensure this field has no more than ${MAX_CHARACTERS[field]} characters.`);
+  }
   if (value === null || typeof value === 'string') return value;
   report(field, 'It is not text: give a string or null.');
   return null;

@@ -1,4 +1,4 @@
-import { readDecision, type DecisionContent } from './decision-intake.ts';
+import { MAX_CHARACTERS, readDecision, type DecisionContent } from './decision-intake.ts';
 import { MAX_NESTING } from './decision-parts.ts';
 import { documentOf, type DocumentReading } from './import-columns.ts';
 import { isJsonObject, nestsDeeper, type JsonObject, type JsonValue } from './json.ts';
@@ -30,10 +30,6 @@ const MAX_RAW_CHARACTERS = 16_384;
 const MAX_PROBLEMS = 5;
 const MAX_ERROR_CHARACTERS = 2_000;
 
-/** Lengths that a column or an index of Postgres ends at, in characters. */
-const LIMITS = { external_id: 255, vendor_data: 512, nfc_skip_reason: 100 } as const;
-const MAX_POINTER_CHARACTERS = 500;
-
 const OTHER_KIND = { user: 'business', business: 'user' } as const;
 const NO_EXTERNAL_ID =
   'external_id: It is missing: give your own id of the record, so that no record is taken in twice.';
@@ -62,16 +58,8 @@ export function readRow(importType: ImportType, columns: FilePart['columns'], ro
   const externalId = shownId(document);
   if ((document['external_id'] ?? null) === null) return bad(NO_EXTERNAL_ID);
   if (document['session_kind'] === OTHER_KIND[kind]) return bad(WRONG_KIND[importType], externalId);
-  const tooLong = Object.entries(LIMITS).find(([field, most]) => lengthOf(document[field]) > most);
-  if (tooLong !== undefined) {
-    return bad(`${tooLong[0]}: Ensure this field has no more than ${tooLong[1]} characters.`, externalId);
-  }
   const reading = readDecision(document);
   if (!reading.ok) return bad(sentence(reading.problems), externalId);
-  if (reading.checks.some(({ people }) => people.some(({ pointer }) => pointer.length > MAX_POINTER_CHARACTERS))) {
-    const problem = `The path to a kyc_session_id is longer than ${MAX_POINTER_CHARACTERS} characters: flatten it.`;
-    return bad(problem, externalId);
-  }
   return { ok: true, good: { row: row.row, externalId: externalId ?? '', content: reading, raw } };
 }
 
@@ -102,7 +90,7 @@ function lineDocument(parsed: JsonValue | undefined): DocumentReading {
 
 function shownId(document: JsonObject): string | null {
   const id = document['external_id'];
-  return typeof id === 'string' && id !== '' && id.length <= LIMITS.external_id ? id : null;
+  return typeof id === 'string' && id !== '' && id.length <= MAX_CHARACTERS.external_id ? id : null;
 }
 
 function sentence(problems: readonly { readonly field: string; readonly message: string }[]): string {
@@ -116,8 +104,4 @@ function shortened(value: JsonValue | undefined, text: string = JSON.stringify(v
   const whole = value !== undefined && text.length <= MAX_RAW_CHARACTERS && !nestsDeeper(value, MAX_NESTING);
   if (whole && unstorable(value) === null) return value;
   return text.slice(0, MAX_RAW_CHARACTERS).toWellFormed().replaceAll('\0', '\u{fffd}');
-}
-
-function lengthOf(value: JsonValue | undefined): number {
-  return typeof value === 'string' ? value.length : 0;
 }

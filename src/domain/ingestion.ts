@@ -58,8 +58,6 @@ const ENVELOPE_NAMES: Readonly<Record<string, string>> = {
   vendor_data: 'vendor_data',
 };
 
-const MAX_EXTERNAL_ID = 255;
-const MAX_VENDOR_DATA = 512;
 const MAX_IGNORED_NAMES = 50;
 const MAX_NAME = 100;
 
@@ -194,15 +192,6 @@ function boundsOf(document: JsonObject): DecisionProblem[] {
   const externalId = document['external_id'];
   if (typeof externalId !== 'string' || externalId === '') {
     problems.push({ field: 'external_id', message: 'This field is required.' });
-  }
-  for (const [field, most] of [
-    ['external_id', MAX_EXTERNAL_ID],
-    ['vendor_data', MAX_VENDOR_DATA],
-  ] as const) {
-    const value = document[field];
-    if (typeof value === 'string' && value.length > most) {
-      problems.push({ field, message: `Ensure this field has no more than ${most} characters.` });
-    }
   }
   return problems;
 }

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { UnreadableRequest } from './errors.ts';
 import { invalidFields } from '../domain/failures.ts';
+import type { JsonObject } from '../domain/json.ts';
+import { unstorable } from '../domain/storable-json.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -43,14 +45,9 @@ export function acceptJsonBodies(app: FastifyInstance): void {
     void parse(request, text, (error, value: unknown) => {
       if (error !== null)
         return done(new UnreadableRequest('The body is not JSON, or has a key __proto__: send one JSON object.'));
-      // Neither can stand in a text without an escape.
-      const field = text.includes('\\u') ? fieldWithBadText(value) : null;
-      if (field !== null) {
-        return done(invalidFields({ [field]: ['Holds NUL or half a surrogate pair: remove it.'] }));
-      }
-      const endless = MAYBE_ENDLESS.test(text) ? fieldWithEndlessNumber(value) : null;
-      if (endless !== null)
-        return done(invalidFields({ [endless]: ['Holds a number beyond all bounds: send it as text.'] }));
+      // Neither can stand in a text without an escape or a very long number: most bodies need no second look.
+      const unfit = text.includes('\\u') || MAYBE_ENDLESS.test(text) ? unstorableField(value) : null;
+      if (unfit !== null) return done(invalidFields({ [unfit.field]: [unfit.sentence] }));
       done(null, value);
     });
   });
@@ -61,43 +58,17 @@ export function bodySha256Of(request: FastifyRequest): Buffer {
   return request.bodySha256 ?? EMPTY_SHA256;
 }
 
-/** The top-level field that holds a NUL or a lone surrogate anywhere, in a key or a value. */
-function fieldWithBadText(body: unknown): string | null {
-  if (typeof body !== 'object' || body === null) return null;
-  for (const [field, member] of Object.entries(body)) {
-    if (isBadText(field)) return 'detail';
-    // A list, not recursion: bodies nest as deep as their size allows.
-    const left: unknown[] = [member];
-    while (left.length > 0) {
-      const value = left.pop();
-      if (typeof value === 'string' && isBadText(value)) return field;
-      if (typeof value !== 'object' || value === null) continue;
-      for (const [key, inner] of Object.entries(value)) {
-        if (isBadText(key)) return field;
-        left.push(inner);
-      }
-    }
-  }
-  return null;
-}
-
 /** A number has to be written so to become infinite: with an exponent of three digits, or hundreds of digits. */
 const MAYBE_ENDLESS = /[eE]\+?\d{3}|\d{300}/;
 
-/** The top-level field that holds a number which JavaScript reads as infinite. */
-function fieldWithEndlessNumber(body: unknown): string | null {
+/** The top-level field that Postgres or another reader could not hold, and why. */
+function unstorableField(body: unknown): { field: string; sentence: string } | null {
   if (typeof body !== 'object' || body === null) return null;
-  for (const [field, member] of Object.entries(body)) {
-    const left: unknown[] = [member];
-    while (left.length > 0) {
-      const value = left.pop();
-      if (typeof value === 'number' && !Number.isFinite(value)) return field;
-      if (typeof value === 'object' && value !== null) left.push(...Object.values(value));
-    }
+  for (const [field, member] of Object.entries(body as JsonObject)) {
+    const inKey = unstorable(field);
+    if (inKey !== null) return { field: 'detail', sentence: inKey };
+    const sentence = unstorable(member);
+    if (sentence !== null) return { field, sentence };
   }
   return null;
-}
-
-function isBadText(text: string): boolean {
-  return text.includes('\0') || /\p{Surrogate}/u.test(text);
 }

@@ -43,7 +43,8 @@ const sandbox = () => JSON.parse(readFileSync(join(folder, 'sandbox.json'), 'utf
 const brand = (role: string) => sandbox().applications.find((each) => each.role === role) as SandboxApplication;
 
 function bash(script: string) {
-  return spawnSync('bash', ['-euo', 'pipefail', '-c', script], {
+  // Bash takes a socket as its input for a remote login, and would read that machine's start-up files.
+  return spawnSync('bash', ['--norc', '-euo', 'pipefail', '-c', script], {
     cwd: PROJECT,
     env,
     encoding: 'utf8',

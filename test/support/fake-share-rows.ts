@@ -173,7 +173,14 @@ function shareStore(rows: ShareRows, look: ShareStore['look']): ShareStore {
 /** The part that an onboarding uses. */
 type OnboardingSessions = Pick<
   SessionStore,
-  'mintFacts' | 'importFacts' | 'cloneChecks' | 'touchEntities' | 'takeNumbers' | 'insertClones' | 'anyBlocked'
+  | 'mintFacts'
+  | 'importFacts'
+  | 'cloneChecks'
+  | 'touchEntities'
+  | 'takeNumbers'
+  | 'insertClones'
+  | 'insertSearchTerms'
+  | 'anyBlocked'
 >;
 
 function sessionStore(world: ShareWorld, clock: () => Promise<number>): SessionStore {
@@ -205,6 +212,7 @@ function sessionStore(world: ShareWorld, clock: () => Promise<number>): SessionS
     touchEntities: async () => false,
     takeNumbers: async () => ({ user: [1], business: [] }),
     insertClones: () => undefined,
+    insertSearchTerms: () => undefined,
     anyBlocked: async () => false,
   };
   return store as SessionStore;

@@ -1,3 +1,5 @@
+import { ARRAY_NAMES } from '../../domain/decision-arrays.ts';
+import { MAX_CHARACTERS } from '../../domain/decision-intake.ts';
 import { z } from 'zod';
 import { pageQuery } from '../paging.ts';
 import type { RouteContract } from './contract.ts';
@@ -63,20 +65,29 @@ export const provenanceItem = z.strictObject({
   imported_at: time,
 });
 
-/** Bounds a text, and leaves everything else to `readDecision`. */
-const atMost = (most: number) =>
-  z
-    .unknown()
-    .refine((value) => typeof value !== 'string' || value.length <= most, {
-      error: `Ensure this field has no more than ${most} characters.`,
-    })
-    .optional();
+/** A member as the OpenAPI document tells of it; what it may hold is decided by `readDecision`. */
+const told = (schema: Record<string, unknown>) => z.unknown().meta(schema);
+const shortText = (field: keyof typeof MAX_CHARACTERS) =>
+  told({ type: ['string', 'null'], maxLength: MAX_CHARACTERS[field] }).optional();
+const checkArrays = Object.fromEntries(
+  ARRAY_NAMES.map((name) => [name, told({ type: ['array', 'null'], items: { type: 'object' } }).optional()]),
+);
 
-/** Body of `POST /v1/sessions/`: a decision document of either kind, and `external_id`. `readDecision` reads the rest. */
+/** Body of `POST /v1/sessions/`: a decision document of either kind, and `external_id`. `readDecision` reads it. */
 export const documentBody = z.looseObject({
-  external_id: atMost(255),
-  vendor_data: atMost(512),
-  nfc_skip_reason: atMost(100),
+  external_id: shortText('external_id'),
+  session_kind: told({ enum: ['user', 'business'] }).optional(),
+  status: told({
+    type: 'string',
+    description: "One of Didit's ten statuses, in Title Case or UPPER_SNAKE.",
+  }).optional(),
+  vendor_data: shortText('vendor_data'),
+  environment: told({ enum: ['sandbox', 'live', null] }).optional(),
+  features: told({ type: ['array', 'null'], items: { type: 'string' } }).optional(),
+  nfc_skip_reason: shortText('nfc_skip_reason'),
+  created_at: told({ type: ['string', 'null'], format: 'date-time' }).optional(),
+  expires_at: told({ type: ['string', 'null'], format: 'date-time' }).optional(),
+  ...checkArrays,
 });
 
 /** Query of `GET /v1/sessions/{session_id}/provenance/`. */
