@@ -52,9 +52,9 @@ export interface ServerConfig extends CommonConfig, ContentConfig, MediaLinkConf
   readonly rateLimits: RateLimits;
   /** Accounts that one address may register in an hour. */
   readonly registrationsPerHour: number;
-  /** Where codes are mailed by; null where none is set, and registration is closed outside development. */
+  /** Where codes are mailed by; without it nobody can register, unless codes are shown. */
   readonly mail: MailConfig | null;
-  /** One-time codes are logged and can be read: development only. */
+  /** One-time codes that no mail is sent for are logged and can be read by anybody: development only. */
   readonly showCodes: boolean;
 }
 
@@ -152,6 +152,15 @@ const addresses = () =>
     )
     .pipe(z.array(z.union([z.cidrv4(), z.cidrv6()], 'must be a comma-separated list such as 127.0.0.0/8,::1/128')));
 
+const showCodes = (env: Environment) =>
+  z
+    .enum(['true', 'false'], 'must be true or false')
+    .default('false')
+    .transform((text) => text === 'true')
+    .refine((shown) => !shown || env['NODE_ENV'] !== 'production', {
+      error: 'is for development: whoever asks reads any code, so it is refused when NODE_ENV=production',
+    });
+
 const webhookUrlRules = (env: Environment) =>
   addresses()
     .refine((cidrs) => cidrs.length === 0 || env['NODE_ENV'] !== 'production', {
@@ -187,6 +196,7 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     RATE_LIMIT_WRITES: wholeNumber(1, 10_000_000).default(300),
     REGISTRATIONS_PER_HOUR: wholeNumber(1, 1_000_000).default(5),
     SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'must be an smtp:// or smtps:// URL' }).optional(),
+    SHOW_ONE_TIME_CODES: showCodes(env),
     MAIL_FROM: z.string().min(3).default('Handoff <no-reply@localhost>'),
     TRUST_PROXY: addresses(),
     HOST: z.string().min(1).default('127.0.0.1'),
@@ -200,7 +210,7 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     rateLimits: { reads: values.RATE_LIMIT_READS, writes: values.RATE_LIMIT_WRITES },
     registrationsPerHour: values.REGISTRATIONS_PER_HOUR,
     mail: values.SMTP_URL === undefined ? null : { smtpUrl: values.SMTP_URL, from: values.MAIL_FROM },
-    showCodes: values.SMTP_URL === undefined && env['NODE_ENV'] !== 'production',
+    showCodes: values.SHOW_ONE_TIME_CODES,
     host: values.HOST,
     port: values.PORT,
     trustProxy: values.TRUST_PROXY,

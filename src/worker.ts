@@ -27,6 +27,7 @@ import { serveHealth } from './health-port.ts';
 import { createLogger, errorKind, temporalLogger, type HandoffLogger } from './logging.ts';
 import { mediaUrls } from './media/links.ts';
 import { fileTaker } from './media/file-taker.ts';
+import { MAX_MEDIA_BYTES } from './media/file-types.ts';
 import { openMediaStore } from './media/open-media-store.ts';
 import { storeFiles } from './media/store-files.ts';
 import { deliveryLedger, DELIVERIES_CHANNEL, dispatchEvents } from './postgres/deliveries.ts';
@@ -136,7 +137,7 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
   const tools = { poster, shareTokenKeys: config.shareTokenKeys, mediaUrl: mediaUrls(config) };
   const ledger = deliveryLedger(tenants, plainSealer);
   const tokens = tokenDeliveryLedger(handoff, plainSealer);
-  const getter = createGuardedGetter(config.webhookUrlRules);
+  const getter = createGuardedGetter({ ...config.webhookUrlRules, maxBytes: MAX_MEDIA_BYTES });
   const media = openMediaStore(config.mediaStore);
   const fetching = fetchMediaActivity({
     ledger: mediaFetchLedger(tenants, plainSealer),

@@ -19,7 +19,11 @@ const ROOMS = [
   ]),
   ['console', 'crash-points.ts', 'health-port.ts', 'dev', 'server.ts', 'worker.ts'],
 ] as const;
-const NOT_BELOW = new Map([['sharing', ['workflows']]]);
+const NOT_BELOW = new Map([
+  ['sharing', ['workflows']],
+  // HTTP stands on the rooms beside it; none of them knows that there is HTTP.
+  ...ROOMS[3].filter((room) => room !== 'http').map((room): [string, string[]] => [room, ['http']]),
+]);
 
 /** Where alone a package may be imported; `dev` starts and looks at the real things. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { newWebhookSecret } from '../crypto/webhook-signature.ts';
 import type { SessionKind } from '../domain/decision-categories.ts';
-import type { EventType } from '../domain/events.ts';
+import type { SubscribableEvent } from '../domain/events.ts';
 import { DEFAULT_FEATURES, type FeatureStep, type WorkflowSettings } from '../domain/verification-workflow.ts';
 import { insertApiKey } from '../postgres/api-keys.ts';
 import { insertApplication, type ApplicationDetails } from '../postgres/applications.ts';
@@ -119,7 +119,7 @@ export async function createWebhookDestination(
   destination: {
     applicationId: string;
     url: string;
-    subscribedEvents: readonly EventType[];
+    subscribedEvents: readonly SubscribableEvent[];
     label?: string | undefined;
     enabled?: boolean | undefined;
   },

@@ -15,12 +15,15 @@ export type PasswordAnswer =
  * Checks a password. A try is counted before the password is looked at, so that many at once are no more tries than
  * one by one; a right password takes the count back. An address without an account is counted, locked and worked for
  * in the same way.
+ *
+ * @throws {Refusal} `service_unavailable` while too many passwords wait to be checked
  */
 export async function checkPassword(
   tenants: HandoffTenants,
   passwords: Passwords,
   call: { readonly email: string; readonly password: string },
 ): Promise<PasswordAnswer> {
+  passwords.refuseWhenBusy();
   const asked = await tenants.acrossTenants('account', async (tx, sql) => {
     const emailIndex = addressIndex(tx, call.email);
     const throttle = await lockEmailThrottle(sql, emailIndex, 0);

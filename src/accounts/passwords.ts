@@ -1,4 +1,5 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { Refusal } from '../domain/failures.ts';
 
 /** What one hash costs: memory is 128·N·r bytes. */
 export interface PasswordCost {
@@ -11,8 +12,10 @@ export interface PasswordCost {
 /** One of OWASP's settings of equal strength, chosen for its memory: 32 MiB. */
 export const PASSWORD_COST: PasswordCost = { N: 2 ** 15, r: 8, p: 3 };
 
-/** Hashes passwords and checks them. */
+/** Hashes passwords and checks them. All refuse with `service_unavailable` while too many wait for their turn. */
 export interface Passwords {
+  /** Refuses now what would be refused later, before anything is counted or written for it. */
+  refuseWhenBusy(): void;
   /** `$scrypt$ln=15,r=8,p=3$<salt>$<hash>`: the parameters are kept, so that they can change. */
   hash(password: string): Promise<string>;
   /** Whether the password fits; an account that is not there (null) costs the same work. */
@@ -23,14 +26,21 @@ const SALT_BYTES = 16;
 const HASH_BYTES = 32;
 // Of the four threads of Node's pool, so that files and name look-ups never wait for passwords.
 const AT_ONCE = 2;
+// Some seconds of work: who waits longer has gone.
+const MAX_WAITING = 50;
 const STORED = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,3}),p=(\d{1,3})\$([\w+/]+)\$([\w+/]+)$/;
 
-/** Passwords at a cost; few are hashed at once, the others wait for their turn. */
+/** Passwords at a cost; few are hashed at once, and of the others some wait for their turn. */
 export function createPasswords(cost: PasswordCost = PASSWORD_COST): Passwords {
   let running = 0;
   const waiting: (() => void)[] = [];
 
+  function refuseWhenBusy(): void {
+    if (waiting.length >= MAX_WAITING) throw new Refusal('service_unavailable');
+  }
+
   async function derive(password: string, salt: Buffer, by: PasswordCost): Promise<Buffer> {
+    refuseWhenBusy();
     if (running >= AT_ONCE) await new Promise<void>((go) => waiting.push(go));
     else running += 1;
     try {
@@ -43,6 +53,7 @@ export function createPasswords(cost: PasswordCost = PASSWORD_COST): Passwords {
   }
 
   return {
+    refuseWhenBusy,
     hash: async (password) => {
       const salt = randomBytes(SALT_BYTES);
       const hash = await derive(password, salt, cost);

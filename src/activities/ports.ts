@@ -23,12 +23,12 @@ export interface ClaimedFile {
 
 /** What the fetching of files needs of the database. */
 export interface MediaFetchLedger {
-  /** Takes the next file of a session that is due, with a lease; null when none is. */
+  /** Takes the next file of a session that is due, with a lease; null when none is, or whoever holds it is busy. */
   claim(sessionId: string): Promise<ClaimedFile | null>;
   /** Has a stored file stand wherever a session waits for it, clones included. */
   fetched(file: SessionFile): Promise<void>;
-  /** Records a failure, with the time until the next attempt in milliseconds; null gives the file up. */
+  /** Counts an attempt that failed, with the time until the next one in milliseconds; null gives the file up. */
   missed(mediaId: string, reason: FetchFailure, retryInMs: number | null): Promise<void>;
-  /** Milliseconds until a file of the session is due; null when nothing is left to fetch. */
+  /** Milliseconds until a file of the session may be claimed, at least a second; null when nothing is left to fetch. */
   nextDueInMs(sessionId: string): Promise<number | null>;
 }

@@ -76,8 +76,9 @@ export async function startStack(folder: string, secrets: Secrets, say: Progress
     const port = await freePort(Number(process.env['PORT'] ?? 8080));
     const env = {
       WEBHOOK_ALLOWED_CIDRS: LOOPBACK,
+      SHOW_ONE_TIME_CODES: 'true',
       MEDIA_STORE: pathToFileURL(join(folder, 'media')).href,
-      PUBLIC_URL: `http://localhost:${port}`,
+      PUBLIC_URL: `http://127.0.0.1:${port}`,
       ...secrets,
       ...process.env,
       DATABASE_URL: databaseUrl,

@@ -1,4 +1,4 @@
-/** Webhook events that exist so far: Didit's own names, and ours under `share.`. */
+/** Webhook events that are sent: Didit's own names, and ours under `share.`. */
 export const EVENT_TYPES = [
   'status.updated',
   'share.minted',
@@ -12,9 +12,27 @@ export const EVENT_TYPES = [
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
+/**
+ * Every event that a webhook destination can subscribe to: Didit's other names too (contract/didit-api.md 4.3), so that
+ * its clients need no list of their own. Nothing is sent for those.
+ */
+export const SUBSCRIBABLE_EVENTS = [
+  ...EVENT_TYPES,
+  'data.updated',
+  'user.status.updated',
+  'user.data.updated',
+  'business.status.updated',
+  'business.data.updated',
+  'activity.created',
+  'transaction.created',
+  'transaction.status.updated',
+  'travel_rule.status.updated',
+] as const;
+export type SubscribableEvent = (typeof SUBSCRIBABLE_EVENTS)[number];
+
 /** Whether a text names an event that a webhook destination can subscribe to. */
-export function isEventType(text: string): text is EventType {
-  return (EVENT_TYPES as readonly string[]).includes(text);
+export function isSubscribable(text: string): text is SubscribableEvent {
+  return (SUBSCRIBABLE_EVENTS as readonly string[]).includes(text);
 }
 
 /** What every row of our history says of who did it: ids and enums only. */

@@ -1,3 +1,5 @@
+import type { DecisionProblem } from './decision-intake.ts';
+import { cellProblems, checkStatusProblems } from './import-cells.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from './json.ts';
 import type { ImportType } from './session-import.ts';
 import { parseStatus, type SessionStatus } from './session-status.ts';
@@ -51,19 +53,29 @@ export const IMPORT_COLUMNS: Readonly<Record<ImportType, readonly string[]>> = {
  * @returns sentences; none when the file can be read
  */
 export function headerProblems(importType: ImportType, columns: readonly string[]): string[] {
-  const known = IMPORT_COLUMNS[importType];
+  const known = new Set(IMPORT_COLUMNS[importType]);
+  const present = new Set(columns);
   const problems: string[] = [];
-  const unknown = columns.filter((column) => !known.includes(column));
+  const unknown = [...present].filter((column) => !known.has(column));
   if (unknown.length > 0) {
     const names = unknown.slice(0, 5).map((name) => `"${name.slice(0, 50)}"`);
-    problems.push(`Unknown columns: ${names.join(', ')}. Known are ${known.join(', ')}, separated by commas.`);
+    problems.push(`Unknown columns: ${names.join(', ')}. Known are ${[...known].join(', ')}, separated by commas.`);
   }
-  const twice = columns.filter((column, index) => known.includes(column) && columns.indexOf(column) !== index);
-  if (twice.length > 0) problems.push(`The column ${twice[0] ?? ''} is there twice: remove one.`);
+  const twice = twiceIn(columns);
+  if (twice !== undefined) problems.push(`The column "${twice.slice(0, 50)}" is there twice: remove one.`);
   for (const needed of ['external_id', 'status']) {
-    if (!columns.includes(needed)) problems.push(`The column ${needed} is missing: download the template and fill it.`);
+    if (!present.has(needed)) problems.push(`The column ${needed} is missing: download the template and fill it.`);
   }
   return problems;
+}
+
+function twiceIn(columns: readonly string[]): string | undefined {
+  const before = new Set<string>();
+  return columns.find((column) => {
+    const isTwice = before.has(column);
+    before.add(column);
+    return isTwice;
+  });
 }
 
 /** A column's name as we look it up. */
@@ -74,10 +86,11 @@ export function columnName(cell: string): string {
 /** Cells that are filled in, by column. */
 type Cells = Readonly<Record<string, string>>;
 
-/** A row of a CSV file as a decision document, or what is wrong with it. */
-export type DocumentReading =
-  | { readonly ok: true; readonly document: JsonObject }
-  | { readonly ok: false; readonly problem: string };
+/** A row of a CSV file as a decision document, as far as it can be read, and what is wrong with its cells. */
+export interface DocumentReading {
+  readonly document: JsonObject;
+  readonly problems: readonly DecisionProblem[];
+}
 
 /**
  * Makes a decision document of the cells. An empty cell says nothing. A cell wins over the same field of
@@ -89,15 +102,18 @@ export function documentOf(importType: ImportType, cells: ReadonlyMap<string, st
       names.map((name) => [name, cells.get(name)?.trim() ?? ''] as const).filter(([, cell]) => cell !== ''),
     );
   const { metadata_json, decision_json } = filled(JSON_COLUMNS);
+  const problems = cellProblems(filled(IMPORT_COLUMNS[importType]));
   const decision = objectOf(decision_json);
-  if (decision === null)
-    return { ok: false, problem: 'decision_json: It is not a JSON object: write one, or leave it empty.' };
   const metadata = jsonOf(metadata_json);
-  if (metadata === undefined)
-    return { ok: false, problem: 'metadata_json: It is not JSON: write JSON, or leave it empty.' };
+  if (metadata === undefined) {
+    problems.push({ field: 'metadata_json', message: 'It is not JSON: write JSON, or leave it empty.' });
+  }
+  if (decision === null) {
+    problems.push({ field: 'decision_json', message: 'It is not a JSON object: write one, or leave it empty.' });
+  } else problems.push(...checkStatusProblems(decision));
 
   const session = filled(SESSION_COLUMNS);
-  const status = featureStatus(session['status'] ?? decision['status']);
+  const status = featureStatus(session['status'] ?? decision?.['status']);
   const { email, phone_number } = filled(CONTACT_COLUMNS);
   const checks: JsonObject = {
     ...(importType === 'user_verification'
@@ -107,8 +123,8 @@ export function documentOf(importType: ImportType, cells: ReadonlyMap<string, st
     ...(phone_number !== undefined && { phone_verifications: [{ status, full_number: phone_number }] }),
   };
   return {
-    ok: true,
-    document: { ...checks, ...decision, ...session, ...(metadata !== null && { metadata }) },
+    document: { ...checks, ...decision, ...session, ...(metadata != null && { metadata }) },
+    problems,
   };
 }
 
@@ -132,10 +148,10 @@ function featureStatus(value: JsonValue | undefined): string {
     case 'Declined':
     case 'In Review':
     case 'Expired':
-    case 'Not Started':
       return status;
     case 'Kyc Expired':
       return 'Expired';
+    case 'Not Started':
     case 'In Progress':
     case 'Awaiting User':
     case 'Resubmitted':

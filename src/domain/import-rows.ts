@@ -1,4 +1,4 @@
-import { MAX_CHARACTERS, readDecision, type DecisionContent } from './decision-intake.ts';
+import { MAX_CHARACTERS, readDecision, type DecisionContent, type DecisionProblem } from './decision-intake.ts';
 import { MAX_NESTING } from './decision-parts.ts';
 import { documentOf, type DocumentReading } from './import-columns.ts';
 import { isJsonObject, nestsDeeper, type JsonObject, type JsonValue } from './json.ts';
@@ -31,8 +31,10 @@ const MAX_PROBLEMS = 5;
 const MAX_ERROR_CHARACTERS = 2_000;
 
 const OTHER_KIND = { user: 'business', business: 'user' } as const;
-const NO_EXTERNAL_ID =
-  'external_id: It is missing: give your own id of the record, so that no record is taken in twice.';
+const NO_EXTERNAL_ID: DecisionProblem = {
+  field: 'external_id',
+  message: 'It is missing: give your own id of the record, so that no record is taken in twice.',
+};
 const WRONG_KIND: Readonly<Record<ImportType, string>> = {
   user_verification: 'session_kind: This file is taken in as user_verification: move the company to a file of its own.',
   business_verification:
@@ -50,16 +52,17 @@ export function readRow(importType: ImportType, columns: FilePart['columns'], ro
   });
   if (row.problem !== undefined) return bad(row.problem);
   const made = cells === null ? lineDocument(line) : documentOf(importType, new Map(Object.entries(cells)));
-  if (!made.ok) return bad(made.problem);
+  if (typeof made === 'string') return bad(made);
   const unfit = unstorable(made.document);
   if (unfit !== null) return bad(unfit);
   const kind = IMPORTED_KIND[importType];
   const document: JsonObject = { session_kind: kind, ...made.document };
   const externalId = shownId(document);
-  if ((document['external_id'] ?? null) === null) return bad(NO_EXTERNAL_ID);
   if (document['session_kind'] === OTHER_KIND[kind]) return bad(WRONG_KIND[importType], externalId);
   const reading = readDecision(document);
-  if (!reading.ok) return bad(sentence(reading.problems), externalId);
+  const nameless = (document['external_id'] ?? null) === null ? [NO_EXTERNAL_ID] : [];
+  const problems = [...nameless, ...made.problems, ...reading.problems];
+  if (!reading.ok || problems.length > 0) return bad(sentence(problems), externalId);
   return { ok: true, good: { row: row.row, externalId: externalId ?? '', content: reading, raw } };
 }
 
@@ -81,11 +84,11 @@ function parseLine(text: string): JsonValue | undefined {
   }
 }
 
-function lineDocument(parsed: JsonValue | undefined): DocumentReading {
-  if (parsed === undefined) return { ok: false, problem: 'The line is not JSON: write one JSON object on it.' };
-  if (!isJsonObject(parsed))
-    return { ok: false, problem: 'The line is not a JSON object: write one decision document on it.' };
-  return { ok: true, document: parsed };
+/** A line as a document, or what is wrong with it. */
+function lineDocument(parsed: JsonValue | undefined): DocumentReading | string {
+  if (parsed === undefined) return 'The line is not JSON: write one JSON object on it.';
+  if (!isJsonObject(parsed)) return 'The line is not a JSON object: write one decision document on it.';
+  return { document: parsed, problems: [] };
 }
 
 function shownId(document: JsonObject): string | null {
@@ -93,7 +96,7 @@ function shownId(document: JsonObject): string | null {
   return typeof id === 'string' && id !== '' && id.length <= MAX_CHARACTERS.external_id ? id : null;
 }
 
-function sentence(problems: readonly { readonly field: string; readonly message: string }[]): string {
+function sentence(problems: readonly DecisionProblem[]): string {
   const told = problems.slice(0, MAX_PROBLEMS).map(({ field, message }) => `${field.slice(0, 100)}: ${message}`);
   const more = problems.length - told.length;
   return `${told.join(' ')}${more > 0 ? ` And ${more} more.` : ''}`;

@@ -1,4 +1,4 @@
-import type { CheckCategory } from './decision-categories.ts';
+import { FEATURE_TOKENS, type CheckCategory } from './decision-categories.ts';
 import { isJsonObject, type JsonObject } from './json.ts';
 
 /** What can be asked to be done again, in the words of `nodes_to_resubmit` (contract/didit-api.md 2.4). */
@@ -58,6 +58,36 @@ const FEATURE_OF_CHECK: Readonly<Partial<Record<CheckCategory, ResubmitFeature>>
   ip_analyses: 'IP_ANALYSIS',
   document_verifications: 'KYB_DOCUMENTS',
 };
+
+/** The arrays that a step can be in, by each name that Didit gives it. */
+const CHECKS_OF_FEATURE: Readonly<Record<ResubmitFeature, readonly CheckCategory[]>> = {
+  OCR: ['id_verifications'],
+  OCR_BACK: ['id_verifications'],
+  ID_VERIFICATION: ['id_verifications'],
+  NFC: ['nfc_verifications'],
+  AML: ['aml_screenings'],
+  FACE: ['liveness_checks', 'face_matches'],
+  LIVENESS: ['liveness_checks'],
+  FACE_MATCH: ['face_matches'],
+  FACE_SEARCH: ['liveness_checks', 'face_matches'],
+  AGE_ESTIMATION: ['liveness_checks'],
+  IP_ANALYSIS: ['ip_analyses'],
+  PROOF_OF_ADDRESS: ['poa_verifications'],
+  POA: ['poa_verifications'],
+  PHONE_VERIFICATION: ['phone_verifications'],
+  PHONE: ['phone_verifications'],
+  EMAIL_VERIFICATION: ['email_verifications'],
+  EMAIL: ['email_verifications'],
+  DATABASE_VALIDATION: ['database_validations'],
+  QUESTIONNAIRE: ['questionnaire_responses'],
+  DOCUMENT_AI: ['document_ai_documents'],
+  KYB_DOCUMENTS: ['document_verifications'],
+  KYB_REGISTRY: ['registry_checks'],
+  KYB_KEY_PEOPLE: ['key_people_checks'],
+  KYB: ['registry_checks'],
+};
+/** The id of a step that has none. */
+const DEFAULT_NODE = 'default';
 const TO_DO_AGAIN: ReadonlySet<unknown> = new Set([
   'Declined',
   'In Review',
@@ -81,9 +111,28 @@ export function nodesToResubmit(checks: readonly OpenedCheck[]): ResubmitNode[] 
     .flatMap(({ category, item }) => {
       const feature = FEATURE_OF_CHECK[category];
       if (feature === undefined || !TO_DO_AGAIN.has(item['status'])) return [];
-      return [{ node_id: nodeIdOf(item) ?? 'default', feature }];
+      return [{ node_id: nodeIdOf(item) ?? DEFAULT_NODE, feature }];
     })
     .slice(0, MAX_NODES);
+}
+
+/**
+ * Those of the named steps that the session does not have. Where none of its items has an id, the feature alone decides.
+ *
+ * @param tokens the session's own `features`, which may name more than there are items
+ */
+export function unknownNodes(
+  nodes: readonly ResubmitNode[],
+  checks: readonly OpenedCheck[],
+  tokens: readonly string[],
+): ResubmitNode[] {
+  const withIds = checks.some(({ item }) => nodeIdOf(item) !== null);
+  return nodes.filter(({ node_id, feature }) => {
+    const categories = CHECKS_OF_FEATURE[feature];
+    const items = checks.filter(({ category }) => categories.includes(category));
+    if (withIds) return !items.some(({ item }) => (nodeIdOf(item) ?? DEFAULT_NODE) === node_id);
+    return items.length === 0 && !categories.some((category) => tokens.includes(FEATURE_TOKENS[category] ?? ''));
+  });
 }
 
 /** `resubmit_info` of the webhook: the steps, and why, as the codes of their warnings. */

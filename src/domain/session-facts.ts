@@ -111,6 +111,12 @@ export function companyNameOf(company: JsonObject): string | null {
   return COMPANY_NAMES.map((member) => textOf(company, member)).find((name) => name !== null) ?? null;
 }
 
+/** The name on an identity document: the whole one, else the first and last names. */
+export function fullNameOf(document: JsonObject | undefined): string | null {
+  const names = [textOf(document, 'first_name'), textOf(document, 'last_name')].filter((name) => name !== null);
+  return textOf(document, 'full_name') ?? (names.length > 0 ? names.join(' ') : null);
+}
+
 /** A member's text; null when it is absent, blank or no text. */
 export function textOf(item: JsonObject | undefined, member: string): string | null {
   const value = item !== undefined && Object.hasOwn(item, member) ? item[member] : null;

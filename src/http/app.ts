@@ -26,7 +26,7 @@ import { answerErrors, clientErrorAnswer } from './error-answers.ts';
 import { keepBodiesSecret } from './idempotency.ts';
 import { acceptJsonBodies } from './json-body.ts';
 import { LOG_SERIALIZERS, isLogger, logAnswer } from './logging.ts';
-import { createRateLimiter, limitRoutes } from './rate-limit.ts';
+import { createRateLimiter, limitRefused, limitRoutes } from './rate-limit.ts';
 import type { Readiness } from './readiness.ts';
 import { connectionRoutes } from './routes/connections.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -61,7 +61,7 @@ export interface AppDeps {
   readonly mailer: Mailer | null;
   /** What a password's hash costs; ours by default. */
   readonly passwordCost?: PasswordCost;
-  /** Codes can be read by a route: development only. */
+  /** Without a mailer, codes are logged and can be read by a route: development only. */
   readonly showCodes: boolean;
   readonly media: MediaStore;
   readonly mediaLinkKey: Uint8Array;
@@ -70,6 +70,8 @@ export interface AppDeps {
   readonly rateLimits: RateLimits;
   /** Accounts that one address may register in an hour. */
   readonly registrationsPerHour: number;
+  /** Milliseconds that a synchronous resend of a webhook waits for its end; 5,000 by default. */
+  readonly resendWaitMs?: number;
   readonly readiness: () => Promise<Readiness>;
   /** pino's options, a ready logger, or false for silence. */
   readonly logger: Logger | LoggerOptions | false;
@@ -134,6 +136,7 @@ export function buildApp(given: AppDeps): FastifyInstance {
         return deps.tenants.acrossTenants('authenticate', (_tx, sql) => findLogin(sql, claims));
       },
       keyUsed: (keyId) => keyUse.note(keyId),
+      refused: (request, reply) => limitRefused(request, reply, deps.rateLimits),
     }),
   );
   app.addHook('onClose', () => keyUse.idle());

@@ -42,40 +42,51 @@ export interface Proofs {
   readonly ofAccessToken: (token: string) => Promise<LoggedIn | null>;
   /** Told of each key that was let in. */
   readonly keyUsed: (keyId: string) => void;
+  /** Counts a call that is refused; throws a refusal of its own when there were too many. */
+  readonly refused: (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
 }
 
 /**
  * Hook that proves the caller, by `x-api-key` or by `Authorization: Bearer`, before anything of its body is read.
  *
  * @throws {Refusal} `authentication_failed`, `permission_denied` (contract row 4), and `application_deleted` for the
- *   writes of a deleted application
+ *   writes of a deleted application; `rate_limited` in their place when there were too many of them
  */
 export function authHook(proofs: Proofs): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
-  return async (request) => {
-    const { needs, judgesDeletion } = request.routeOptions.config;
-    // Unknown paths have no route, and nothing to protect.
-    if (needs === undefined || needs === 'public') return;
-    if (needs === 'account') {
-      request.account = await accountBehind(request.headers.authorization, proofs);
-      // People behind one address have budgets of their own.
-      request.limitedBy = `account:${request.account.accountId}`;
-      return;
+  return async (request, reply) => {
+    try {
+      await proveCaller(request, proofs);
+    } catch (error) {
+      if (error instanceof Refusal) await proofs.refused(request, reply);
+      throw error;
     }
-    const key = request.headers['x-api-key'];
-    const caller = typeof key === 'string' ? await proofs.ofKey(key) : null;
-    if (caller === null) throw new Refusal('authentication_failed');
-    if (!isAllowedFrom(caller.allowedAddresses, request.ip)) throw new Refusal('permission_denied');
-    const wanted = needs.also === undefined ? [needs] : [needs, needs.also];
-    if (!wanted.every(({ resource, access }) => allows(caller.privileges, resource, access))) {
-      throw new Refusal('permission_denied');
-    }
-    const writes = wanted.some(({ access }) => access === 'write');
-    if (caller.applicationDeleted && writes && judgesDeletion !== true) {
-      throw new Refusal('application_deleted', { detail: DELETED });
-    }
-    request.caller = caller;
-    proofs.keyUsed(caller.keyId);
   };
+}
+
+async function proveCaller(request: FastifyRequest, proofs: Proofs): Promise<void> {
+  const { needs, judgesDeletion } = request.routeOptions.config;
+  // Unknown paths have no route, and nothing to protect.
+  if (needs === undefined || needs === 'public') return;
+  if (needs === 'account') {
+    request.account = await accountBehind(request.headers.authorization, proofs);
+    // People behind one address have budgets of their own.
+    request.limitedBy = `account:${request.account.accountId}`;
+    return;
+  }
+  const key = request.headers['x-api-key'];
+  const caller = typeof key === 'string' ? await proofs.ofKey(key) : null;
+  if (caller === null) throw new Refusal('authentication_failed');
+  if (!isAllowedFrom(caller.allowedAddresses, request.ip)) throw new Refusal('permission_denied');
+  const wanted = needs.also === undefined ? [needs] : [needs, needs.also];
+  if (!wanted.every(({ resource, access }) => allows(caller.privileges, resource, access))) {
+    throw new Refusal('permission_denied');
+  }
+  const writes = wanted.some(({ access }) => access === 'write');
+  if (caller.applicationDeleted && writes && judgesDeletion !== true) {
+    throw new Refusal('application_deleted', { detail: DELETED });
+  }
+  request.caller = caller;
+  proofs.keyUsed(caller.keyId);
 }
 
 async function accountBehind(authorization: string | undefined, { ofAccessToken }: Proofs): Promise<LoggedIn> {

@@ -8,8 +8,12 @@ import { invalidFields, Refusal } from '../domain/failures.ts';
 import type { FilePart, FileRow, ImportFormat } from '../domain/session-import.ts';
 
 /** Largest file of sessions, in bytes. */
-export const MAX_FILE_BYTES = 25 * 1024 * 1024;
+export const MAX_IMPORT_BYTES = 25 * 1024 * 1024;
+/** Most rows of a file, its header aside. */
+export const MAX_IMPORT_ROWS = 250_000;
 
+const MAX_COLUMNS = 200;
+const MAX_HEADER_CHARACTERS = 16 * 1024;
 const MAX_ROW_CHARACTERS = 1024 * 1024;
 const PART_ROWS = 200;
 const PART_CHARACTERS = 512 * 1024;
@@ -38,7 +42,7 @@ export interface FileHint {
  * Reads a file of sessions as it comes in. What its rows say is left to whoever takes them in: only what makes it no file
  * of rows is refused here.
  *
- * @throws {Refusal} `payload_too_large`, and `invalid_request` on `file`
+ * @throws {Refusal} `payload_too_large`; `invalid_request` on `file`, also for too many rows or columns
  */
 export async function cutImportFile(source: AsyncIterable<Buffer>, hint: FileHint): Promise<CutFile> {
   const measured = { bytes: 0, hash: createHash('sha256') };
@@ -52,6 +56,7 @@ export async function cutImportFile(source: AsyncIterable<Buffer>, hint: FileHin
   let columns: readonly string[] | null = null;
   let rows: FileRow[] = [];
   let characters = 0;
+  let count = 0;
   const cut = () => {
     if (rows.length > 0) parts.push({ columns, rows });
     rows = [];
@@ -59,8 +64,12 @@ export async function cutImportFile(source: AsyncIterable<Buffer>, hint: FileHin
   };
   for await (const { row, size } of format === 'csv' ? csvRows(whole) : ndjsonRows(whole)) {
     if (format === 'csv' && columns === null) {
-      columns = (row.cells ?? []).map(columnName);
+      columns = columnsOf(row, size);
       continue;
+    }
+    count += 1;
+    if (count > MAX_IMPORT_ROWS) {
+      throw unfit(`The file has more than ${MAX_IMPORT_ROWS.toLocaleString('en')} rows: split it.`);
     }
     if (rows.length >= PART_ROWS || characters + size > PART_CHARACTERS) cut();
     rows.push(columns === null ? row : matching(row, columns));
@@ -99,7 +108,9 @@ async function* textsOf(
   };
   for await (const chunk of source) {
     measured.bytes += chunk.length;
-    if (measured.bytes > MAX_FILE_BYTES) throw new Refusal('payload_too_large');
+    if (measured.bytes > MAX_IMPORT_BYTES) {
+      throw new Refusal('payload_too_large', { detail: 'The file is larger than 25 MB: split it.' });
+    }
     measured.hash.update(chunk);
     const text = decode(chunk);
     if (text !== '') yield text;
@@ -169,7 +180,7 @@ async function* csvRows(texts: AsyncIterable<string>): AsyncGenerator<SizedRow, 
       const row = info.records + info.empty_lines;
       yield size > MAX_ROW_CHARACTERS
         ? {
-            row: { row, text: record.join(',').slice(0, SHOWN_CHARACTERS), problem: TOO_LONG },
+            row: { row, text: shown(record), problem: TOO_LONG },
             size: SHOWN_CHARACTERS,
           }
         : { row: { row, cells: record }, size };
@@ -189,9 +200,22 @@ interface CsvRecord {
   readonly info: { readonly records: number; readonly empty_lines: number };
 }
 
+/** The names of a CSV file's columns. @throws {Refusal} `invalid_request` on `file` when they are too many to be a header */
+function columnsOf({ cells = [], problem }: FileRow, size: number): string[] {
+  if (problem !== undefined || cells.length > MAX_COLUMNS || size > MAX_HEADER_CHARACTERS) {
+    throw unfit(`The header has more than ${MAX_COLUMNS} columns or 16 KiB: download the template and fill it.`);
+  }
+  return cells.map(columnName);
+}
+
 /** A row with more or fewer cells than the header cannot be told what is what. */
 function matching(row: FileRow, columns: readonly string[]): FileRow {
   if (row.cells === undefined || row.cells.length === columns.length) return row;
   const problem = `The row has ${row.cells.length} cells and the header ${columns.length}: give each column one, empty or not.`;
-  return { row: row.row, text: row.cells.join(',').slice(0, SHOWN_CHARACTERS), problem };
+  return { row: row.row, text: shown(row.cells), problem };
+}
+
+/** The beginning of a row, however many cells it has. */
+function shown(cells: readonly string[]): string {
+  return cells.slice(0, SHOWN_CHARACTERS).join(',').slice(0, SHOWN_CHARACTERS);
 }

@@ -1,11 +1,12 @@
 import type { EntityStatus } from '../domain/entity.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
 import type { EntityCommentRow, EntityRow } from '../postgres/entity-reads.ts';
+import type { DecisionStyle } from '../sharing/decision.ts';
 
 /** A row of the list of users. */
-export function userItemOf(row: EntityRow) {
-  const { profile } = row;
-  const given = textsOf(profile['issuing_states']);
+export function userItemOf(row: EntityRow, { mediaUrl }: DecisionStyle) {
+  const profile = shownProfile(row);
+  const portrait = row.verified?.portrait ?? null;
   return {
     didit_internal_id: row.entityId,
     vendor_data: row.vendorData,
@@ -14,8 +15,8 @@ export function userItemOf(row: EntityRow) {
     date_of_birth: textOf(profile['date_of_birth']),
     effective_name: textOf(profile['display_name']) ?? textOf(profile['full_name']),
     // Files belong to sessions: a user has no portrait of its own.
-    portrait_image_url: null,
-    issuing_states: given ?? row.issuingStates,
+    portrait_image_url: portrait === null ? null : (mediaUrl?.(portrait) ?? null),
+    issuing_states: textsOf(profile['issuing_states']) ?? [],
     approved_emails: textsOf(profile['approved_emails']) ?? [],
     approved_phones: textsOf(profile['approved_phones']) ?? [],
     ...countedOf(row, row.features),
@@ -23,13 +24,13 @@ export function userItemOf(row: EntityRow) {
 }
 
 /** One user, whole. */
-export function userBodyOf(row: EntityRow, comments: readonly EntityCommentRow[]) {
-  return { ...userItemOf(row), ...detailOf(row), comments: comments.map(commentOf) };
+export function userBodyOf(row: EntityRow, style: DecisionStyle, comments: readonly EntityCommentRow[]) {
+  return { ...userItemOf(row, style), ...detailOf(row), comments: comments.map(commentOf) };
 }
 
 /** A row of the list of businesses. */
 export function businessItemOf(row: EntityRow) {
-  const { profile } = row;
+  const profile = shownProfile(row);
   return {
     didit_internal_id: row.entityId,
     vendor_data: row.vendorData,
@@ -45,6 +46,16 @@ export function businessItemOf(row: EntityRow) {
 /** One business, whole. */
 export function businessBodyOf(row: EntityRow) {
   return { ...businessItemOf(row), ...detailOf(row) };
+}
+
+/** What the application said, and for the rest what was verified. */
+function shownProfile({ profile, verified, issuingStates }: EntityRow): JsonObject {
+  const said = Object.entries(profile).filter(([, value]) => value !== null);
+  return {
+    ...verified?.profile,
+    ...(issuingStates.length > 0 && { issuing_states: [...issuingStates] }),
+    ...Object.fromEntries(said),
+  };
 }
 
 function countedOf(row: EntityRow, features: EntityRow['features']) {

@@ -1,27 +1,52 @@
 import { STATUS_CODES } from 'node:http';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { FAILURES, Refusal } from '../domain/failures.ts';
 import { errorReply, replyTo } from './errors.ts';
 import { faultFacts } from './logging.ts';
 
 /** Every answer that is not a success, in one shape: from handlers, from the framework, and for paths that are none. */
 export function answerErrors(app: FastifyInstance): void {
-  const paths: RegExp[] = [];
-  app.addHook('onRoute', ({ url }) => {
-    paths.push(new RegExp(`^${url.replace(/:[a-z_]+/g, '[^/]+').replace(/\/$/, '')}/?$`));
+  const routes: { readonly path: RegExp; readonly methods: readonly string[] }[] = [];
+  app.addHook('onRoute', ({ url, method }) => {
+    const path = new RegExp(`^${url.replace(/:[a-z_]+/g, '[^/]+').replace(/\/$/, '')}/?$`);
+    routes.push({ path, methods: [method].flat() });
   });
 
   app.setErrorHandler((error, request, reply) => {
-    const { status, body, fault } = replyTo(error);
+    const { status, body, fault } = replyTo(refusalOfBody(error, request) ?? error);
     if (fault) request.log.error({ fault: faultFacts(error) }, 'request failed');
     return reply.code(status).send(body);
   });
 
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
-    const known = paths.some((known) => known.test(path));
-    const { status, body } = errorReply(known ? 'method_not_allowed' : 'not_found');
+    const methods = new Set(routes.flatMap((route) => (route.path.test(path) ? route.methods : [])));
+    const allowed = [...methods].sort().join(', ');
+    if (allowed !== '') void reply.header('allow', allowed);
+    const { status, body } =
+      allowed === ''
+        ? errorReply('not_found')
+        : errorReply('method_not_allowed', `${FAILURES.method_not_allowed.detail} It answers ${allowed}.`);
     return reply.code(status).send(body);
   });
+}
+
+/** What the framework finds wrong with a body before it is read, with the limit or the types of its route. */
+function refusalOfBody(error: unknown, { routeOptions }: FastifyRequest): Refusal | null {
+  const { code } = error as { readonly code?: unknown };
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    const most = sizeOf(routeOptions.bodyLimit);
+    return new Refusal('payload_too_large', { detail: `The request body is larger than this route accepts: ${most}.` });
+  }
+  if (code !== 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return null;
+  const { bodyType = 'application/json', otherBodyTypes = [] } = routeOptions.config.contract ?? {};
+  const types = [bodyType, ...otherBodyTypes].join(', ').replace(/, ([^,]+)$/, ' or $1');
+  return new Refusal('unsupported_media_type', { detail: `Send the body as ${types}.` });
+}
+
+function sizeOf(bytes: number): string {
+  const KIB = 1024;
+  return bytes % (KIB * KIB) === 0 ? `${bytes / KIB / KIB} MiB` : `${Math.floor(bytes / KIB)} KiB`;
 }
 
 const CLIENT_ERRORS: Readonly<Record<string, 408 | 431>> = {

@@ -53,8 +53,6 @@ function fieldsBody(fields: Readonly<Record<string, readonly string[]>>): Record
 }
 
 const FRAMEWORK_REPLIES: Readonly<Record<string, ErrorReply>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: errorReply('payload_too_large'),
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: errorReply('unsupported_media_type'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: errorReply(
     'invalid_request',
     'Content-Length differs from the size of the body.',

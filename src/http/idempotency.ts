@@ -1,8 +1,10 @@
 import { createHmac, hkdfSync } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Refusal, invalidFields } from '../domain/failures.ts';
+import type { Work } from '../postgres/handoff-tenants.ts';
 import { storeEffect, takeIdempotencySlot } from '../postgres/idempotency.ts';
 import type { Transaction } from '../postgres/tenants.ts';
+import type { HandoffTransaction } from '../sharing/ports.ts';
 import { bodySha256Of } from './json-body.ts';
 
 declare module 'fastify' {
@@ -20,7 +22,7 @@ export function keepBodiesSecret(app: FastifyInstance, key: Uint8Array): void {
 /** What a POST did: its status, and the id of what it made or changed. `result` is what its answer is rendered from. */
 export interface Effect<T> {
   readonly status: number;
-  /** UUID, or an API key's id. */
+  /** What a replay finds it by: a UUID, an API key's id, or a number where only that is left. */
   readonly resourceId: string;
   readonly result: T;
   /** Nothing is remembered: more of it comes in a transaction after this one, or it is a refusal that left traces. */
@@ -77,6 +79,42 @@ export async function oncePerKey<T>(
   const result = await effect.replay(earlier.resourceId);
   if (result === null) throw new Refusal('resource_deleted');
   return { status: earlier.status, result, replayed: true };
+}
+
+/**
+ * Has an effect that is too large for one transaction batch by batch, once per `Idempotency-Key`: {@link oncePerKey} in
+ * a transaction for each. The last batch remembers the whole; a request that was cut short goes on where it stopped.
+ *
+ * @param within opens a transaction
+ * @param effect `run` does the next batch and is `unfinished` as long as there may be more; it gets what the batches
+ *   before came to, and results in that and its own
+ */
+export async function oncePerKeyInBatches<T>(
+  request: FastifyRequest,
+  within: (batch: Work<Outcome<T>>) => Promise<Outcome<T>>,
+  effect: {
+    readonly nothing: T;
+    readonly run: (earlier: T, tx: HandoffTransaction, sql: Transaction) => Promise<Effect<T>>;
+    readonly replay: (resourceId: string) => Promise<T | null>;
+  },
+): Promise<Outcome<T>> {
+  let earlier = effect.nothing;
+  for (;;) {
+    let more = false;
+    const outcome = await within((tx, sql) =>
+      oncePerKey<T>(request, sql, {
+        run: async () => {
+          const batch = await effect.run(earlier, tx, sql);
+          more = batch.unfinished === true;
+          return batch;
+        },
+        replay: effect.replay,
+      }),
+    );
+    // Nobody waits any longer: what is left is for the next request.
+    if (!more || request.socket.destroyed) return outcome;
+    earlier = outcome.result;
+  }
 }
 
 /** Sets an outcome's status, and says when it is a replay. */

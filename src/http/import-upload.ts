@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import multipart from '@fastify/multipart';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { invalidFields, Refusal } from '../domain/failures.ts';
-import { cutImportFile, MAX_FILE_BYTES, unfit, type CutFile } from './cut-import-file.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Refusal } from '../domain/failures.ts';
+import { callerOf } from './auth.ts';
+import { cutImportFile, MAX_IMPORT_BYTES, unfit, type CutFile } from './cut-import-file.ts';
 import { UnreadableRequest } from './errors.ts';
 
 /** An upload as it came: its fields as text, and its file cut into parts. */
 export interface Upload {
   readonly fields: Readonly<Record<string, unknown>>;
   readonly filename: string | null;
-  readonly file: CutFile;
+  /** Null when none came. */
+  readonly file: CutFile | null;
 }
 
 /** Bodies that are the file itself; the fields are then in the query. */
@@ -18,15 +20,18 @@ const RAW_TYPES = ['text/csv', 'application/x-ndjson', 'application/ndjson'];
 
 const MAX_FILENAME_CHARACTERS = 255;
 
-/** Files that this process holds in memory at a time. */
+/** Uploads that this process holds in memory at a time, in all and of one application. */
 const MAX_UNDER_WAY = 4;
-let underWay = 0;
+const MAX_OF_ONE = 2;
+/** By application. */
+const underWay = new Map<string, number>();
+const RETRY_SECONDS = 5;
 
 /** Has the routes of this scope take a file: in `multipart/form-data`, or as the body. */
 export async function acceptUploads(scope: FastifyInstance): Promise<void> {
   await scope.register(multipart, {
     // One byte more: the reader counts them too, and says which limit it was.
-    limits: { fileSize: MAX_FILE_BYTES + 1, files: 1, fields: 20, fieldSize: 4_096, fieldNameSize: 100, parts: 21 },
+    limits: { fileSize: MAX_IMPORT_BYTES + 1, files: 1, fields: 20, fieldSize: 4_096, fieldNameSize: 100, parts: 21 },
   });
   scope.addContentTypeParser(RAW_TYPES, (_request, payload, done) => done(null, payload));
   scope.addContentTypeParser('*', (_request, _payload, done) => {
@@ -36,34 +41,53 @@ export async function acceptUploads(scope: FastifyInstance): Promise<void> {
 }
 
 /**
+ * Runs `work`, which may read and hold an upload: only so many do at a time.
+ *
+ * @throws {Refusal} `service_unavailable`, with `Retry-After`
+ */
+export async function whileThereIsRoom<T>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  work: () => Promise<T>,
+): Promise<T> {
+  const { applicationId } = callerOf(request);
+  const own = underWay.get(applicationId) ?? 0;
+  const all = [...underWay.values()].reduce((sum, count) => sum + count, 0);
+  if (own >= MAX_OF_ONE || all >= MAX_UNDER_WAY) {
+    void reply.header('retry-after', RETRY_SECONDS);
+    throw new Refusal('service_unavailable', {
+      detail: 'Other files are being uploaded. Try again after the time in Retry-After.',
+    });
+  }
+  underWay.set(applicationId, own + 1);
+  try {
+    return await work();
+  } finally {
+    const left = (underWay.get(applicationId) ?? 1) - 1;
+    if (left === 0) underWay.delete(applicationId);
+    else underWay.set(applicationId, left);
+  }
+}
+
+/**
  * Reads an upload. Its digest, for an `Idempotency-Key`, is made of the fields and the file's bytes: the boundary between
  * them is another one in every request.
  *
- * @throws {Refusal} `payload_too_large`, `service_unavailable` while other files are being read, and `invalid_request`
+ * @throws {Refusal} `payload_too_large`, and `invalid_request` on `file`
  * @throws {UnreadableRequest}
  */
 export async function readUpload(request: FastifyRequest): Promise<Upload> {
-  if (underWay >= MAX_UNDER_WAY) throw new Refusal('service_unavailable');
-  underWay += 1;
-  try {
-    const { fields, filename, file } = request.isMultipart() ? await readMultipart(request) : await readRaw(request);
-    if ((fields['source_file_url'] ?? '') !== '') {
-      throw invalidFields({ source_file_url: ['Files are not fetched from a link: send the file itself as `file`.'] });
-    }
-    if (file === null) throw unfit('No file was submitted. Send one as `file` in multipart/form-data.');
+  const { fields, filename, file } = request.isMultipart() ? await readMultipart(request) : await readRaw(request);
+  if (file !== null) {
     request.bodySha256 = createHash('sha256')
       .update(JSON.stringify([Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)), filename]))
       .update(file.sha256)
       .digest();
-    return { fields, filename: filename?.slice(0, MAX_FILENAME_CHARACTERS) ?? null, file };
-  } finally {
-    underWay -= 1;
   }
+  return { fields, filename: filename?.slice(0, MAX_FILENAME_CHARACTERS) ?? null, file };
 }
 
-type Read = Pick<Upload, 'fields' | 'filename'> & { readonly file: CutFile | null };
-
-async function readMultipart(request: FastifyRequest): Promise<Read> {
+async function readMultipart(request: FastifyRequest): Promise<Upload> {
   const fields: Record<string, unknown> = {};
   let file: CutFile | null = null;
   let filename: string | null = null;
@@ -85,7 +109,7 @@ async function readMultipart(request: FastifyRequest): Promise<Read> {
   return { fields, filename, file };
 }
 
-async function readRaw(request: FastifyRequest): Promise<Read> {
+async function readRaw(request: FastifyRequest): Promise<Upload> {
   const body = request.body;
   const isStream = typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
   if (!isStream) {

@@ -3,23 +3,23 @@ import { z } from 'zod';
 
 const MAX_OFFSET = 1_000_000_000;
 
-const whole = (least: number, most: number) =>
+const whole = (least: number, most: number, description: string) =>
   z
     .string('Give it once.')
-    .regex(/^\d{1,10}$/, 'A valid integer is required.')
+    .regex(/^-?\d{1,15}$/, 'A valid integer is required.')
     .transform(Number)
     .pipe(
       z
-        .int()
+        .number()
         .min(least, `Ensure this value is greater than or equal to ${least}.`)
         .max(most, `Ensure this value is less than or equal to ${most}.`),
     )
-    .meta({ type: 'integer', minimum: least, maximum: most });
+    .meta({ type: 'integer', minimum: least, maximum: most, description });
 
 /** Query parameters of every list: contract row 23. */
 export const pageQuery = {
-  limit: whole(1, 100).default(50),
-  offset: whole(0, MAX_OFFSET).default(0),
+  limit: whole(1, 100, 'How many items the page has at most.').default(50),
+  offset: whole(0, MAX_OFFSET, 'How many items come before the page.').default(0),
 };
 
 /** Which part of a list is asked for. */

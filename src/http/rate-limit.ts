@@ -1,6 +1,6 @@
 import { createHmac, hkdfSync } from 'node:crypto';
 import { isIPv6 } from 'node:net';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { RateLimits } from '../config.ts';
 import { Refusal } from '../domain/failures.ts';
 import { isDatabaseOutage } from '../postgres/outage.ts';
@@ -50,7 +50,7 @@ interface Window {
 
 const LEASED_SHARE = 0.02;
 const MAX_BUCKETS = 10_000;
-/** Public routes serve many people behind one address. */
+/** Many people may be behind one address. */
 const ADDRESS_FACTOR = 10;
 
 /**
@@ -158,6 +158,17 @@ export function limitRoutes(app: FastifyInstance, limiter: RateLimiter, limits: 
         : `Write request rate limit exceeded. You can make up to ${limit} requests per minute.`,
     );
   });
+}
+
+/**
+ * Counts a call whose caller could not be proven, or may not do it, by its address. What is refused has a budget of its
+ * own: guessing is slow, and whoever calls rightly from the same address is not held up by it.
+ *
+ * @throws {Refusal} `rate_limited`
+ */
+export function limitRefused(request: FastifyRequest, reply: FastifyReply, limits: RateLimits): Promise<void> {
+  const bucket = `refused:${reply.server.rateLimiter.addressBucket(request.ip)}`;
+  return limitCall(reply, { bucket, limit: limits.reads * ADDRESS_FACTOR, windowSeconds: 60 });
 }
 
 /**

@@ -12,8 +12,8 @@ export const FILE_ENDINGS = {
 export type FileType = keyof typeof FILE_ENDINGS;
 export const FILE_TYPES = Object.keys(FILE_ENDINGS) as FileType[];
 
-/** A file holds no more bytes than this: 10 MiB. */
-export const MAX_FILE_BYTES = 10 * 1024 * 1024;
+/** A file of a session holds no more bytes than this, however it comes: 10 MiB. */
+export const MAX_MEDIA_BYTES = 10 * 1024 * 1024;
 
 /** A file that is to be stored. */
 export interface NewFile {
@@ -51,7 +51,7 @@ export function sniffFileType(bytes: Uint8Array): FileType | null {
 /** Why bytes cannot be stored as this type, as a sentence for the sender; null when they can. */
 export function fileProblem(type: FileType, bytes: Uint8Array): string | null {
   if (bytes.length === 0) return 'The file is empty.';
-  if (bytes.length > MAX_FILE_BYTES) return 'File size exceeds 10 MiB.';
+  if (bytes.length > MAX_MEDIA_BYTES) return 'File size exceeds 10 MiB.';
   const found = sniffFileType(bytes);
   if (found === type) return null;
   return `The bytes are ${found === null ? 'no file of a type that is accepted' : found}, not ${type} as stated.`;

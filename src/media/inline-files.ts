@@ -1,7 +1,7 @@
 import type { CheckParts } from '../domain/decision-parts.ts';
 import type { DecisionProblem } from '../domain/decision-intake.ts';
 import { isMediaReference, mediaReference, replaceMedia } from '../domain/media-references.ts';
-import { FILE_TYPES, fileProblem, fileTypeOf, MAX_FILE_BYTES, type FileType, type NewFile } from './file-types.ts';
+import { FILE_TYPES, fileProblem, fileTypeOf, MAX_MEDIA_BYTES, type FileType, type NewFile } from './file-types.ts';
 
 /** Checks whose inline files were taken out, the files, and what was wrong with any. */
 export interface TakenFiles<Check> {
@@ -45,7 +45,7 @@ export function readDataUri(uri: string): { contentType: FileType; bytes: Buffer
   const contentType = fileTypeOf(head);
   if (contentType === null) return { problem: `This type is not accepted: send ${FILE_TYPES.join(', ')}.` };
   const text = uri.slice(comma + 1);
-  if (text.length > Math.ceil(MAX_FILE_BYTES / 3) * 4) return { problem: 'File size exceeds 10 MiB.' };
+  if (text.length > Math.ceil(MAX_MEDIA_BYTES / 3) * 4) return { problem: 'File size exceeds 10 MiB.' };
   const bytes = Buffer.from(text, 'base64');
   // Node skips what is no base64, and takes other alphabets: only the one right text comes back the same.
   if (bytes.toString('base64') !== text) {

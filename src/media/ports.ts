@@ -7,7 +7,7 @@ export interface MediaStore {
   put(objectKey: string, bytes: Uint8Array): Promise<void>;
   /** Null when there is no such object. @throws {MediaStoreUnavailable} */
   get(objectKey: string): Promise<Buffer | null>;
-  /** Takes an object away; one that is not there is a success. @throws {MediaStoreUnavailable} */
+  /** Takes an object away; one that is not there is a success. Gives up within 8 seconds. @throws {MediaStoreUnavailable} */
   remove(objectKey: string): Promise<void>;
   /** Frees connections. */
   close(): Promise<void>;

@@ -2,8 +2,10 @@ import type * as S3 from '@aws-sdk/client-s3';
 import { objectPath } from './object-path.ts';
 import { MediaStoreUnavailable, type MediaStore, type MediaStoreConfig } from './ports.ts';
 
-/** A call may take this long with its retries, in milliseconds: less than a transaction may idle. */
+/** A call may take this long with its retries, in milliseconds. */
 const CALL_MS = 20_000;
+/** A removal less: whoever stores the same bytes waits for it at a lock, and gives up after 15 seconds. */
+const REMOVAL_MS = 8_000;
 const ATTEMPTS = 3;
 
 /** The SDK, once it is loaded, and a client of it. */
@@ -23,7 +25,7 @@ export function s3Store({ bucket, prefix, endpoint }: Extract<MediaStoreConfig, 
     Bucket: bucket,
     Key: prefix === '' ? objectPath(objectKey) : `${prefix}/${objectPath(objectKey)}`,
   });
-  const within = () => ({ abortSignal: AbortSignal.timeout(CALL_MS) });
+  const within = (milliseconds = CALL_MS) => ({ abortSignal: AbortSignal.timeout(milliseconds) });
   return {
     put: (objectKey, bytes) =>
       answered(async () => {
@@ -44,7 +46,7 @@ export function s3Store({ bucket, prefix, endpoint }: Extract<MediaStoreConfig, 
     remove: (objectKey) =>
       answered(async () => {
         const { sdk, client } = await opened();
-        await client.send(new sdk.DeleteObjectCommand(at(objectKey)), within());
+        await client.send(new sdk.DeleteObjectCommand(at(objectKey)), within(REMOVAL_MS));
       }),
     close: async () => {
       if (opening !== undefined) (await opening).client.destroy();

@@ -1,6 +1,5 @@
 import type { JsonObject } from '../domain/json.ts';
 import type { EventType } from '../domain/events.ts';
-import type { Page } from '../http/paging.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
 import { DELIVERIES_CHANNEL } from './deliveries.ts';
 import { sealContextOfEvent } from './events.ts';
@@ -43,9 +42,10 @@ export interface AttemptFilter {
   readonly dateTo?: string | undefined;
 }
 
-const COLUMNS = `a.attempt_id as "attemptId", e.session_id as "sessionId", a.request_url as "requestUrl",
-  a.response_status as "responseStatus", a.duration_ms as "responseTimeMs",
-  case a.state when 'started' then 'pending' else a.state end as status, e.type as "eventType",
+const OUTCOME = `a.response_status as "responseStatus", a.duration_ms as "responseTimeMs",
+  case a.state when 'started' then 'pending' else a.state end as status`;
+
+const COLUMNS = `a.attempt_id as "attemptId", e.session_id as "sessionId", a.request_url as "requestUrl", ${OUTCOME}, e.type as "eventType",
   ${isoColumn('a.created_at')} as "createdAt"`;
 
 const FROM = `from delivery_attempt a join delivery v on v.delivery_id = a.delivery_id join event e on e.event_id = v.event_id`;
@@ -60,7 +60,7 @@ export async function listAttempts(
   applicationId: string,
   destinationId: string,
   { dateFrom, dateTo }: AttemptFilter,
-  page: Page,
+  page: { readonly limit: number; readonly offset: number },
 ): Promise<{ count: number; rows: AttemptRow[] } | null> {
   const range = [applicationId, destinationId, dateFrom ?? null, dateTo ?? null];
   const [there, [total], rows] = await Promise.all([
@@ -77,26 +77,71 @@ export async function listAttempts(
   return there.length === 0 ? null : { count: total?.count ?? 0, rows };
 }
 
+/** Attempts about one session, at any destination that is not deleted; null when the application has no such session. */
+export async function listAttemptsOfSession(
+  tx: Transaction,
+  applicationId: string,
+  sessionId: string,
+  page: { readonly limit: number; readonly offset: number },
+): Promise<{ count: number; rows: AttemptRow[] } | null> {
+  const from = `${FROM} join webhook_destination d on d.destination_id = a.destination_id and d.deleted_at is null
+    where a.application_id = $1 and e.application_id = $1 and e.session_id = $2`;
+  const [there, [total], rows] = await Promise.all([
+    tx.query('select 1 from session where application_id = $1 and session_id = $2', [applicationId, sessionId]),
+    tx.query<{ count: number }>(`select count(*)::int as count ${from}`, [applicationId, sessionId]),
+    tx.query<AttemptRow>(`select ${COLUMNS} ${from} order by a.created_at desc, a.attempt_id desc limit $3 offset $4`, [
+      applicationId,
+      sessionId,
+      page.limit,
+      page.offset,
+    ]),
+  ]);
+  return there.length === 0 ? null : { count: total?.count ?? 0, rows };
+}
+
+/** An attempt, by its destination or by the session that it was about. */
+export type AttemptKey = { readonly applicationId: string; readonly attemptId: string } & (
+  | { readonly destinationId: string }
+  | { readonly sessionId: string }
+);
+
 /** One attempt at a destination of the application's own that is not deleted. */
 export async function readAttempt(
   tx: Transaction,
   sealer: PayloadSealer,
-  which: { readonly applicationId: string; readonly destinationId: string; readonly attemptId: string },
+  which: AttemptKey,
 ): Promise<AttemptDetail | null> {
-  const { applicationId, destinationId, attemptId } = which;
+  const { applicationId, attemptId } = which;
+  const [column, value] =
+    'sessionId' in which
+      ? (['e.session_id', which.sessionId] as const)
+      : (['a.destination_id', which.destinationId] as const);
   const [row] = await tx.query<Omit<AttemptDetail, 'payload'> & { payload: Buffer }>(
     `select ${COLUMNS}, e.event_id as "eventId", floor(extract(epoch from e.created_at))::float8 as "eventAt",
        p.payload, d.payload_mode as "payloadMode", a.request_headers as "requestHeaders",
        case when e.dedupe_key like '%:token' then e.token_id end as "carriesToken"
      ${FROM} join event_payload p on p.event_id = e.event_id
      join webhook_destination d on d.destination_id = a.destination_id and d.deleted_at is null
-     where a.application_id = $1 and a.destination_id = $2 and a.attempt_id = $3`,
-    [applicationId, destinationId, attemptId],
+     where a.application_id = $1 and ${column} = $2 and a.attempt_id = $3`,
+    [applicationId, value, attemptId],
   );
   if (row === undefined) return null;
   const { payload, ...rest } = row;
   const context = sealContextOfEvent({ applicationId, sessionId: row.sessionId, eventId: row.eventId });
   return { ...rest, payload: sealer.openPayload(context, payload) as JsonObject };
+}
+
+/** What came of an attempt so far. */
+export async function readOutcome(
+  tx: Transaction,
+  applicationId: string,
+  attemptId: string,
+): Promise<Pick<AttemptRow, 'status' | 'responseStatus' | 'responseTimeMs'> | undefined> {
+  const [row] = await tx.query<Pick<AttemptRow, 'status' | 'responseStatus' | 'responseTimeMs'>>(
+    `select ${OUTCOME} from delivery_attempt a where a.application_id = $1 and a.attempt_id = $2`,
+    [applicationId, attemptId],
+  );
+  return row;
 }
 
 /**

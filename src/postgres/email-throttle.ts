@@ -16,13 +16,13 @@ export async function lockEmailThrottle(
   emailIndex: Buffer,
   cooldownSeconds: number,
 ): Promise<EmailThrottle> {
+  // `greatest` passes over null: a time that never was.
   const [row] = await tx.query<EmailThrottle>(
     `insert into email_throttle as stored (email_index) values ($1)
      on conflict (email_index) do update set touched_at = handoff_now()
      returning failed_logins as "failedLogins",
-       greatest(0, ceil(extract(epoch from coalesce(locked_until, '-infinity') - handoff_now())))::float8 as "lockedSeconds",
-       greatest(0, ceil(extract(epoch from coalesce(mailed_at, '-infinity') - handoff_now()) + $2))::float8
-         as "mailWaitSeconds"`,
+       greatest(0, ceil(extract(epoch from locked_until - handoff_now())))::float8 as "lockedSeconds",
+       greatest(0, ceil(extract(epoch from mailed_at - handoff_now()) + $2))::float8 as "mailWaitSeconds"`,
     [emailIndex, cooldownSeconds],
   );
   if (row === undefined) throw new Error('a row that is inserted or updated is returned');

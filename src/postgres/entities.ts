@@ -33,6 +33,19 @@ export async function touchEntities(
   return rows.some(({ status }) => status === 'BLOCKED');
 }
 
+/** `SessionStore.businessIdOf` */
+export async function businessIdOf(
+  tx: Transaction,
+  { applicationId, kind, vendorData }: SessionRow,
+): Promise<string | null> {
+  if (kind !== 'business' || vendorData === null) return null;
+  const [row] = await tx.query<{ id: string }>(
+    `select entity_id as id from entity where application_id = $1 and session_kind = 'business' and vendor_data = $2`,
+    [applicationId, vendorData],
+  );
+  return row?.id ?? null;
+}
+
 /** Whether any of these entities is there and blocked; locks none. */
 export async function anyBlocked(
   tx: Transaction,

@@ -1,9 +1,16 @@
 import { FEATURE_TOKENS, type SessionKind } from '../domain/decision-categories.ts';
 import type { EntityComment, EntityContent, EntityStatus } from '../domain/entity.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
-import type { SessionStatus } from '../domain/session-status.ts';
+import { FINISHED_STATUSES, type SessionStatus } from '../domain/session-status.ts';
+import {
+  PROFILE_CATEGORIES,
+  verifiedProfiles,
+  type DescribingSession,
+  type VerifiedProfile,
+} from '../sharing/entity-profile.ts';
 import type { EntityKey, PayloadSealer } from '../sharing/ports.ts';
 import { BY_KEY, commentContext, keyParameters, openContent } from './entities.ts';
+import { partsOfSessions } from './session-list.ts';
 import { isoColumn } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 
@@ -25,6 +32,8 @@ export interface EntityRow extends EntityContent {
   readonly lastActivityAt: string | null;
   /** Of the identity documents of its approved sessions (alpha-3). */
   readonly issuingStates: readonly string[];
+  /** What its newest finished session says of it, an approved one first; null without any. */
+  readonly verified: VerifiedProfile | null;
   /** Status of its newest session. */
   readonly latestStatus: SessionStatus | null;
   /** What each feature came to in the newest session that has it. */
@@ -38,7 +47,10 @@ export interface EntityCommentRow extends EntityComment {
   readonly createdAt: string;
 }
 
-type StoredEntity = Omit<EntityRow, keyof EntityContent | 'features'> & { readonly sealed: Buffer | null };
+type StoredEntity = Omit<EntityRow, keyof EntityContent | 'features' | 'verified'> & {
+  readonly sealed: Buffer | null;
+  readonly described: Pick<DescribingSession, 'sessionId' | 'status' | 'country'> | null;
+};
 
 /** The entities of the relation `page`, with what their sessions say; counted when read, so that it is always right. */
 const WITH_SESSIONS = `select page.entity_id as "entityId", page.vendor_data as "vendorData", page.status,
@@ -46,7 +58,7 @@ const WITH_SESSIONS = `select page.entity_id as "entityId", page.vendor_data as 
     total.sessions, total.approved, total.declined, total.in_review as "inReview",
     ${isoColumn('total.first_at')} as "firstSessionAt", ${isoColumn('total.last_at')} as "lastSessionAt",
     ${isoColumn('total.active_at')} as "lastActivityAt", coalesce(total.countries, '{}') as "issuingStates",
-    total.latest_status as "latestStatus"
+    total.latest_status as "latestStatus", described.session as described
   from page cross join lateral (
     select count(*)::float8 as sessions,
       (count(*) filter (where s.status = 'Approved'))::float8 as approved,
@@ -58,7 +70,13 @@ const WITH_SESSIONS = `select page.entity_id as "entityId", page.vendor_data as 
     from session s
     where s.application_id = page.application_id and s.session_kind = page.session_kind
       and s.vendor_data = page.vendor_data
-  ) total`;
+  ) total left join lateral (
+    select jsonb_build_object('sessionId', s.session_id, 'status', s.status, 'country', s.country) as session
+    from session s
+    where s.application_id = page.application_id and s.session_kind = page.session_kind
+      and s.vendor_data = page.vendor_data and s.status in (${FINISHED_STATUSES.map((status) => `'${status}'`).join(', ')})
+    order by s.status = 'Approved' desc, s.created_at desc, s.session_id desc limit 1
+  ) described on true`;
 const ORDER = 'order by last_session_at desc nulls last, entity_id desc';
 
 /** An application's users or businesses, whose last session is the newest first; with their exact number. */
@@ -80,7 +98,7 @@ export async function listEntities(
       [applicationId, kind, page.limit, page.offset],
     ),
   ]);
-  return { count: total?.count ?? 0, rows: await withFeatures(tx, sealer, applicationId, kind, stored) };
+  return { count: total?.count ?? 0, rows: await withSessions(tx, sealer, applicationId, kind, stored) };
 }
 
 /** One entity of the application's own. */
@@ -89,7 +107,7 @@ export async function readEntity(tx: Transaction, sealer: PayloadSealer, key: En
     `with page as (select * from entity where ${BY_KEY}) ${WITH_SESSIONS}`,
     keyParameters(key),
   );
-  const [row] = await withFeatures(tx, sealer, key.applicationId, key.kind, stored);
+  const [row] = await withSessions(tx, sealer, key.applicationId, key.kind, stored);
   return row ?? null;
 }
 
@@ -105,7 +123,7 @@ export async function readEntityById(
      ${WITH_SESSIONS}`,
     [applicationId, kind, entityId],
   );
-  const [row] = await withFeatures(tx, sealer, applicationId, kind, stored);
+  const [row] = await withSessions(tx, sealer, applicationId, kind, stored);
   return row ?? null;
 }
 
@@ -155,54 +173,87 @@ const CATEGORIES = Object.entries(FEATURE_TOKENS).flatMap(([category, feature]) 
   feature === null ? [] : [{ category, feature }],
 );
 
-/** Opens what was said of the entities, and finds what each feature of users came to: in its check, else its session. */
-async function withFeatures(
+/** Opens what was said of the entities, and adds what is read from their sessions. */
+async function withSessions(
   tx: Transaction,
   sealer: PayloadSealer,
   applicationId: string,
   kind: SessionKind,
   stored: readonly StoredEntity[],
 ): Promise<EntityRow[]> {
-  const names = stored.flatMap(({ vendorData, sessions }) =>
-    vendorData === null || sessions === 0 ? [] : [vendorData],
-  );
-  // A business has the one feature "KYB", which is its newest session.
-  const found =
-    kind === 'business' || names.length === 0
-      ? []
-      : await tx.query<FeatureRow>(
-          `select latest.vendor_data as "vendorData", latest.feature, latest.session_id as "sessionId",
-             latest.status as "sessionStatus", item.category, item.position, item.payload
-           from (
-             select distinct on (s.vendor_data, f.feature) s.vendor_data, f.feature, s.session_id, s.status
-             from session s cross join lateral unnest(s.features) as f(feature)
-             where s.application_id = $1 and s.session_kind = $2 and s.vendor_data = any ($3::text[])
-             order by s.vendor_data, f.feature, s.created_at desc, s.session_id desc
-           ) latest
-           left join unnest($4::text[], $5::text[]) as known(category, feature) on known.feature = latest.feature
-           left join lateral (
-             select c.category, c.position, c.payload from session_check c
-             where c.session_id = latest.session_id and c.application_id = $1 and c.category = known.category
-             order by c.position limit 1
-           ) item on true
-           order by latest.vendor_data, latest.feature`,
-          [
-            applicationId,
-            kind,
-            names,
-            CATEGORIES.map(({ category }) => category),
-            CATEGORIES.map(({ feature }) => feature),
-          ],
-        );
-  const features = Map.groupBy(found, ({ vendorData }) => vendorData);
-  return stored.map(({ sealed, ...row }) => ({
+  const [features, profiles] = await Promise.all([
+    featuresOf(tx, applicationId, kind, stored),
+    profilesOf(tx, sealer, applicationId, kind, stored),
+  ]);
+  return stored.map(({ sealed, described, ...row }) => ({
     ...row,
     ...openContent(sealer, applicationId, row.entityId, sealed),
+    verified: profiles.get(described?.sessionId ?? '') ?? null,
     features: (features.get(row.vendorData ?? '') ?? []).map((feature) => ({
       feature: feature.feature,
       status: checkStatus(sealer, applicationId, feature) ?? feature.sessionStatus,
     })),
   }));
+}
+
+/** What each feature of users came to: in its check, else its session. By `vendor_data`. */
+async function featuresOf(
+  tx: Transaction,
+  applicationId: string,
+  kind: SessionKind,
+  stored: readonly StoredEntity[],
+): Promise<ReadonlyMap<string, readonly FeatureRow[]>> {
+  const names = stored.flatMap(({ vendorData, sessions }) =>
+    vendorData === null || sessions === 0 ? [] : [vendorData],
+  );
+  // A business has the one feature "KYB", which is its newest session.
+  if (kind === 'business' || names.length === 0) return new Map();
+  const found = await tx.query<FeatureRow>(
+    `with known as (select * from unnest($4::text[], $5::text[]) as known(category, feature))
+     select latest.vendor_data as "vendorData", latest.feature, latest.session_id as "sessionId",
+       latest.status as "sessionStatus", item.category, item.position, item.payload
+     from (
+       select distinct on (s.vendor_data, f.feature) s.vendor_data, f.feature, s.session_id, s.status
+       from session s cross join lateral (
+         select unnest(s.features) as feature
+         union
+         select known.feature from session_check c join known using (category)
+         where c.session_id = s.session_id and c.application_id = $1
+       ) f
+       where s.application_id = $1 and s.session_kind = $2 and s.vendor_data = any ($3::text[])
+       order by s.vendor_data, f.feature, s.created_at desc, s.session_id desc
+     ) latest
+     left join known on known.feature = latest.feature
+     left join lateral (
+       select c.category, c.position, c.payload from session_check c
+       where c.session_id = latest.session_id and c.application_id = $1 and c.category = known.category
+       order by c.position limit 1
+     ) item on true
+     order by latest.vendor_data, latest.feature`,
+    [applicationId, kind, names, CATEGORIES.map(({ category }) => category), CATEGORIES.map(({ feature }) => feature)],
+  );
+  return Map.groupBy(found, ({ vendorData }) => vendorData);
+}
+
+/** What the entities' describing sessions say of them, by session id. */
+async function profilesOf(
+  tx: Transaction,
+  sealer: PayloadSealer,
+  applicationId: string,
+  kind: SessionKind,
+  stored: readonly StoredEntity[],
+): Promise<ReadonlyMap<string, VerifiedProfile>> {
+  const sessions = stored.flatMap(({ described }) =>
+    described === null ? [] : [{ applicationId, kind, ...described }],
+  );
+  if (sessions.length === 0) return new Map();
+  const sessionIds = sessions.map(({ sessionId }) => sessionId);
+  const ofKind = (wanted: SessionKind) => ({
+    sessionIds: wanted === kind ? sessionIds : [],
+    categories: PROFILE_CATEGORIES[wanted],
+  });
+  const parts = await partsOfSessions(tx, applicationId, { user: ofKind('user'), business: ofKind('business') });
+  return verifiedProfiles(sessions, parts, sealer);
 }
 
 function checkStatus(sealer: PayloadSealer, applicationId: string, row: FeatureRow): string | null {

@@ -1,4 +1,5 @@
 import type { ClaimedFile, MediaFetchLedger } from '../activities/ports.ts';
+import type { FetchFailure } from '../domain/media-fetch.ts';
 import type { RemoteFile } from '../domain/media-references.ts';
 import type { PayloadSealer, SealContext } from '../sharing/ports.ts';
 import { settleFetchedMedia } from './media.ts';
@@ -15,13 +16,13 @@ export function mediaFetchLedger(tenants: Tenants, sealer: PayloadSealer): Media
     fetched: (file) =>
       inTransaction(async (tx) => {
         settleFetchedMedia(tx, file);
-        end(tx, file.mediaId, 'fetched', null);
+        tx.send('delete from media_fetch where media_id = $1', [file.mediaId]);
       }),
     missed: (mediaId, reason, retryInMs) =>
       inTransaction(async (tx) => {
-        if (retryInMs === null) return end(tx, mediaId, 'failed', reason);
+        if (retryInMs === null) return giveUp(tx, mediaId, reason);
         tx.send(
-          `update media_fetch set last_reason = $2, next_at = handoff_now() + make_interval(secs => $3::float8 / 1000)
+          `update media_fetch set attempts = attempts + 1, last_reason = $2, next_at = handoff_now() + make_interval(secs => $3::float8 / 1000)
            where media_id = $1 and state = 'pending'`,
           [mediaId, reason, retryInMs],
         );
@@ -56,17 +57,18 @@ export function wishOverdueFetches(tx: Transaction): void {
 async function claimFile(tx: Transaction, sealer: PayloadSealer, sessionId: string): Promise<ClaimedFile | null> {
   // What nobody waits for any more is not fetched.
   tx.send(
-    `update media_fetch f set state = 'failed', last_reason = 'not_wanted', url = ''
+    `delete from media_fetch f
      where f.session_id = $1 and f.state = 'pending'
        and not exists (select 1 from session_media m where m.media_id = f.media_id and m.object_key is null)`,
     [sessionId],
   );
+  // The attempt counts once the source has failed: an outage of our own uses none up.
   const [row] = await tx.query<{ mediaId: string; applicationId: string; attempt: number; url: Buffer }>(
-    `update media_fetch set attempts = attempts + 1, next_at = handoff_now() + ${LEASE}
+    `update media_fetch set next_at = handoff_now() + ${LEASE}
      where media_id = (
        select media_id from media_fetch where session_id = $1 and state = 'pending' and next_at <= handoff_now()
        order by next_at, media_id limit 1 for update skip locked)
-     returning media_id as "mediaId", application_id as "applicationId", attempts as attempt, url`,
+     returning media_id as "mediaId", application_id as "applicationId", attempts + 1 as attempt, url`,
     [sessionId],
   );
   if (row === undefined) return null;
@@ -82,16 +84,26 @@ async function nextDueInMs(tx: Transaction, sessionId: string): Promise<number |
      from media_fetch where session_id = $1 and state = 'pending'`,
     [sessionId],
   );
-  return row?.due == null ? null : Math.max(0, row.due);
+  // One that is due is in another's hands.
+  return row?.due == null ? null : Math.max(1_000, row.due);
 }
 
-/** Ends a file's fetching, and forgets its link. */
-function end(tx: Transaction, mediaId: string, state: 'fetched' | 'failed', reason: string | null): void {
-  tx.send(`update media_fetch set state = $2, last_reason = $3, url = '' where media_id = $1 and state = 'pending'`, [
-    mediaId,
-    state,
-    reason,
-  ]);
+/** Gives a file up, and forgets its link. The row goes with its session, so that none outlives one that is gone already. */
+function giveUp(tx: Transaction, mediaId: string, reason: FetchFailure): void {
+  tx.send(
+    `select 1 from session where session_id = (select session_id from media_fetch where media_id = $1) for key share`,
+    [mediaId],
+  );
+  tx.send(
+    `update media_fetch set state = 'failed', attempts = attempts + 1, last_reason = $2, url = ''
+     where media_id = $1 and state = 'pending'`,
+    [mediaId, reason],
+  );
+  tx.send(
+    `delete from media_fetch f
+     where f.media_id = $1 and not exists (select 1 from session s where s.session_id = f.session_id)`,
+    [mediaId],
+  );
 }
 
 function contextOf(file: {

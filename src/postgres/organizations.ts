@@ -90,6 +90,20 @@ export async function readApplication(
   return row ?? null;
 }
 
+/** An application of an organization, deleted or not, as far as its keys depend on it. */
+export async function readKeyHolder(
+  tx: Transaction,
+  organizationId: string,
+  applicationId: string,
+): Promise<{ readonly environment: Environment; readonly deleted: boolean } | null> {
+  const [row] = await tx.query<{ environment: Environment; deleted: boolean }>(
+    `select environment, deleted_at is not null as deleted from application
+     where application_id = $2 and organization_id = $1`,
+    [organizationId, applicationId],
+  );
+  return row ?? null;
+}
+
 /** Changes an application of an organization; an absent member stays as it is. */
 export async function changeApplication(
   tx: Transaction,

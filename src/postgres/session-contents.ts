@@ -124,12 +124,22 @@ export async function takeInManyFacts(
        from application where application_id = $1`,
       [applicationId],
     ),
-    tx.query<{ externalId: string; kind: SessionKind }>(
-      `select external_id as "externalId", session_kind as kind from session
-       where application_id = $1 and external_id = any ($2::text[])`,
-      [applicationId, externalIds],
-    ),
+    storedKinds(tx, applicationId, externalIds),
   ]);
   if (application === undefined) throw new Error('an import belongs to an application');
-  return { ...application, stored: new Map(stored.map(({ externalId, kind }) => [externalId, kind])) };
+  return { ...application, stored };
+}
+
+/** {@link SessionStore.storedKinds} */
+export async function storedKinds(
+  tx: Transaction,
+  applicationId: string,
+  externalIds: readonly string[],
+): Promise<Map<string, SessionKind>> {
+  const rows = await tx.query<{ externalId: string; kind: SessionKind }>(
+    `select external_id as "externalId", session_kind as kind from session
+     where application_id = $1 and external_id = any ($2::text[])`,
+    [applicationId, externalIds],
+  );
+  return new Map(rows.map(({ externalId, kind }) => [externalId, kind]));
 }

@@ -28,6 +28,11 @@ export function deleteSessions(tx: Transaction, applicationId: string, sessionId
     'update redemption set released_at = handoff_now() where session_id = any ($1::uuid[]) and released_at is null',
     [sessionIds],
   );
+  // Files still to be fetched may be a clone's as well.
+  tx.send(`delete from media_fetch where session_id = any ($1::uuid[]) and application_id = $2 and state = 'failed'`, [
+    sessionIds,
+    applicationId,
+  ]);
   forgetSessionTimes(tx, applicationId, sessionIds);
   // Business before user, as an import takes them; the order of an update's rows would be the planner's.
   tx.send(

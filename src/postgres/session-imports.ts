@@ -20,7 +20,8 @@ type ProgressRow = ImportProgress & { readonly status: ImportStatus };
 export function importStore(tx: Transaction): ImportStore {
   return {
     insert: (job) => insertImport(tx, job),
-    lock: (importId, applicationId) => lockImport(tx, importId, applicationId ?? null),
+    look: (importId) => readJob(tx, importId, null, ''),
+    lock: (importId, applicationId) => readJob(tx, importId, applicationId ?? null, 'for update'),
     readPart: async (importId, position) => {
       const [row] = await tx.query<{ payload: Buffer }>(
         'select payload from session_import_part where import_id = $1 and position = $2',
@@ -55,22 +56,45 @@ function insertImport(tx: Transaction, { parts, ...job }: NewImport): void {
       job.createdBy,
     ],
   );
-  // One by one: a statement with the whole file in it would be held in memory several times over.
-  for (const [position, payload] of parts.entries()) {
-    tx.send('insert into session_import_part (import_id, application_id, position, payload) values ($1, $2, $3, $4)', [
-      job.importId,
-      job.applicationId,
-      position,
-      payload,
-    ]);
+  let first = 0;
+  for (const payloads of portions(parts)) {
+    tx.send(
+      `insert into session_import_part (import_id, application_id, position, payload)
+       select $1, $2, $3::int + o.nth - 1, o.payload from unnest($4::bytea[]) with ordinality as o(payload, nth)`,
+      [job.importId, job.applicationId, first, payloads],
+    );
+    first += payloads.length;
   }
 }
 
-async function lockImport(tx: Transaction, importId: string, applicationId: string | null): Promise<ImportJob | null> {
+/** A statement is held in memory several times over while it is sent. */
+const STATEMENT_BYTES = 4 * 1024 * 1024;
+
+/** Parts in their order, as many together as go into a statement; at least one. */
+function portions(parts: readonly Buffer[]): Buffer[][] {
+  const portioned: Buffer[][] = [];
+  let room = 0;
+  for (const part of parts) {
+    if (part.length > room) {
+      portioned.push([]);
+      room = STATEMENT_BYTES;
+    }
+    portioned.at(-1)?.push(part);
+    room -= part.length;
+  }
+  return portioned;
+}
+
+async function readJob(
+  tx: Transaction,
+  importId: string,
+  applicationId: string | null,
+  lock: '' | 'for update',
+): Promise<ImportJob | null> {
   const [row] = await tx.query<Omit<ImportJob, 'progress' | 'workflow'> & WorkflowVersion & ProgressRow>(
     `select application_id as "applicationId", environment, import_type as "importType", workflow_id as "workflowId",
        workflow_version as version, ${PROGRESS}
-     from session_import where import_id = $1 and ($2::uuid is null or application_id = $2) for update`,
+     from session_import where import_id = $1 and ($2::uuid is null or application_id = $2) ${lock}`,
     [importId, applicationId],
   );
   if (row === undefined) return null;
@@ -83,7 +107,7 @@ async function finishPart(
   importId: string,
   applicationId: string,
   position: number,
-  { created, skipped, errors, lastRow }: PartOutcome,
+  { created, skipped, mediaBytes, errors, lastRow }: PartOutcome,
 ): Promise<ImportProgress> {
   if (errors.length > 0) {
     tx.send(
@@ -101,12 +125,12 @@ async function finishPart(
     `update session_import set next_part = $3::int + 1, checkpoint_row = $4,
        processed_rows = processed_rows + $5::int + $6::int + $7::int,
        created_count = created_count + $5::int, skipped_count = skipped_count + $6::int,
-       failed_count = failed_count + $7::int,
+       failed_count = failed_count + $7::int, total_media_bytes = total_media_bytes + $8,
        status = case when $3::int + 1 >= parts then 'completed' else 'processing' end,
        started_at = coalesce(started_at, handoff_now()),
        completed_at = case when $3::int + 1 >= parts then handoff_now() end, updated_at = handoff_now()
      where import_id = $1 and application_id = $2 returning ${PROGRESS}`,
-    [importId, applicationId, position, lastRow, created, skipped, errors.length],
+    [importId, applicationId, position, lastRow, created, skipped, errors.length, mediaBytes],
   );
   if (row === undefined) throw new Error('a locked import is there');
   return row;
@@ -169,6 +193,8 @@ export interface ImportRow {
   readonly skippedCount: number;
   readonly failedCount: number;
   readonly checkpointRow: number;
+  /** Of files inside its rows that are stored. */
+  readonly totalMediaBytes: number;
   readonly lastError: string | null;
   /** ISO 8601, as all times here. */
   readonly createdAt: string;
@@ -181,6 +207,7 @@ const ROW = `select import_id as "importId", status, import_type as "importType"
     workflow_id as "workflowId", source_filename as "sourceFilename", total_rows as "totalRows",
     processed_rows as "processedRows", created_count as "createdCount", updated_count as "updatedCount",
     skipped_count as "skippedCount", failed_count as "failedCount", checkpoint_row as "checkpointRow",
+    total_media_bytes::float8 as "totalMediaBytes",
     last_error as "lastError", ${isoColumn('created_at')} as "createdAt", ${isoColumn('updated_at')} as "updatedAt",
     ${isoColumn('started_at')} as "startedAt", ${isoColumn('completed_at')} as "completedAt"
   from session_import`;

@@ -10,9 +10,9 @@ import type {
   WorkflowVersion,
 } from '../sharing/ports.ts';
 import { cloneChecks, insertClones } from './clones.ts';
-import { anyBlocked, touchEntities } from './entities.ts';
+import { anyBlocked, businessIdOf, touchEntities } from './entities.ts';
 import { deleteSessionMedia, insertSessionMedia, lockCheck, readableMedia, replaceCheck } from './media.ts';
-import { insertContents, insertSearchTerms, takeInManyFacts } from './session-contents.ts';
+import { insertContents, insertSearchTerms, storedKinds, takeInManyFacts } from './session-contents.ts';
 import { deleteSessions, lockForDeletion } from './session-deletion.ts';
 import { REVIEW_ACTIVITY } from './session-reviews.ts';
 import { isoColumn, sessionColumns, uuidOrNull } from './session-rows.ts';
@@ -27,9 +27,11 @@ export function sessionStore(tx: Transaction): SessionStore {
     cloneChecks: (order) => cloneChecks(tx, order),
     insertClones: (order) => insertClones(tx, order),
     touchEntities: (applicationId, sessions) => touchEntities(tx, applicationId, sessions),
+    businessIdOf: (session) => businessIdOf(tx, session),
     anyBlocked: (applicationId, entities) => anyBlocked(tx, applicationId, entities),
     takeNumbers: (applicationId, counts) => takeNumbers(tx, applicationId, counts),
     takeInFacts: (applicationId, externalId) => takeInFacts(tx, applicationId, externalId),
+    storedKinds: (applicationId, externalIds) => storedKinds(tx, applicationId, externalIds),
     takeInManyFacts: (applicationId, externalIds) => takeInManyFacts(tx, applicationId, externalIds),
     insertContent: (session, content, searchTerms) =>
       insertContents(tx, session.applicationId, [{ session, content, searchTerms }]),

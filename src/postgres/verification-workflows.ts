@@ -98,8 +98,8 @@ export function insertWorkflow(
   if (row.isDefault) clearDefault(tx, row.applicationId, row.kind);
   tx.send(
     `insert into verification_workflow
-       (workflow_id, application_id, label, session_kind, is_default, published_version)
-     values ($1, $2, $3, $4, $5, $6)`,
+       (workflow_id, application_id, label, session_kind, is_default, published_version, last_version)
+     values ($1, $2, $3, $4, $5, $6, 0)`,
     [row.workflowId, row.applicationId, row.label, row.kind, row.isDefault, row.published ? 1 : null],
   );
   insertVersion(tx, { ...row, versionId: row.workflowId });
@@ -108,11 +108,15 @@ export function insertWorkflow(
 /** Writes the next version of a workflow; call {@link settleWorkflow} after it. */
 export function insertVersion(tx: Transaction, row: NewWorkflowVersion): void {
   tx.send(
-    `insert into verification_workflow_version (version_id, workflow_id, application_id, version, status, label, features,
+    `with next as (
+       update verification_workflow set last_version = last_version + 1
+       where workflow_id = $2 and application_id = $3 returning last_version
+     )
+     insert into verification_workflow_version (version_id, workflow_id, application_id, version, status, label, features,
        settings, created_by, published_at)
-     select $1, $2, $3, coalesce(max(version), 0) + 1, $4, $5, $6::jsonb, $7::jsonb, $8,
+     select $1, $2, $3, last_version, $4, $5, $6::jsonb, $7::jsonb, $8,
        case when $4 = 'published' then handoff_now() end
-     from verification_workflow_version where workflow_id = $2`,
+     from next`,
     [
       row.versionId,
       row.workflowId,

@@ -1,4 +1,4 @@
-import type { EventType } from '../domain/events.ts';
+import type { SubscribableEvent } from '../domain/events.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
 import { sealSecret } from './deliveries.ts';
 import { newId } from './new-id.ts';
@@ -11,7 +11,7 @@ export interface DestinationRow {
   readonly label: string;
   readonly url: string;
   readonly enabled: boolean;
-  readonly subscribedEvents: readonly EventType[];
+  readonly subscribedEvents: readonly SubscribableEvent[];
   /** ISO 8601. */
   readonly createdAt: string;
   readonly updatedAt: string;
@@ -66,7 +66,7 @@ export async function insertDestination(
     label: string;
     url: string;
     enabled: boolean;
-    subscribedEvents: readonly EventType[];
+    subscribedEvents: readonly SubscribableEvent[];
     secret: Buffer;
   },
 ): Promise<string | null> {
@@ -99,7 +99,7 @@ export interface DestinationChange {
   readonly label?: string | undefined;
   readonly url?: string | undefined;
   readonly enabled?: boolean | undefined;
-  readonly subscribedEvents?: readonly EventType[] | undefined;
+  readonly subscribedEvents?: readonly SubscribableEvent[] | undefined;
 }
 
 /**

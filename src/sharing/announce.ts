@@ -16,15 +16,18 @@ export interface StatusCause {
 /** Tells the owner's destinations the status that a session has by now; resolves to the session as it was told. */
 export async function announceStatus(
   tx: HandoffTransaction,
-  { applicationId, sessionId }: SessionRow,
+  session: SessionRow,
   { cause, resubmitInfo }: StatusCause,
   actor: Actor,
   style: DecisionStyle,
 ): Promise<StoredDecision> {
-  const stored = await tx.sessions.readDecision(applicationId, sessionId);
+  const [stored, businessId] = await Promise.all([
+    tx.sessions.readDecision(session.applicationId, session.sessionId),
+    tx.sessions.businessIdOf(session),
+  ]);
   if (stored === null) throw new Error('a session that was written is there');
   const decision = decisionWithReferences(stored, tx.sealer, style);
-  const about = { tokenId: null, cause, ...(resubmitInfo && { resubmitInfo }) };
+  const about = { tokenId: null, cause, businessId, ...(resubmitInfo && { resubmitInfo }) };
   tx.events.insert([statusUpdatedEvent(stored.session, decision, { ...about, style })], actor);
   return stored;
 }

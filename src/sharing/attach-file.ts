@@ -1,5 +1,5 @@
 import { invalidFields, Refusal } from '../domain/failures.ts';
-import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { isJsonObject } from '../domain/json.ts';
 import { setMediaField, type MediaField } from '../domain/media-fields.ts';
 import { mediaReference, referencedMediaId } from '../domain/media-references.ts';
 import type { HandoffTransaction, SessionFile } from './ports.ts';
@@ -19,15 +19,16 @@ export async function attachFile(
   const locked = await tx.sessions.lockCheck(session, { category, position });
   if (locked === null) throw new Refusal('session_not_found');
   const context = { ...session, category, position };
-  const item = locked.payload === null ? null : tx.sealer.openPayload(context, locked.payload);
-  const before = isJsonObject(item ?? undefined)
-    ? setMediaField(item as JsonObject, path, mediaReference(file.mediaId))
-    : undefined;
-  if (item === null || before === undefined) {
-    throw invalidFields({ field: ['This session has no such place: name a media field of one of its checks.'] });
-  }
+  const item = locked.payload === null ? undefined : tx.sealer.openPayload(context, locked.payload);
+  if (!isJsonObject(item)) throw noSuchPlace();
+  const replacedText = setMediaField(item, path, mediaReference(file.mediaId));
+  if (replacedText === undefined) throw noSuchPlace();
   tx.sessions.replaceCheck(session, { category, position, payload: tx.sealer.sealPayload(context, item) });
-  const replaced = before === null ? null : referencedMediaId(before);
-  if (replaced !== null) tx.sessions.deleteMedia(session, [replaced]);
+  const replacedFile = replacedText === null ? null : referencedMediaId(replacedText);
+  if (replacedFile !== null) tx.sessions.deleteMedia(session, [replacedFile]);
   tx.sessions.insertMedia(session, [file]);
+}
+
+function noSuchPlace(): Refusal {
+  return invalidFields({ field: ['This session has no such place: name a media field of one of its checks.'] });
 }

@@ -75,6 +75,11 @@ export async function createSession(
   if (scenario === null) tx.sessions.insertContent(session, sealContent(tx, session, { checks: [], home }), []);
   else insertSimulated(tx, session, home, facts, tools.files);
   store.setHostedToken(session, flow.sha256);
+  const email = order.contactDetails?.email ?? null;
+  if (email !== null) {
+    const terms = [tx.blindIndex.term(applicationId, 'email', email)];
+    tx.sessions.insertSearchTerms(applicationId, [{ sessionId: session.sessionId, terms }]);
+  }
   if (scenario !== null) await announceSimulation(tx, session, actor, tools.style);
   return session.sessionId;
 }

@@ -1,3 +1,4 @@
+import type { SessionKind } from '../domain/decision-categories.ts';
 import { readRow, refusedRow, type BadRow, type GoodRow } from '../domain/import-rows.ts';
 import { FAILURES, Refusal } from '../domain/failures.ts';
 import {
@@ -73,67 +74,109 @@ export function openImport(tx: HandoffTransaction, order: ImportOrder): string {
   return importId;
 }
 
+/** Runs `work` in one transaction. */
+export type InTransaction = <T>(work: (tx: HandoffTransaction) => Promise<T>) => Promise<T>;
+
 /**
- * Takes one part of a file in, in the transaction that also counts it: a part whose turn it is not changes nothing, so
- * that a crash neither loses nor doubles a row. An `external_id` that is there already, also from the same file, is
- * skipped. Imports tell nobody: no event is written.
+ * Takes one part of a file in. Its files are stored first, outside any transaction; then one transaction takes the rows in
+ * and counts them: a part whose turn it is not changes nothing, so that a crash neither loses nor doubles a row. An
+ * `external_id` that is there already, also from the same file, is skipped. Imports tell nobody: no event is written.
  *
  * @returns how far the import has come
  */
 export async function takePartIn(
-  tx: HandoffTransaction,
+  inTransaction: InTransaction,
   importId: string,
   position: number,
   fileTaker: FileTaker,
 ): Promise<ImportProgress> {
-  const [job, sealed] = await Promise.all([tx.imports.lock(importId), tx.imports.readPart(importId, position)]);
-  if (job === null) return UNKNOWN_IMPORT;
-  if (hasEnded(job.progress.status) || job.progress.nextPart !== position) return job.progress;
-  if (sealed === null) throw new Error('a part whose turn it is has its bytes');
+  const read = await inTransaction((tx) => readPart(tx, importId, position));
+  if ('status' in read) return read;
+  const fresh = read.good.filter(({ externalId }) => !read.stored.has(externalId));
+  const taken = await fileTaker.takeFiles(fresh.map(({ content }) => content.checks));
+  const filed = new Map(fresh.map(({ row }, index) => [row, taken[index]]));
+  return inTransaction((tx) => insertPart(tx, importId, position, read, filed));
+}
 
-  const { applicationId } = job;
+/** A part whose rows were read, and what was stored under their external ids then. */
+interface PartRead {
+  readonly good: readonly GoodRow[];
+  readonly bad: readonly BadRow[];
+  readonly lastRow: number;
+  readonly stored: ReadonlyMap<string, SessionKind>;
+}
+
+async function readPart(
+  tx: HandoffTransaction,
+  importId: string,
+  position: number,
+): Promise<PartRead | ImportProgress> {
+  // In this order: what takes a part away moves the import on.
+  const [sealed, job] = await Promise.all([tx.imports.readPart(importId, position), tx.imports.look(importId)]);
+  if (job === null) return UNKNOWN_IMPORT;
+  if (!isTurnOf(job, position)) return job.progress;
+  if (sealed === null) throw new Error('a part whose turn it is has its bytes');
+  const { applicationId, importType } = job;
   const part = tx.sealer.openPayload(
     importSeal(applicationId, importId, 'import_part', position),
     sealed,
   ) as unknown as FilePart;
-  const bad: BadRow[] = [];
-  const good: GoodRow[] = [];
-  for (const row of part.rows) {
-    const reading = readRow(job.importType, part.columns, row);
-    if (reading.ok) good.push(reading.good);
-    else bad.push(reading.bad);
-  }
+  const readings = part.rows.map((row) => readRow(importType, part.columns, row));
+  const good = readings.flatMap((reading) => (reading.ok ? [reading.good] : []));
+  return {
+    good,
+    bad: readings.flatMap((reading) => (reading.ok ? [] : [reading.bad])),
+    lastRow: part.rows.at(-1)?.row ?? 0,
+    stored: await tx.sessions.storedKinds(
+      applicationId,
+      good.map(({ externalId }) => externalId),
+    ),
+  };
+}
+
+function isTurnOf({ progress }: ImportJob, position: number): boolean {
+  return !hasEnded(progress.status) && progress.nextPart === position;
+}
+
+async function insertPart(
+  tx: HandoffTransaction,
+  importId: string,
+  position: number,
+  read: PartRead,
+  filed: ReadonlyMap<number, FiledRow | undefined>,
+): Promise<ImportProgress> {
+  const job = await tx.imports.lock(importId);
+  if (job === null) return UNKNOWN_IMPORT;
+  if (!isTurnOf(job, position)) return job.progress;
+  const { applicationId } = job;
   const facts = await tx.sessions.takeInManyFacts(
     applicationId,
-    good.map(({ externalId }) => externalId),
+    read.good.map(({ externalId }) => externalId),
   );
   if (facts.deleted) return tx.imports.end(importId, applicationId, 'failed', 'application_deleted');
 
-  const stored = new Map(facts.stored);
-  const fresh: GoodRow[] = [];
+  // What was there when its files were not stored counts as there, also when it was deleted since.
+  const stored = new Map([...read.stored, ...facts.stored]);
+  const bad = [...read.bad];
+  const complete: CompleteRow[] = [];
   let skipped = 0;
-  for (const row of good) {
+  for (const row of read.good) {
     const refusal = refusalOf(row, job, stored);
+    const taken = filed.get(row.row);
     if (refusal !== null) bad.push(refusedRow(row, refusal));
-    else if (stored.has(row.externalId)) skipped += 1;
+    else if (taken === undefined || stored.has(row.externalId)) skipped += 1;
+    else if ('problem' in taken) bad.push(refusedRow(row, taken.problem));
     else {
       stored.set(row.externalId, row.content.kind);
-      fresh.push(row);
+      complete.push({ content: { ...row.content, checks: taken.checks }, files: taken.files });
     }
-  }
-  const taken = await fileTaker.takeFiles(fresh.map(({ content }) => content.checks));
-  const complete: CompleteRow[] = [];
-  for (const [index, row] of fresh.entries()) {
-    const one = taken[index];
-    if (one === undefined) throw new Error('every document is answered for');
-    if ('problem' in one) bad.push(refusedRow(row, one.problem));
-    else complete.push({ content: { ...row.content, checks: one.checks }, files: one.files });
   }
   await insertSessions(tx, job, facts.now, complete);
   return tx.imports.finishPart(importId, applicationId, position, {
     created: complete.length,
     skipped,
-    lastRow: part.rows.at(-1)?.row ?? 0,
+    mediaBytes: complete.flatMap(({ files }) => files).reduce((sum, { byteLength }) => sum + (byteLength ?? 0), 0),
+    lastRow: read.lastRow,
     errors: bad.map(({ row, ...error }) => ({
       row,
       payload: tx.sealer.sealPayload(importSeal(applicationId, importId, 'import_error', row), { ...error }),
@@ -186,6 +229,9 @@ function refusalOf(
   }
   return null;
 }
+
+/** What became of a row's files. */
+type FiledRow = Awaited<ReturnType<FileTaker['takeFiles']>>[number];
 
 /** A row whose files are stored. */
 interface CompleteRow {

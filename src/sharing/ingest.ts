@@ -6,7 +6,7 @@ import { isMediaReference, replaceMedia, takeOutLinks, type RemoteFile } from '.
 import { facetsOf } from '../domain/session-facts.ts';
 import { announceStatus } from './announce.ts';
 import type { DecisionStyle } from './decision.ts';
-import type { HandoffTransaction, IngestStore, NewSession, SessionRow, SourceWord } from './ports.ts';
+import type { Environment, HandoffTransaction, IngestStore, NewSession, SessionRow, SourceWord } from './ports.ts';
 import { searchTermsOf, sealContent } from './store-content.ts';
 import { newSession } from './take-in.ts';
 
@@ -22,7 +22,7 @@ export interface Ingested {
  * the application's destinations.
  *
  * @throws {Refusal} `application_deleted`; `external_id_conflict` when the stored session is of the other kind;
- *   `invalid_request` when the word is of the other environment
+ *   `invalid_request` when the word is of another environment than the stored session, or for a new one the application
  */
 export async function ingestSourceEvent(
   tx: HandoffTransaction,
@@ -33,13 +33,10 @@ export async function ingestSourceEvent(
   const { applicationId, event, actor } = call;
   const facts = await tx.sessions.takeInFacts(applicationId, event.externalId);
   if (facts.deleted) throw new Refusal('application_deleted');
-  if (event.environment !== null && event.environment !== facts.environment) {
-    const sentence = `This application is in ${facts.environment}: point a ${facts.environment} application of Didit at it.`;
-    throw invalidFields({ environment: [sentence] });
-  }
   const cause = { cause: `ingested:${tx.newId()}` };
   // Null too when it was deleted a moment ago.
   const known = facts.stored === null ? null : await store.lock(applicationId, facts.stored.sessionId);
+  refuseOtherEnvironment(event, facts.environment, known?.session.environment ?? null);
   if (known === null) {
     if (event.content === null) return { sessionId: null, result: 'ignored' };
     const session = newSession(tx, applicationId, event.content, facts);
@@ -69,6 +66,17 @@ export async function ingestSourceEvent(
   store.note(session, event);
   if (session.status !== known.session.status) await announceStatus(tx, session, cause, actor, style);
   return { sessionId, result: 'updated' };
+}
+
+/** A session stays in the environment that it was made in, whatever its application is in now. */
+function refuseOtherEnvironment(event: SourceEvent, current: Environment, stamped: Environment | null): void {
+  const environment = stamped ?? current;
+  if (event.environment === null || event.environment === environment) return;
+  const sentence =
+    stamped === null
+      ? `This application is in ${environment}: point a ${environment} application of Didit at it.`
+      : `This session is in ${environment}: its webhooks come from a ${environment} application of Didit.`;
+  throw invalidFields({ environment: [sentence] });
 }
 
 /** Whether a word comes after what is stored; the same one, sent again, does not. */

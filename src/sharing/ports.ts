@@ -288,6 +288,8 @@ export interface SessionStore {
     applicationId: string,
     sessions: readonly Pick<SessionRow, 'kind' | 'vendorData' | 'createdAt'>[],
   ): Promise<boolean>;
+  /** The entity of a business's session, by its `vendor_data`; null without one, and for a person's session. */
+  businessIdOf(session: SessionRow): Promise<string | null>;
   /** Takes the next numbers of an application; the row stays locked until the commit, so take it last. */
   takeNumbers(
     applicationId: string,
@@ -307,6 +309,8 @@ export interface SessionStore {
     readonly deleted: boolean;
     readonly stored: { readonly sessionId: string; readonly kind: SessionKind } | null;
   }>;
+  /** Of which kind what is stored under external ids is, as it stands now. */
+  storedKinds(applicationId: string, externalIds: readonly string[]): Promise<ReadonlyMap<string, SessionKind>>;
   /** Locks external ids against a second take-in, and reads of which kind what is stored under them is. */
   takeInManyFacts(
     applicationId: string,
@@ -380,6 +384,8 @@ export interface ImportJob {
 export interface PartOutcome {
   readonly created: number;
   readonly skipped: number;
+  /** Of the files that its sessions were given. */
+  readonly mediaBytes: number;
   readonly errors: readonly { readonly row: number; readonly payload: Buffer }[];
   /** Row number of its last row. */
   readonly lastRow: number;
@@ -387,6 +393,8 @@ export interface PartOutcome {
 
 export interface ImportStore {
   insert(job: NewImport): void;
+  /** How an import stands now; whoever goes by it looks again under the lock. */
+  look(importId: string): Promise<ImportJob | null>;
   /** Locks the row of an import, of this application if one is named: whoever changes the import does so first. */
   lock(importId: string, applicationId?: string): Promise<ImportJob | null>;
   /** A part, still sealed; `null` when it was taken in. */

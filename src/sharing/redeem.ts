@@ -124,10 +124,13 @@ async function importSession(
   endOnboarding(tx, share, main.to.sessionId, way);
   // All that takes time comes before the numbers, whose row stays locked until the commit.
   const unnumbered = decisionWithReferences({ session: main.to, ...clone, home: [] }, tx.sealer, style);
-  const numbers = await tx.sessions.takeNumbers(token.partnerId, {
-    user: people.length + (main.to.kind === 'user' ? 1 : 0),
-    business: main.to.kind === 'business' ? 1 : 0,
-  });
+  const [businessId, numbers] = await Promise.all([
+    tx.sessions.businessIdOf(main.to),
+    tx.sessions.takeNumbers(token.partnerId, {
+      user: people.length + (main.to.kind === 'user' ? 1 : 0),
+      business: main.to.kind === 'business' ? 1 : 0,
+    }),
+  ]);
   const numbered: CloneOrder = {
     ...order,
     sources: order.sources.map(({ from, to }) => ({ from, to: { ...to, number: numbers[to.kind].shift() ?? 0 } })),
@@ -138,7 +141,7 @@ async function importSession(
   const decision = { ...unnumbered, session_number: session.number };
   tx.events.insert(
     [
-      statusUpdatedEvent(session, decision, { tokenId: share.tokenId, cause: 'imported', style }),
+      statusUpdatedEvent(session, decision, { tokenId: share.tokenId, cause: 'imported', businessId, style }),
       ...endingEvents(partiesOf(share), 'imported', {
         reason: null,
         // An automatic import is faster than the notice of it.

@@ -1,7 +1,7 @@
 import { FEATURE_TOKENS, type CheckCategory, type SessionKind } from '../domain/decision-categories.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 import { putLinksInItem } from '../domain/media-references.ts';
-import { companyNameOf, companyOf, documentName, textOf } from '../domain/session-facts.ts';
+import { companyNameOf, companyOf, documentName, fullNameOf, textOf } from '../domain/session-facts.ts';
 import { renderStatus } from '../domain/session-status.ts';
 import type { DecisionStyle } from './decision.ts';
 import type { PayloadSealer, SessionRow } from './ports.ts';
@@ -55,7 +55,8 @@ export const ROW_CATEGORIES: Readonly<Record<SessionKind, readonly CheckCategory
 /** What has gone worst comes first: the status of several items of one feature. */
 const WORST_FIRST = ['Declined', 'In Review', 'Resub Requested', 'Expired', 'Not Finished', 'Approved'];
 
-type Items = ReadonlyMap<CheckCategory, readonly JsonObject[]>;
+/** Opened items of a session, by array. */
+export type Items = ReadonlyMap<CheckCategory, readonly JsonObject[]>;
 
 /** Rows of `GET /v3/sessions/` (contract/didit-api.md 2.3). */
 export function sessionRowsOf(
@@ -90,7 +91,6 @@ export function sessionRowsOf(
 
 function userRowOf(session: ListedSession, status: string, items: Items, settings: JsonObject): JsonObject {
   const document = bestOf(items, 'id_verifications');
-  const names = [textOf(document, 'first_name'), textOf(document, 'last_name')].filter((name) => name !== null);
   const type = textOf(document, 'document_type');
   return {
     session_id: session.sessionId,
@@ -99,7 +99,7 @@ function userRowOf(session: ListedSession, status: string, items: Items, setting
     session_url: textOf(settings, 'session_url'),
     portrait_image: textOf(document, 'portrait_image'),
     document_type: type === null ? null : documentName(type),
-    full_name: textOf(document, 'full_name') ?? (names.length > 0 ? names.join(' ') : null),
+    full_name: fullNameOf(document),
     country: session.country,
     status,
     vendor_data: session.vendorData,
@@ -132,7 +132,7 @@ function businessRowOf(session: ListedSession, status: string, items: Items): Js
 }
 
 /** The item that speaks for an array: the first that was approved, else the first. */
-function bestOf(items: Items, category: CheckCategory): JsonObject | undefined {
+export function bestOf(items: Items, category: CheckCategory): JsonObject | undefined {
   const all = items.get(category) ?? [];
   return all.find(isApproved) ?? all[0];
 }
@@ -153,10 +153,14 @@ function featuresOf(stated: readonly string[], items: Items): JsonObject[] {
 
 function phoneOf(item: JsonObject | undefined): JsonObject | null {
   if (item === undefined) return null;
-  const local = textOf(item, 'phone_number');
-  const number =
-    textOf(item, 'full_number') ?? (local === null ? null : (textOf(item, 'phone_number_prefix') ?? '') + local);
+  const number = phoneNumberOf(item);
   return number === null ? null : { number, is_verified: isApproved(item) };
+}
+
+/** The number of a phone check, with its prefix. */
+export function phoneNumberOf(item: JsonObject): string | null {
+  const local = textOf(item, 'phone_number');
+  return textOf(item, 'full_number') ?? (local === null ? null : (textOf(item, 'phone_number_prefix') ?? '') + local);
 }
 
 function emailOf(item: JsonObject | undefined): JsonObject | null {

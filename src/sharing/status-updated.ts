@@ -11,6 +11,7 @@ const TOLD_WITH_DECISION: ReadonlySet<SessionStatus> = new Set(['Approved', 'Dec
  * decision out when the signed body cannot carry it (contract row 30).
  *
  * @param about.cause what happened, for the once-only key
+ * @param about.businessId the entity that a business's session is of
  * @param about.resubmitInfo what is to be done again, of a session that is `Resubmitted`
  */
 export function statusUpdatedEvent(
@@ -19,6 +20,7 @@ export function statusUpdatedEvent(
   about: {
     readonly tokenId: string | null;
     readonly cause: string;
+    readonly businessId: string | null;
     readonly resubmitInfo?: JsonObject;
     readonly style: DecisionStyle;
   },
@@ -37,7 +39,10 @@ export function statusUpdatedEvent(
   };
   if (TOLD_WITH_DECISION.has(session.status)) body['decision'] = decision;
   if (about.resubmitInfo !== undefined) body['resubmit_info'] = about.resubmitInfo;
-  if (session.kind === 'business') body['business_session_id'] = session.sessionId;
+  if (session.kind === 'business') {
+    body['business_session_id'] = session.sessionId;
+    body['vendor_business_id'] = about.businessId;
+  }
   return {
     type: 'status.updated',
     applicationId: session.applicationId,

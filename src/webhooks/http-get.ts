@@ -22,8 +22,8 @@ export type GuardedGetterOptions = WebhookUrlRules & {
   connectTimeoutMs?: number;
   /** For the whole download, waiting for a connection included. Default 60,000. */
   totalTimeoutMs?: number;
-  /** The largest file. Default 25 MiB. */
-  maxBytes?: number;
+  /** The largest file. */
+  maxBytes: number;
   /** Downloads from one origin at a time. Default 8. */
   connectionsPerOrigin?: number;
   /** See `createGuardedConnector`. */
@@ -49,7 +49,7 @@ const MAX_URL_BYTES = 8_192;
  * @throws {RangeError} when an entry of `allowedCidrs` is no network
  */
 export function createGuardedGetter(options: GuardedGetterOptions): GuardedGetter {
-  const { connectTimeoutMs = 5_000, totalTimeoutMs = 60_000, maxBytes = 25 * 1024 * 1024, extraCa, lookup } = options;
+  const { connectTimeoutMs = 5_000, totalTimeoutMs = 60_000, maxBytes, extraCa, lookup } = options;
   const agent = new Agent({
     allowH2: false,
     headersTimeout: totalTimeoutMs,

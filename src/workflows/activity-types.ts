@@ -54,7 +54,7 @@ export interface MediaActivities {
 /** Whether every file of a session has been fetched or given up, or when to look again. */
 export type FetchResult = { readonly ended: true } | { readonly ended: false; readonly retryInMs: number };
 
-/** The steps of an import, each one transaction; they run twice without harm and answer how far the import has come. */
+/** The steps of an import, each with its effect in one transaction; they run twice without harm and answer how far the import has come. */
 export interface SessionImportActivities {
   /** Takes one part of the file in, when it is that part's turn. */
   importPart(ref: { readonly importId: string; readonly part: number }): Promise<ImportProgress>;

@@ -1,4 +1,12 @@
-import { condition, defineSignal, proxyActivities, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import {
+  condition,
+  continueAsNew,
+  defineSignal,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
 import { FILES_EXPECTED_SIGNAL, TASK_QUEUES } from '../domain/temporal-names.ts';
 import type { MediaActivities } from './activity-types.ts';
 
@@ -9,6 +17,9 @@ export interface MediaFetchInput {
 }
 
 const filesExpected = defineSignal(FILES_EXPECTED_SIGNAL);
+
+/** Rounds that one run makes: some two thousand events of history. */
+const ROUNDS_PER_RUN = 200;
 
 const { fetchSessionFiles } = proxyActivities<MediaActivities>({
   taskQueue: TASK_QUEUES.webhooks,
@@ -34,7 +45,11 @@ export async function MediaFetch(input: MediaFetchInput): Promise<'settled' | 's
   // Started by hand with something else.
   if (typeof input?.sessionId !== 'string') return 'stopped';
   const { sessionId } = input;
-  for (;;) {
+  for (let rounds = 0; ; rounds += 1) {
+    // The next run begins with a look, so that no word is lost.
+    if (rounds >= ROUNDS_PER_RUN || workflowInfo().continueAsNewSuggested) {
+      await continueAsNew<typeof MediaFetch>({ sessionId });
+    }
     const seen = told;
     const result = await fetchSessionFiles.executeWithOptions({ summary: 'Fetch files that are due' }, [{ sessionId }]);
     if (result.ended) {

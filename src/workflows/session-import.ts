@@ -28,13 +28,19 @@ export const importProgress = defineQuery<ImportProgress>(IMPORT_PROGRESS_QUERY)
 /** Parts that one run takes in: some two thousand events of history. */
 const PARTS_PER_RUN = 300;
 
-// Every part is one transaction that is over within seconds, or was never begun; a worker that died costs this long.
-const { importPart, endImport } = proxyActivities<SessionImportActivities>({
-  startToCloseTimeout: '10s',
+const patiently = {
   scheduleToCloseTimeout: '7 days',
   retry: { initialInterval: '1s', maximumInterval: '1m' },
   cancellationType: 'TRY_CANCEL',
+} as const;
+
+const { importPart } = proxyActivities<SessionImportActivities>({
+  ...patiently,
+  // Storing the files of a part may take a while; a worker that died costs the shorter time.
+  startToCloseTimeout: '10 minutes',
+  heartbeatTimeout: '10s',
 });
+const { endImport } = proxyActivities<SessionImportActivities>({ ...patiently, startToCloseTimeout: '10s' });
 
 /**
  * Takes a file of sessions in, part by part. It follows the row that Postgres answers with: a part that is in already is

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Refusal } from '../../src/domain/failures.ts';
 import { createPasswords, PASSWORD_COST, passwordProblem } from '../../src/accounts/passwords.ts';
 
 const cheap = createPasswords({ N: 16, r: 1, p: 1 });
@@ -33,6 +34,20 @@ describe('a stored password', () => {
   it('that is not there is fitted by nothing, many at once', async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => cheap.check('Correct-Horse-7', null)));
     expect(answers).toEqual(Array.from({ length: 20 }, () => false));
+  });
+});
+
+describe('many passwords at once', () => {
+  it('wait for their turn; those beyond 50 are refused now', async () => {
+    const passwords = createPasswords({ N: 16, r: 1, p: 1 });
+    const hashes = Array.from({ length: 60 }, () => passwords.hash('Correct-Horse-7'));
+    const busy = expect.objectContaining({ code: 'service_unavailable' }) as unknown;
+    expect(() => passwords.refuseWhenBusy()).toThrow(Refusal);
+    const outcomes = await Promise.allSettled(hashes);
+    expect(outcomes.slice(0, 52).every(({ status }) => status === 'fulfilled')).toBe(true);
+    expect(outcomes.slice(52)).toEqual(Array.from({ length: 8 }, () => ({ status: 'rejected', reason: busy })));
+    passwords.refuseWhenBusy();
+    expect(await passwords.check('Correct-Horse-7', await passwords.hash('Correct-Horse-7'))).toBe(true);
   });
 });
 

@@ -110,7 +110,7 @@ describe('docs/ten-calls.md', () => {
     const calls = codeBlocks(document('docs/ten-calls.md'), 'bash').join('\n');
     expect(calls.match(/curl /g)).toHaveLength(10);
     const walk = calls.replaceAll('curl -s', 'curl --fail --silent --show-error');
-    const { status, stdout, stderr } = bash(`HANDOFF_URL=${sandbox().api_url}\n${walk}`);
+    const { status, stdout, stderr } = bash(walk);
     expect(status, stderr).toBe(0);
     expect(stdout).toContain('"vendor_data":"partner-user-42"');
     expect(stdout).toContain('"status":"Approved"');

@@ -131,6 +131,26 @@ describe('an API key', () => {
     expect((await use(`${key}x`, '203.0.113.8')).status).toBe(401);
   });
 
+  it('of a deleted application can be seen and revoked, not made or changed', async () => {
+    const person = await newPerson(api);
+    const made = await create(person, {});
+    const [key, path] = [textOf(made, 'api_key'), `${keysOf(person)}${textOf(made, 'key_id')}/`];
+    await person.call('DELETE', person.application());
+    await sleep(1_000);
+    expect((await use(key)).status).toBe(200);
+    const deleted = { status: 403, body: { code: 'application_deleted' } };
+    expect(await create(person, {})).toMatchObject(deleted);
+    expect(await person.call('PATCH', path, { name: 'Other' })).toMatchObject(deleted);
+    expect((await person.call('GET', keysOf(person))).body).toMatchObject({ count: 2 });
+    expect(await person.call('GET', path)).toMatchObject({ status: 200, body: { name: 'Back office' } });
+    const stranger = await newPerson(api);
+    const theirs = path.replace(person.organizationId, stranger.organizationId);
+    expect(await stranger.call('DELETE', theirs)).toMatchObject(NOT_FOUND);
+    expect((await person.call('DELETE', path)).status).toBe(204);
+    await sleep(1_000);
+    expect((await use(key)).status).toBe(401);
+  });
+
   it('ends when it expires', async () => {
     const person = await newPerson(api);
     const expires = new Date(Date.now() + 3_600_000).toISOString();

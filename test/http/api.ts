@@ -77,6 +77,8 @@ export function testApi(overrides: Partial<AppDeps> = {}): TestApi {
       webhookUrlRules: { allowHttp: false, allowedPorts: [], allowedCidrs: [] },
       logger: false,
       ...testAppParts(),
+      // No sender works for most tests.
+      resendWaitMs: 500,
       readiness: async () => ({ database: 'ok', migrations: 'ok', temporal: 'ok', search_attributes: 'ok' }),
       ...overrides,
     });

@@ -1,3 +1,5 @@
+import { request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
@@ -7,6 +9,7 @@ import { mintForOnboarding } from '../../src/sharing/mint.ts';
 import { testBlindIndex } from '../support/app-parts.ts';
 import { resetClock } from '../support/database.ts';
 import { KEYS, testApi, textOf, type Answer, type Brand } from './api.ts';
+import { dataUri, someFile } from '../support/files.ts';
 import { businessDocument, mint, takeIn, userDocument } from './documents.ts';
 
 const api = testApi();
@@ -359,6 +362,135 @@ describe('what sessions say', () => {
     });
   });
 
+  it('has the features of its checks, whatever its document says of them', async () => {
+    const brand = await api.newBrand();
+    await takeIn(api, brand, userDocument({ vendor_data: 'unsaid', features: [] }));
+    await takeIn(api, brand, userDocument({ vendor_data: 'more', features: ['AML'], liveness_checks: [{}] }));
+    expect((await read(brand, 'users', 'unsaid')).body['features']).toEqual({ ID_VERIFICATION: 'Approved' });
+    expect((await read(brand, 'users', 'more')).body['features']).toEqual({
+      AML: 'Approved',
+      ID_VERIFICATION: 'Approved',
+      LIVENESS: 'Approved',
+    });
+  });
+
+  it('shows the person that it verified, as far as the profile says nothing; an approved one first', async () => {
+    const brand = await api.newBrand();
+    const session = await takeIn(
+      api,
+      brand,
+      userDocument({
+        vendor_data: 'verified',
+        created_at: '2025-01-01T00:00:00Z',
+        id_verifications: [
+          {
+            status: 'Approved',
+            first_name: 'Ada',
+            last_name: 'Lovelace',
+            date_of_birth: '1990-05-17',
+            issuing_state: 'ESP',
+            portrait_image: dataUri('image/jpeg', someFile('image/jpeg')),
+          },
+        ],
+        email_verifications: [
+          { status: 'Declined', email: 'old@example.org' },
+          { status: 'Approved', email: 'ada@example.org' },
+        ],
+        phone_verifications: [
+          { status: 'Approved', phone_number_prefix: '+34', phone_number: '600000000' },
+          { full_number: '+34611111111' },
+        ],
+      }),
+    );
+    await takeIn(
+      api,
+      brand,
+      userDocument({
+        vendor_data: 'verified',
+        created_at: '2025-02-01T00:00:00Z',
+        status: 'Declined',
+        id_verifications: [{ status: 'Declined', full_name: 'Somebody Else', issuing_state: 'FRA' }],
+      }),
+    );
+    const { body } = await read(brand, 'users', 'verified');
+    expect(body).toMatchObject({
+      display_name: null,
+      full_name: 'Ada Lovelace',
+      effective_name: 'Ada Lovelace',
+      date_of_birth: '1990-05-17',
+      issuing_states: ['ESP'],
+      approved_emails: ['ada@example.org'],
+      approved_phones: ['+34600000000', '+34611111111'],
+    });
+    const portrait = new URL(String(body['portrait_image_url']));
+    expect(portrait.pathname).toContain(session);
+    const file = await api.app.inject(`${portrait.pathname}${portrait.search}`);
+    expect([file.statusCode, file.headers['content-type']]).toEqual([200, 'image/jpeg']);
+    const list = await api.call(brand, 'GET', '/v3/users/');
+    expect(list.body['results']).toMatchObject([{ full_name: 'Ada Lovelace', date_of_birth: '1990-05-17' }]);
+
+    const said = { full_name: 'Ada King', approved_emails: [], display_name: 'Countess' };
+    expect((await api.call(brand, 'PATCH', at('users', 'verified'), said)).body).toMatchObject({
+      ...said,
+      effective_name: 'Countess',
+      date_of_birth: '1990-05-17',
+      approved_phones: ['+34600000000', '+34611111111'],
+    });
+    // What is only shown was never said.
+    const cleared = await api.call(brand, 'PATCH', at('users', 'verified'), { full_name: null });
+    expect(cleared.body).toMatchObject({ full_name: 'Ada Lovelace' });
+    expect((cleared.body['comments'] as JsonObject[])[0]).toMatchObject({
+      previous_value: { full_name: 'Ada King' },
+      new_value: { full_name: null },
+    });
+  });
+
+  it('shows what it found without an approval only while nothing is approved, and nothing unfinished', async () => {
+    const brand = await api.newBrand();
+    const take = (status: string, name: string, month: string) =>
+      takeIn(
+        api,
+        brand,
+        userDocument({
+          vendor_data: 'first',
+          created_at: `2025-${month}-01T00:00:00Z`,
+          status,
+          id_verifications: [{ status, full_name: name, issuing_state: 'ESP' }],
+          email_verifications: [{ email: 'unproven@example.org' }],
+        }),
+      );
+    await take('Expired', 'Never Finished', '01');
+    expect((await read(brand, 'users', 'first')).body).toMatchObject({ full_name: null, issuing_states: [] });
+    await take('Declined', 'Older', '02');
+    await take('In Review', 'Newer', '03');
+    expect((await read(brand, 'users', 'first')).body).toMatchObject({
+      full_name: 'Newer',
+      issuing_states: ['ESP'],
+      approved_emails: [],
+      portrait_image_url: null,
+    });
+    await take('Approved', 'Oldest', '01');
+    expect((await read(brand, 'users', 'first')).body).toMatchObject({
+      full_name: 'Oldest',
+      approved_emails: ['unproven@example.org'],
+    });
+  });
+
+  it('shows the company that it verified', async () => {
+    const brand = await api.newBrand();
+    const company = { legal_name: 'Acme Ltd', registration_number: 'B-77', country_code: 'GB' };
+    await takeIn(
+      api,
+      brand,
+      businessDocument({ vendor_data: 'acme', registry_checks: [{ status: 'Approved', company }] }),
+    );
+    const shown = { ...company, effective_name: 'Acme Ltd' };
+    expect((await read(brand, 'businesses', 'acme')).body).toMatchObject(shown);
+    expect((await api.call(brand, 'GET', '/v3/businesses/')).body['results']).toMatchObject([shown]);
+    const said = await api.call(brand, 'PATCH', at('businesses', 'acme'), { legal_name: 'Acme Trading' });
+    expect(said.body).toMatchObject({ ...company, legal_name: 'Acme Trading', effective_name: 'Acme Trading' });
+  });
+
   it('belongs to one that is made later, too', async () => {
     const brand = await api.newBrand();
     await takeIn(api, brand, userDocument({ vendor_data: 'again', created_at: '2025-01-01T00:00:00Z' }));
@@ -463,6 +595,58 @@ describe.each(KINDS)('POST /v3/%s/delete/', (kind) => {
     expect((await api.call(brand, 'GET', `/v3/${kind}/`)).body['count']).toBe(3);
     expect((await read(brand, other, 'stays')).status).toBe(200);
     expect((await read(api.partner, kind, 'stays-too')).status).toBe(200);
+  });
+
+  it('stops when nobody waits for the answer any longer; the same request goes on with the rest', async () => {
+    const brand = await api.newBrand();
+    await api.database.pool.query(
+      `insert into entity (entity_id, application_id, session_kind, vendor_data)
+       select gen_random_uuid(), $1, $2, 'filler-' || n from generate_series(1, 2500) n`,
+      [brand.id, kind === 'users' ? 'user' : 'business'],
+    );
+    const left = async () => {
+      const { rows } = await api.database.pool.query<{ count: number }>(
+        'select count(*)::int as count from entity where application_id = $1',
+        [brand.id],
+      );
+      return rows[0]?.count;
+    };
+    const waiting = async () => {
+      const { rowCount } = await api.database.pool.query(
+        `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rowCount;
+    };
+    const holder = await api.database.pool.connect();
+    try {
+      // In the second of three batches.
+      await holder.query('begin');
+      await holder.query(
+        `select 1 from entity where entity_id =
+           (select entity_id from entity where application_id = $1 order by vendor_data offset 1500 limit 1) for update`,
+        [brand.id],
+      );
+      const headers = { 'content-type': 'application/json', 'x-api-key': brand.key, 'idempotency-key': `cut-${kind}` };
+      const hungUp = new Promise((resolve) => {
+        api.app.server.once('connection', (socket) => socket.once('close', resolve));
+      });
+      if (!api.app.server.listening) await api.app.listen({ host: '127.0.0.1', port: 0 });
+      const { port } = api.app.server.address() as AddressInfo;
+      const client = request({ port, method: 'POST', path: `/v3/${kind}/delete/`, headers, agent: false });
+      client.on('error', () => undefined);
+      client.end(JSON.stringify({ delete_all: true }));
+      await expect.poll(waiting, { timeout: 5_000 }).toBe(1);
+      client.destroy();
+      await hungUp;
+    } finally {
+      await holder.query('rollback');
+      holder.release();
+    }
+    await expect.poll(left, { timeout: 5_000 }).toBe(500);
+    expect(await remove(brand, { delete_all: true }, { 'idempotency-key': `cut-${kind}` })).toMatchObject({
+      status: 200,
+      body: { deleted: 500 },
+    });
   });
 
   it('refuses to guess', async () => {

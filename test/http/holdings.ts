@@ -30,6 +30,7 @@ export async function holdingsOf(api: TestApi, owner: Brand, other: Brand, name 
   );
   const file = await api.call(owner, 'POST', '/v3/session/imports/', form.payload, form.headers);
   const uuid = textOf(destination, 'uuid');
+  const attempt = await attemptAt(api, owner, uuid, session, other);
   return {
     '/v3/session/:session_id': session,
     '/v3/sessions/:session_id': session,
@@ -37,7 +38,8 @@ export async function holdingsOf(api: TestApi, owner: Brand, other: Brand, name 
     '/v1/onboardings/:token_id': textOf(onboarding, 'token_id'),
     '/v1/connections/:connection_id': textOf(connection, 'connection_id'),
     '/v3/webhook/destinations/:uuid': uuid,
-    '/v3/webhook/destinations/:uuid/deliveries/:delivery_uuid': await attemptAt(api, owner, uuid, session, other),
+    '/v3/webhook/destinations/:uuid/deliveries/:delivery_uuid': attempt,
+    '/v3/session/:session_id/webhook/:delivery_uuid': attempt,
     '/v3/session/imports/:uuid': textOf(file, 'uuid'),
     '/v3/workflows/:settings_uuid': owner.workflows.user,
     '/v3/users/:vendor_data': vendorData,

@@ -312,6 +312,30 @@ describe('what is taken in', () => {
     expect(list.body).toMatchObject({ count: 4 });
   });
 
+  it('belongs to the environment that its session was made in, whatever the application is in now', async () => {
+    const brand = await api.newBrand();
+    await setSecret(brand);
+    const externalId = randomUUID();
+    const sandbox = { environment: 'sandbox' };
+    const sessionId = textOf(await send(personEvent(externalId, sandbox), brand), 'session_id');
+    await api.database.pool.query(`update application set environment = 'live' where application_id = $1`, [brand.id]);
+    const later = { ...sandbox, timestamp: now() + 1 };
+    expect(await send(personEvent(externalId, later), brand)).toMatchObject({
+      status: 200,
+      body: { session_id: sessionId, result: 'updated' },
+    });
+    const live = { environment: 'live', timestamp: now() + 2 };
+    expect(await send(personEvent(externalId, live), brand)).toMatchObject({
+      status: 400,
+      body: { environment: [expect.stringContaining('session is in sandbox')] },
+    });
+    expect(await send(personEvent(randomUUID(), live), brand)).toMatchObject({ body: { result: 'created' } });
+    expect(await send(personEvent(randomUUID(), sandbox), brand)).toMatchObject({
+      status: 400,
+      body: { environment: [expect.stringContaining('application is in live')] },
+    });
+  });
+
   it('is found by its new words and not by the old ones', async () => {
     const externalId = randomUUID();
     const name = (first: string) => personDecision(externalId, first);

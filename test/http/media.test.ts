@@ -389,11 +389,17 @@ describe('POST /v1/sessions/{session_id}/media/', () => {
     });
     expect(await upload(api.issuer, session, FRONT, '')).toMatchObject({ status: 400, body: { file } });
     const html = await upload(api.issuer, session, FRONT, '<b>', { 'content-type': 'text/html' });
-    expect(html).toMatchObject({ status: 415, body: { code: 'unsupported_media_type' } });
+    expect(html).toMatchObject({
+      status: 415,
+      body: { code: 'unsupported_media_type', detail: expect.stringContaining('image/jpeg, image/png, ') },
+    });
     const json = await upload(api.issuer, session, FRONT, '{}', { 'content-type': 'application/json' });
     expect(json).toMatchObject({ status: 415, body: { code: 'unsupported_media_type' } });
     const big = await upload(api.issuer, session, FRONT, someFile('image/png', 10 * 1024 * 1024));
-    expect(big).toMatchObject({ status: 413, body: { code: 'payload_too_large' } });
+    expect(big).toMatchObject({
+      status: 413,
+      body: { code: 'payload_too_large', detail: expect.stringContaining('10 MiB') },
+    });
     const without = await api.call(api.issuer, 'POST', `/v1/sessions/${session}/media/`, someFile('image/png'), {
       'content-type': 'image/png',
     });

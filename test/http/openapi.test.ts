@@ -37,6 +37,25 @@ describe('the document', () => {
     expect(servers.map(({ url }) => url)).toEqual(['/', '{origin}']);
   });
 
+  it('describes every operation, and every parameter of a query', () => {
+    interface Operation {
+      readonly operationId: string;
+      readonly description?: string;
+      readonly parameters: readonly { readonly in?: string; readonly name: string; readonly description?: string }[];
+    }
+    const { paths } = JSON.parse(text) as { paths: Record<string, Record<string, Operation>> };
+    const operations = Object.values(paths).flatMap((item) => Object.values(item));
+    expect(operations.length).toBeGreaterThan(20);
+    expect(
+      operations.flatMap(({ operationId, description, parameters }) => [
+        ...(description === undefined ? [operationId] : []),
+        ...parameters
+          .filter((one) => one.in === 'query' && one.description === undefined)
+          .map(({ name }) => `${operationId}: ${name}`),
+      ]),
+    ).toEqual([]);
+  });
+
   it('passes the linter', async () => {
     const redocly = join(ROOT, 'node_modules', '@redocly', 'cli', 'bin', 'cli.js');
     const env = { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true', NO_COLOR: '1' };

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newApiKey } from '../../src/accounts/api-keys.ts';
 import type { RateLimits } from '../../src/config.ts';
 import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { buildApp } from '../../src/http/app.ts';
@@ -218,17 +219,44 @@ describe('routes', () => {
     await second.close();
   });
 
-  it('are counted only where a caller is proven, and never for health checks and unknown paths', async () => {
-    for (const [key, url, status] of [
-      [null, '/healthz', 200],
-      [null, '/readyz', 200],
-      [null, '/nowhere/', 404],
-      [null, DESTINATIONS, 401],
+  it('are never counted for health checks and unknown paths', async () => {
+    for (const [url, status] of [
+      ['/healthz', 200],
+      ['/readyz', 200],
+      ['/nowhere/', 404],
     ] as const) {
-      const answer = await api.call(key, 'GET', url);
+      const answer = await api.call(null, 'GET', url);
       expect(answer.status).toBe(status);
       expect(answer.headers).not.toHaveProperty('x-ratelimit-limit');
     }
+  });
+});
+
+describe('calls that are refused for their key or token', () => {
+  it('are counted by address, and hold nobody else up there', async () => {
+    await beginMinute();
+    const app = appOver(pool(), { reads: 3, writes: 1 });
+    const brand = await api.newBrand();
+    const keyOfMany = await api.newKey(brand, { webhooks: 'read' });
+    const from = (remoteAddress: string, method: 'GET' | 'POST', url: string, headers: Record<string, string>) =>
+      app.inject({ remoteAddress, method, url, headers });
+    const guess = () => newApiKey('sandbox').text;
+    const refused = await Promise.all([
+      ...Array.from({ length: 14 }, () => from('192.0.2.9', 'GET', DESTINATIONS, { 'x-api-key': guess() })),
+      ...Array.from({ length: 5 }, () => from('192.0.2.9', 'GET', DESTINATIONS, {})),
+      ...Array.from({ length: 5 }, () =>
+        from('192.0.2.9', 'GET', '/auth/v2/organizations/me/', { authorization: 'Bearer x' }),
+      ),
+      ...Array.from({ length: 6 }, () => from('192.0.2.9', 'POST', DESTINATIONS, { 'x-api-key': keyOfMany })),
+    ]);
+    expect(new Set(refused.map(({ statusCode }) => statusCode))).toEqual(new Set([401, 403]));
+    const next = await from('192.0.2.9', 'GET', DESTINATIONS, { 'x-api-key': guess() });
+    expect(next.statusCode).toBe(429);
+    expect(Number(next.headers['retry-after'])).toBeGreaterThan(0);
+    expect(next.json()).toMatchObject({ code: 'rate_limited' });
+    expect((await from('192.0.2.9', 'GET', DESTINATIONS, { 'x-api-key': keyOfMany })).statusCode).toBe(200);
+    expect((await from('192.0.2.10', 'GET', DESTINATIONS, { 'x-api-key': guess() })).statusCode).toBe(401);
+    await app.close();
   });
 });
 

@@ -24,6 +24,13 @@ describe('paths', () => {
     expect(answer.headers['content-type']).toMatch(/^application\/json/);
   });
 
+  it('names the methods that a path answers', async () => {
+    const answer = await api.call(api.issuer, 'PUT', '/v1/connections/00000000-0000-7000-8000-000000000000/');
+    expect(answer.headers['allow']).toBe('GET, PATCH');
+    expect(answer.body['detail']).toMatch(/answers GET, PATCH\./);
+    expect((await api.call(api.issuer, 'PUT', '/v1/nothing/')).headers['allow']).toBeUndefined();
+  });
+
   it('answers HEAD with 404', async () => {
     expect((await api.app.inject({ method: 'HEAD', url: '/v1/onboardings/' })).statusCode).toBe(404);
   });
@@ -83,6 +90,22 @@ describe('bodies', () => {
       status: 415,
       body: { code: 'unsupported_media_type' },
     });
+  });
+
+  it('names the limit and the types of the route', async () => {
+    expect((await send('x', { 'content-type': 'text/plain' })).body['detail']).toBe(
+      'Send the body as application/json.',
+    );
+    const large = { ...JSON_TYPE, 'content-length': String(65 * 1024) };
+    expect(await send('{}', large)).toMatchObject({ status: 413, body: { detail: expect.stringContaining('64 KiB') } });
+    const create = await api.call(api.issuer, 'POST', '/v3/session/', '{}', {
+      ...JSON_TYPE,
+      'content-length': String(5 * 1024 * 1024),
+    });
+    expect(create).toMatchObject({ status: 413, body: { detail: expect.stringContaining('4 MiB') } });
+    const upload = '/v1/sessions/00000000-0000-7000-8000-000000000000/media/?field=id_verifications.0.front_image';
+    const wrong = await api.call(api.issuer, 'POST', upload, 'x', { 'content-type': 'text/plain' });
+    expect(wrong.body['detail']).toContain('image/png');
   });
 
   it('takes a missing, an empty and a null body for one without fields', async () => {

@@ -34,6 +34,31 @@ async function start(temporal: string, databaseUrl = database.url) {
   }
 }
 
+describe('one-time codes', () => {
+  const read = (more: Record<string, string>) =>
+    readServerConfig({
+      DATABASE_URL: 'postgres://handoff@localhost/handoff',
+      SHARE_TOKEN_KEYS: KEYS,
+      ...testContentEnv(),
+      SHOW_ONE_TIME_CODES: '',
+      ...more,
+    });
+
+  it('are shown only where that is said', () => {
+    expect(read({})).toMatchObject({ showCodes: false, mail: null });
+    expect(read({ SHOW_ONE_TIME_CODES: 'false', NODE_ENV: 'production' })).toMatchObject({ showCodes: false });
+    expect(read({ SHOW_ONE_TIME_CODES: 'true', NODE_ENV: 'test' })).toMatchObject({ showCodes: true });
+  });
+
+  it.each([
+    ['yes', 'test', 'must be true or false'],
+    ['true', 'production', 'refused when NODE_ENV=production'],
+  ])('are not shown for %s in %s', (given, NODE_ENV, problem) => {
+    const config = read({ SHOW_ONE_TIME_CODES: given, NODE_ENV });
+    expect(config).toMatchObject({ problems: [expect.stringContaining(problem)] });
+  });
+});
+
 describe('the server', () => {
   it('is ready on a migrated database with a real Temporal', async () => {
     const server = await start(inject('temporalAddress'));

@@ -96,6 +96,41 @@ describe('POST /v3/session/', () => {
     expect(await statusEvents(api, textOf(made, 'session_id'))).toEqual([]);
   });
 
+  it('is found by the address of its customer, who is nobody else’s', async () => {
+    const found = async (as: Brand, search: string, kind: string) =>
+      (await api.call(as, 'GET', `/v3/sessions/?session_kind=${kind}&search=${encodeURIComponent(search)}`)).body[
+        'count'
+      ];
+    for (const [kind, more] of [
+      ['user', {}],
+      ['user', { sandbox_scenario: 'approved' }],
+      ['business', {}],
+    ] as const) {
+      const email = `${customer()}@example.com`;
+      const workflow_id = api.issuer.workflows[kind];
+      const made = await create(api.issuer, { workflow_id, contact_details: { email }, ...more });
+      expect(made.status).toBe(201);
+      expect(await found(api.issuer, email.toUpperCase(), kind)).toBe(1);
+      expect(await found(api.third, email, kind)).toBe(0);
+    }
+  });
+
+  it('has an address that tells whoever opens it that there is no flow, and nothing of the session', async () => {
+    const made = await create(api.issuer, { language: 'pt-BR', vendor_data: customer() });
+    const own = new URL(textOf(made, 'url')).pathname;
+    const [mine, plain, unknown] = await Promise.all(
+      [own, `/session/${textOf(made, 'session_token')}/`, '/session/nobody-has/'].map((url) =>
+        api.call(null, 'GET', url),
+      ),
+    );
+    expect(mine).toMatchObject({ status: 200, body: { detail: expect.stringContaining('/sandbox/arm/') } });
+    expect([plain?.body, unknown?.body]).toEqual([mine?.body, mine?.body]);
+    expect(await api.call(null, 'GET', '/xx/session/nobody-has/')).toMatchObject({
+      status: 404,
+      body: { code: 'not_found' },
+    });
+  });
+
   it('takes a workflow of either kind, by a version’s id too, and its expiry', async () => {
     const workflow = await api.call(api.third, 'POST', '/v3/workflows/', {
       features: [{ feature: 'KYB_REGISTRY' }],

@@ -7,6 +7,7 @@ import type { ImportProgress } from '../../src/domain/session-import.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { fileTaker } from '../../src/media/file-taker.ts';
 import { takePartIn } from '../../src/sharing/import-file.ts';
+import type { FileTaker } from '../../src/sharing/ports.ts';
 import { testAppParts, testBlindIndex } from '../support/app-parts.ts';
 import { dataUri, someFile } from '../support/files.ts';
 import { formBytes, personRecord } from '../support/import-files.ts';
@@ -41,10 +42,13 @@ const ndjson = (...rows: unknown[]): string =>
   rows.map((row) => `${typeof row === 'string' ? row : JSON.stringify(row)}\n`).join('');
 
 /** Takes one part of an import in, as its run does. */
-function takePart(importId: string, part: number): Promise<ImportProgress> {
+function takePart(importId: string, part: number, files?: FileTaker): Promise<ImportProgress> {
   const handoff = handoffTenants(api.tenants, plainSealer, testBlindIndex);
-  return handoff.acrossTenants('session_import', (tx) =>
-    takePartIn(tx, importId, part, fileTaker({ tenants: handoff, media })),
+  return takePartIn(
+    (work) => handoff.acrossTenants('session_import', (tx) => work(tx)),
+    importId,
+    part,
+    files ?? fileTaker({ tenants: handoff, media }),
   );
 }
 
@@ -241,7 +245,7 @@ describe('an upload', () => {
     }
     expect(await upload(api.issuer, file, { workflow_id: api.issuer.workflows.business })).toMatchObject({
       status: 400,
-      body: { workflow_id: [expect.stringContaining('other kind')], code: 'invalid_request' },
+      body: { workflow_id: [expect.stringContaining('user_verification needs a KYC workflow')] },
     });
     const brand = await api.newBrand();
     await api.database.pool.query('update verification_workflow set is_default = false where application_id = $1', [
@@ -265,10 +269,64 @@ describe('an upload', () => {
         const headers = { 'x-api-key': api.issuer.key, 'content-type': type };
         const refused = await fetch(new URL(path, origin), { method: 'POST', headers, body });
         expect(refused.status).toBe(413);
-        expect(await refused.json()).toMatchObject({ code: 'payload_too_large' });
+        expect(await refused.json()).toMatchObject({
+          code: 'payload_too_large',
+          detail: expect.stringContaining('25 MB'),
+        });
       }
     },
   );
+
+  test('names every field that is missing at once', async () => {
+    const form = await formBytes({ provider: 'x', source_file_url: 'https://x.example/' });
+    expect(await api.call(api.issuer, 'POST', PATH, form.payload, form.headers)).toMatchObject({
+      status: 400,
+      body: {
+        import_type: [expect.any(String)],
+        file: [expect.any(String)],
+        source_file_url: [expect.any(String)],
+        code: 'invalid_request',
+      },
+    });
+  });
+
+  test('of an application that has two under way is told to come again; others are taken', async () => {
+    const [brand, other] = [await api.newBrand(), await api.newBrand()];
+    const file = { content: ndjson(personRecord('slot')) };
+    const holder = await api.database.pool.connect();
+    await holder.query('begin');
+    await holder.query('lock table session_import_part in access exclusive mode');
+    const held = [upload(brand, file), upload(brand, file)];
+    const waiting = async () => (await api.database.pool.query('select 1 from pg_locks where not granted')).rows.length;
+    await expect.poll(waiting).toBe(2);
+    expect(await upload(brand, file)).toMatchObject({
+      status: 503,
+      body: { code: 'service_unavailable' },
+      headers: { 'retry-after': expect.stringMatching(/^\d+$/) },
+    });
+    held.push(upload(other, file));
+    await expect.poll(waiting).toBe(3);
+    await holder.query('rollback');
+    holder.release();
+    for (const answer of await Promise.all(held)) expect(answer.status).toBe(201);
+    expect(await upload(brand, file)).toMatchObject({ status: 201 });
+  });
+
+  test('has at most 250,000 rows', async () => {
+    const rows = (count: number) => '1\n'.repeat(count);
+    expect(await upload(api.issuer, { content: rows(250_001) })).toMatchObject({
+      status: 400,
+      body: { file: [expect.stringContaining('250,000 rows')] },
+    });
+    const most = await upload(api.issuer, { content: rows(250_000) });
+    expect(most).toMatchObject({ status: 201, body: { total_rows: 250_000 } });
+    const { rows: parts } = await api.database.pool.query(
+      `select count(*)::int as count, min(position) as first, max(position) as last from session_import_part where import_id = $1`,
+      [textOf(most, 'uuid')],
+    );
+    expect(parts).toEqual([{ count: 1_250, first: 0, last: 1_249 }]);
+    await api.call(api.issuer, 'POST', `${PATH}${textOf(most, 'uuid')}/cancel/`, {});
+  });
 
   test('refuses what is no form, two files, and other types of bodies', async () => {
     const call = (type: string, body: unknown) => api.call(api.issuer, 'POST', PATH, body, { 'content-type': type });
@@ -542,6 +600,53 @@ describe('a CSV file', () => {
     });
   });
 
+  test('has rows reported whose cells are no facts, every cell of them, under their external id', async () => {
+    const brand = await api.newBrand();
+    const content = csvLines([
+      [
+        'external_id',
+        'status',
+        'date_of_birth',
+        'expiration_date',
+        'nationality',
+        'issuing_state',
+        'email',
+        'phone_number',
+        'metadata_json',
+        'decision_json',
+      ],
+      ['fine', 'Approved', '1990-01-31', '', 'PRT', 'DEU', 'a@b.example', '+351210000001', '', ''],
+      ['three', 'Approved', '31/01/1990', '2032-02-30', '', '', 'ada', '', '', ''],
+      ['all', 'Weird', '1', '2', 'Portugal', 'pt', 'x y@z', '0210', '{', ''],
+      ['', 'Approved', '', '', '', '', '', '210 000 001', 'x', '['],
+      ['check', 'Approved', '', '', '', '', '', '', '', '{"liveness_checks":[{"status":"Weird"}]}'],
+    ]);
+    const ended = await finish(brand, await upload(brand, { content, name: 'x.csv' }));
+    expect(ended).toMatchObject({ created_count: 1, failed_count: 4 });
+    const [three, all, nameless, check] = await errorsOf(brand, ended['uuid']);
+    const fieldsOf = (error: unknown) => [...String(error).matchAll(/(\w+): (It|Unknown)/g)].map(([, name]) => name);
+    expect(three?.['external_id']).toBe('three');
+    expect(fieldsOf(three?.['error'])).toEqual(['date_of_birth', 'expiration_date', 'email']);
+    expect(all?.['external_id']).toBe('all');
+    expect(fieldsOf(all?.['error'])).toHaveLength(5);
+    expect(all?.['error']).toContain('And 3 more.');
+    expect(nameless?.['external_id']).toBeNull();
+    expect(fieldsOf(nameless?.['error'])).toEqual(['external_id', 'phone_number', 'metadata_json', 'decision_json']);
+    expect(check?.['error']).toContain('liveness_checks.0.status: Unknown status');
+
+    const company = csvLines([
+      ['external_id', 'status', 'country_code', 'incorporation_date'],
+      ['gb', 'Approved', 'GB', '2015-03-12'],
+      ['region', 'Approved', 'US-DE', ''],
+      ['none', 'Approved', 'England', '2015'],
+    ]);
+    const file = { content: company, name: 'x.csv' };
+    const companies = await finish(brand, await upload(brand, file, { import_type: 'business_verification' }));
+    expect(companies).toMatchObject({ created_count: 2, failed_count: 1 });
+    const [none] = await errorsOf(brand, companies['uuid']);
+    expect(fieldsOf(none?.['error'])).toEqual(['country_code', 'incorporation_date']);
+  });
+
   test.for<[string, string, string]>([
     ['an unknown column', 'external_id,status,shoe_size\n1,Approved,44\n', 'Unknown columns: "shoe_size"'],
     ['semicolons', 'external_id;status\n1;Approved\n', 'separated by commas'],
@@ -551,6 +656,9 @@ describe('a CSV file', () => {
     ['no rows', 'external_id,status\n', 'header and no rows'],
     ['an open quote', 'external_id,status\n1,"Approved\n', 'is not CSV'],
     ['a stray quote', 'external_id,status\n1,Appr"oved\n', 'Line 2 is not CSV'],
+    ['too many columns', `external_id,status${',x'.repeat(199)}\n1,Approved\n`, '200 columns'],
+    ['a million of columns', `${','.repeat(1_000_000)}\n1,Approved\n`, '200 columns'],
+    ['a header too long', `external_id,status,${'x'.repeat(17_000)}\n1,Approved,\n`, '16 KiB'],
   ])('with %s is refused', async ([, content, sentence]) => {
     const refused = await upload(api.issuer, { content, name: 'x.csv' });
     expect(refused).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
@@ -648,6 +756,53 @@ describe('an import', () => {
   });
 });
 
+describe('while the files of a part are stored', () => {
+  const record = (externalId: string) => ({
+    ...personRecord(externalId),
+    id_verifications: [{ status: 'Approved', front_image: dataUri('image/png', someFile('image/png')) }],
+  });
+  /** A keeper that has something else happen before it stores. */
+  const after = (meanwhile: () => Promise<unknown>): FileTaker => ({
+    takeFiles: async (documents) => {
+      await meanwhile();
+      const handoff = handoffTenants(api.tenants, plainSealer, testBlindIndex);
+      return fileTaker({ tenants: handoff, media }).takeFiles(documents);
+    },
+  });
+
+  test('the import may be cancelled', async () => {
+    const brand = await api.newBrand();
+    const uuid = textOf(await upload(brand, { content: ndjson(record('late')) }), 'uuid');
+    const cancel = () => api.call(brand, 'POST', `${PATH}${uuid}/cancel/`, {});
+    expect(await takePart(uuid, 0, after(cancel))).toMatchObject({ status: 'cancelled', processedRows: 0 });
+    expect((await api.database.pool.query('select 1 from session where application_id = $1', [brand.id])).rows).toEqual(
+      [],
+    );
+  });
+
+  test('its rows may come by other ways, and the part by another worker: each is there once', async () => {
+    const brand = await api.newBrand();
+    const uuid = textOf(await upload(brand, { content: ndjson(record('one'), record('other')) }), 'uuid');
+    const single = () => api.call(brand, 'POST', '/v1/sessions/', personRecord('one'));
+    const twice = after(async () => {
+      await single();
+      await takePart(uuid, 0);
+    });
+    const progress = await takePart(uuid, 0, twice);
+    expect(progress).toMatchObject({ status: 'completed', processedRows: 2, createdCount: 1, skippedCount: 1 });
+    await decisionOf(brand, 'one');
+    await decisionOf(brand, 'other');
+  });
+
+  test('a row that was there and is deleted counts as there', async () => {
+    const brand = await api.newBrand();
+    const { body } = await api.call(brand, 'POST', '/v1/sessions/', personRecord('gone'));
+    const uuid = textOf(await upload(brand, { content: ndjson(record('gone'), record('new')) }), 'uuid');
+    const remove = () => api.call(brand, 'DELETE', `/v3/session/${String(body['session_id'])}/delete/`);
+    expect(await takePart(uuid, 0, after(remove))).toMatchObject({ createdCount: 1, skippedCount: 1 });
+  });
+});
+
 test('files inside rows are stored, and a row with a broken one is told of', async () => {
   const bytes = someFile('image/png');
   const record = (external_id: string, front_image: string) => ({
@@ -658,7 +813,12 @@ test('files inside rows are stored, and a row with a broken one is told of', asy
     content: ndjson(record('with-file', dataUri('image/png', bytes)), record('broken', 'data:image/png;base64,AAAA')),
   });
   const done = await finish(api.issuer, made);
-  expect(done).toMatchObject({ status: 'completed', created_count: 1, failed_count: 1 });
+  expect(done).toMatchObject({
+    status: 'completed',
+    created_count: 1,
+    failed_count: 1,
+    total_media_bytes: bytes.length,
+  });
   const [error] = await errorsOf(api.issuer, done['uuid']);
   expect(error).toMatchObject({ row_number: 2, external_id: 'broken' });
   expect(error?.['error']).toContain('id_verifications.0.front_image');

@@ -231,7 +231,16 @@ describe('filters', () => {
     ['is_kyc_to_be_reviewed=maybe', 'is_kyc_to_be_reviewed', 'Must be a valid boolean: true or false.'],
     ['limit=0', 'limit', 'Ensure this value is greater than or equal to 1.'],
     ['limit=101', 'limit', 'Ensure this value is less than or equal to 100.'],
-    ['offset=-1', 'offset', 'A valid integer is required.'],
+    ['is_kyc_to_be_reviewed=constructor', 'is_kyc_to_be_reviewed', 'Must be a valid boolean: true or false.'],
+    [
+      'status_initialized_as_in_review=__proto__',
+      'status_initialized_as_in_review',
+      'Must be a valid boolean: true or false.',
+    ],
+    ['limit=-1', 'limit', 'Ensure this value is greater than or equal to 1.'],
+    ['limit=1000000000000', 'limit', 'Ensure this value is less than or equal to 100.'],
+    ['limit=ten', 'limit', 'A valid integer is required.'],
+    ['offset=-1', 'offset', 'Ensure this value is greater than or equal to 0.'],
     ['status=Approved&status=Declined', 'status', 'Give it once.'],
     ['search=a%00b', 'search', 'Null characters are not allowed.'],
   ])('refuses %s', async (query, field, sentence) => {

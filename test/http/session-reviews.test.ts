@@ -75,6 +75,24 @@ describe('PATCH /v3/session/{id}/update-status/', () => {
     expect(await statusEvents(api, sessionId)).toMatchObject([
       { status: 'DECLINED', business_session_id: sessionId, decision: { status: 'DECLINED' } },
     ]);
+    const [entity] = (
+      await api.database.pool.query<{ id: string }>(
+        `select entity_id as id from entity where application_id = $1 and session_kind = 'business' and vendor_data = 'biz-1'`,
+        [api.issuer.id],
+      )
+    ).rows;
+    const [told] = await statusEvents(api, sessionId);
+    expect(told?.['vendor_business_id']).toBe(entity?.id);
+    const unnamed = await takeIn(api, api.issuer, businessDocument({ vendor_data: null }));
+    await update(api.issuer, unnamed, { new_status: 'Declined' });
+    expect(await statusEvents(api, unnamed)).toMatchObject([{ vendor_business_id: null }]);
+    const imported = await redeem(api.partner, await mint(api, api.issuer, sessionId, api.partner), 'business');
+    const [theirs] = await statusEvents(api, textOf(imported, 'session_id'));
+    expect(theirs?.['vendor_business_id']).toMatch(/^[0-9a-f-]{36}$/);
+    expect(theirs?.['vendor_business_id']).not.toBe(entity?.id);
+    const person = await takeIn(api, api.issuer);
+    await update(api.issuer, person, { new_status: 'Declined' });
+    expect((await statusEvents(api, person))[0]).not.toHaveProperty('vendor_business_id');
   });
 
   it('works for imports, which keep it from their source', async () => {
@@ -123,6 +141,33 @@ describe('PATCH /v3/session/{id}/update-status/', () => {
     const nodes_to_resubmit = [{ node_id: 'feature_ocr_1', feature: 'ID_VERIFICATION' }];
     expect((await update(api.issuer, sessionId, { new_status: 'RESUBMITTED', nodes_to_resubmit })).status).toBe(200);
     expect(await statusEvents(api, sessionId)).toMatchObject([{ resubmit_info: { nodes_to_resubmit } }]);
+  });
+
+  it('takes no step that the session does not have', async () => {
+    const resubmit = (sessionId: string, ...nodes_to_resubmit: JsonObject[]) =>
+      update(api.issuer, sessionId, { new_status: 'Resubmitted', nodes_to_resubmit });
+    const withIds = await takeIn(api, api.issuer, troubled());
+    for (const node of [
+      { node_id: 'face_9', feature: 'FACE_MATCH' },
+      { node_id: 'face_1', feature: 'OCR' },
+      { node_id: 'default', feature: 'AML' },
+    ]) {
+      const refused = await resubmit(withIds, { node_id: 'face_1', feature: 'FACE_MATCH' }, node);
+      expect(refused).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+      expect(String(refused.body['nodes_to_resubmit'])).toContain(`${node.node_id} (${node.feature})`);
+      expect(String(refused.body['nodes_to_resubmit'])).not.toContain('face_1 (FACE_MATCH)');
+    }
+    const known = [
+      { node_id: 'ocr_1', feature: 'OCR_BACK' },
+      { node_id: 'default', feature: 'LIVENESS' },
+    ];
+    expect((await resubmit(withIds, ...known)).status).toBe(200);
+
+    const without = await takeIn(api, api.issuer);
+    expect(await resubmit(without, { node_id: 'any', feature: 'AML' })).toMatchObject({ status: 400 });
+    expect((await resubmit(without, { node_id: 'any', feature: 'OCR' })).status).toBe(200);
+    const stated = await takeIn(api, api.issuer, userDocument({ features: ['ID_VERIFICATION', 'AML'] }));
+    expect((await resubmit(stated, { node_id: 'any', feature: 'AML' })).status).toBe(200);
   });
 
   it('makes an import of an earlier token impossible when the source is resubmitted', async () => {

@@ -274,6 +274,10 @@ describe('deleting', () => {
     expect((await api.call(brand, 'DELETE', at(second))).status).toBe(204);
     expect(await versionOf(textOf(await importUnder(brand, first), 'session_id'))).toBe(1);
     expect(await importUnder(brand, second)).toMatchObject({ status: 404, body: { code: 'workflow_not_found' } });
+    // Sessions note version numbers: none is ever another version's.
+    const third = await api.call(brand, 'PATCH', at(first), { status: 'published' });
+    expect(third.body).toMatchObject({ version: 3 });
+    expect((await api.call(brand, 'DELETE', at(textOf(third, 'uuid')))).status).toBe(204);
     expect((await api.call(brand, 'DELETE', at(first))).status).toBe(204);
     for (const method of ['GET', 'PATCH', 'DELETE'] as const) {
       const answer = await api.call(brand, method, at(first), method === 'PATCH' ? {} : undefined);

@@ -129,6 +129,13 @@ describe('the log of a destination', () => {
     expect(detail).toMatchObject({ status: 200, body: { ...row } });
     expect(JSON.parse(textOf(detail, 'request_header'))).toEqual(sent?.headers);
     expect(textOf(detail, 'request_body')).toBe(sent?.body);
+    const url = `${ALL}${id}/deliveries/${String(row?.['uuid'])}/`;
+    const listsOnly = await api.newKey(brand, { webhooks: 'read' });
+    expect(await api.call(listsOnly, 'GET', `${ALL}${id}/deliveries/`)).toMatchObject({ status: 200 });
+    // A body tells as much as the session itself.
+    expect(await api.call(listsOnly, 'GET', url)).toMatchObject({ status: 403, body: { code: 'permission_denied' } });
+    const both = await api.newKey(brand, { webhooks: 'read', sessions: 'read' });
+    expect(await api.call(both, 'GET', url)).toMatchObject({ status: 200 });
   });
 
   it('is nobody else’s', async () => {
@@ -241,7 +248,7 @@ describe('POST …/resend/', () => {
     expect(await send(204)).toHaveLength(1);
   });
 
-  it('needs both privileges, and no body but an empty object', async () => {
+  it('needs both privileges, and no body', async () => {
     const denied = { status: 403, body: { code: 'permission_denied' } };
     expect(await resend(await api.newKey(brand, { webhooks: 'write' }), id, first)).toMatchObject(denied);
     expect(await resend(await api.newKey(brand, { webhooks: 'read', sessions: 'read' }), id, first)).toMatchObject(
@@ -250,10 +257,7 @@ describe('POST …/resend/', () => {
     const both = await api.newKey(brand, { webhooks: 'write', sessions: 'read' });
     const url = `${ALL}${id}/deliveries/${first}/resend/`;
     expect(await api.call(both, 'POST', url, {})).toMatchObject({ status: 201 });
-    expect(await api.call(both, 'POST', url, { soon: true })).toMatchObject({
-      status: 400,
-      body: { soon: expect.anything() },
-    });
+    expect(await api.call(both, 'POST', url, { ignored: 'as Didit does' })).toMatchObject({ status: 201 });
     await send(204);
   });
 
@@ -261,6 +265,74 @@ describe('POST …/resend/', () => {
     await Promise.all([1, 2, 3, 4].map(() => resend(brand, id, first)));
     const sent = await Promise.all([1, 2, 3].map(() => send(204)));
     expect(sent.flat()).toHaveLength(4);
+  });
+});
+
+describe('the webhooks of a session', () => {
+  const ofSession = (of: Brand | string, sessionId: unknown, query = '') =>
+    api.call(of, 'GET', `/v3/session/${String(sessionId)}/webhooks/${query}`);
+  const again = (of: Brand | string, sessionId: unknown, attempt: unknown, headers = {}) =>
+    api.call(of, 'POST', `/v3/session/${String(sessionId)}/webhook/${String(attempt)}/resend`, undefined, headers);
+  let brand: Brand;
+  let first: JsonObject;
+  beforeAll(async () => {
+    brand = await api.newBrand();
+    const { id } = await destination(brand);
+    await event(brand);
+    await send(500);
+    await event(brand);
+    await send(500);
+    first = results(await log(brand, id))[1] ?? {};
+  });
+
+  it('are its own attempts alone', async () => {
+    const list = await ofSession(brand, first['session_id']);
+    expect(list).toMatchObject({ status: 200, body: { count: 1, next: null, results: [first] } });
+    expect(await ofSession(brand, first['session_id'], '?offset=1')).toMatchObject({ body: { count: 1, results: [] } });
+    for (const id of [UNKNOWN, 'x']) {
+      expect(await ofSession(brand, id)).toMatchObject({ status: 404, body: { code: 'session_not_found' } });
+    }
+    expect(await ofSession(api.third, first['session_id'])).toMatchObject({ status: 404 });
+    expect(await ofSession(await api.newKey(brand, { sessions: 'read' }), first['session_id'])).toMatchObject({
+      status: 403,
+    });
+  });
+
+  it.each([204, 500])('are sent again and answered with what came of it: %d', async (status) => {
+    const answered = again(brand, first['session_id'], first['uuid']);
+    let sent: Sent[] = [];
+    for (let tries = 0; sent.length === 0 && tries < 100; tries += 1) sent = await send(status);
+    expect(await answered).toMatchObject({
+      status: 200,
+      body: { response_status: status, status: status === 204 ? 'delivered' : 'failed', webhook_type: 'share.minted' },
+    });
+    const { rows } = await api.database.pool.query<{ headers: Record<string, string> }>(
+      'select request_headers as headers from delivery_attempt where attempt_id = $1',
+      [first['uuid']],
+    );
+    expect(sent.map(({ headers }) => headers['webhook-id'])).toEqual([rows[0]?.headers['webhook-id']]);
+  });
+
+  it('are answered as pending when nobody sends them in time, once for one Idempotency-Key', async () => {
+    const key = { 'idempotency-key': 'again-session' };
+    const one = await again(brand, first['session_id'], first['uuid'], key);
+    expect(one).toMatchObject({ status: 200, body: { status: 'pending', response_status: null } });
+    const two = await again(brand, first['session_id'], first['uuid'], key);
+    expect(two).toMatchObject({ status: 200, body: { uuid: one.body['uuid'] } });
+    expect(two.headers['idempotent-replayed']).toBe('true');
+    expect(await send(204)).toHaveLength(1);
+  });
+
+  it('are nobody else’s, nor another session’s', async () => {
+    const missing = { status: 404, body: { code: 'delivery_not_found' } };
+    const other = await takeIn(api, brand);
+    expect(await again(brand, other, first['uuid'])).toMatchObject(missing);
+    expect(await again(brand, first['session_id'], UNKNOWN)).toMatchObject(missing);
+    expect(await again(api.third, first['session_id'], first['uuid'])).toMatchObject({ status: 404 });
+    expect(await again(await api.newKey(brand, { webhooks: 'write' }), other, first['uuid'])).toMatchObject({
+      status: 403,
+    });
+    expect(await send(204)).toEqual([]);
   });
 });
 

@@ -38,6 +38,27 @@ describe('POST /v3/webhook/destinations/', () => {
     expect(stored.rowCount).toBe(1);
   });
 
+  it('takes every event name of Didit’s, also of events that are not sent here', async () => {
+    const subscribed_events = [
+      'status.updated',
+      'data.updated',
+      'user.status.updated',
+      'user.data.updated',
+      'business.status.updated',
+      'business.data.updated',
+      'activity.created',
+      'transaction.created',
+      'transaction.status.updated',
+      'travel_rule.status.updated',
+    ];
+    const made = await api.call(api.partner, 'POST', ALL, { ...body(), subscribed_events });
+    expect(made).toMatchObject({ status: 201, body: { subscribed_events } });
+    const changed = await api.call(api.partner, 'PATCH', `${ALL}${textOf(made, 'uuid')}/`, {
+      subscribed_events: ['user.data.updated'],
+    });
+    expect(changed).toMatchObject({ status: 200, body: { subscribed_events: ['user.data.updated'] } });
+  });
+
   it.each([
     [{}, 'url', 'This field is required.'],
     [{}, 'subscribed_events', 'This field is required.'],

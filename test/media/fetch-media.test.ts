@@ -12,6 +12,7 @@ import { readSourceEvent } from '../../src/domain/ingestion.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { waitBeforeNextFetch } from '../../src/domain/media-fetch.ts';
 import { openMediaStore } from '../../src/media/open-media-store.ts';
+import { MediaStoreUnavailable } from '../../src/media/ports.ts';
 import { openFile } from '../../src/media/sealed-file.ts';
 import { storeFiles } from '../../src/media/store-files.ts';
 import { sweepMedia } from '../../src/media/sweep.ts';
@@ -82,11 +83,11 @@ async function ingest(links: readonly string[], externalId: string = randomUUID(
 }
 
 /** One call of the activity, as the run makes it. */
-function fetchFiles(sessionId: string): Promise<FetchResult> {
+function fetchFiles(sessionId: string, store = media): Promise<FetchResult> {
   const activities = fetchMediaActivity({
     ledger: mediaFetchLedger(lab.tenants, plainSealer),
     getter,
-    store: (files) => storeFiles({ tenants: lab.handoff, media }, files),
+    store: (files) => storeFiles({ tenants: lab.handoff, media: store }, files),
   });
   return new MockActivityEnvironment().run((ref) => activities.fetchSessionFiles(ref), { sessionId });
 }
@@ -135,10 +136,7 @@ describe('a session’s files', () => {
       { content_type: 'application/pdf', bytes: paper.length },
       { content_type: 'image/jpeg', bytes: face.length },
     ]);
-    expect(await rowsOf(sessionId)).toEqual([
-      { state: 'fetched', last_reason: null, attempts: 1, link: 0 },
-      { state: 'fetched', last_reason: null, attempts: 1, link: 0 },
-    ]);
+    expect(await rowsOf(sessionId)).toEqual([]);
     expect(await fetchFiles(sessionId)).toEqual({ ended: true });
     expect(asked).toHaveLength(2);
   });
@@ -189,10 +187,7 @@ describe('a session’s files', () => {
     await ingest([file(fresh)], externalId, 2);
     expect(await fetchFiles(sessionId)).toEqual({ ended: true });
     expect(await filesOf(sessionId)).toEqual(these(fresh));
-    expect(await rowsOf(sessionId)).toMatchObject([
-      { state: 'failed', last_reason: 'not_wanted', attempts: 0, link: 0 },
-      { state: 'fetched' },
-    ]);
+    expect(await rowsOf(sessionId)).toEqual([]);
     expect(asked).toHaveLength(1);
   });
 
@@ -274,6 +269,21 @@ describe('a source that does not do its part', () => {
     expect(await filesOf(sessionId)).toEqual(these(late, good));
   });
 
+  it('has its failures forgotten with the session, also one that comes after', async () => {
+    const [before, after] = [await ingest([file(Buffer.alloc(9))]), await ingest([file(Buffer.alloc(9))])];
+    await fetchFiles(before);
+    expect(await rowsOf(before)).toMatchObject([{ state: 'failed' }]);
+    await lab.remove(lab.issuer, before);
+    expect(await rowsOf(before)).toEqual([]);
+
+    // A clone waits for it still.
+    await lab.redeem((await lab.mint(after)).tokenId);
+    await lab.remove(lab.issuer, after);
+    expect(await rowsOf(after)).toMatchObject([{ state: 'pending' }]);
+    expect(await fetchFiles(after)).toEqual({ ended: true });
+    expect(await rowsOf(after)).toEqual([]);
+  });
+
   it('is given up after a day, or after three refusals of a link', async () => {
     const waits = (reason: Parameters<typeof waitBeforeNextFetch>[0]) => {
       const all: number[] = [];
@@ -299,7 +309,36 @@ describe('a source that does not do its part', () => {
   });
 });
 
+describe('a store that is down', () => {
+  it('uses up no attempt of the source', async () => {
+    const face = someFile('image/jpeg');
+    const sessionId = await ingest([file(face)]);
+    const down = { ...media, put: () => Promise.reject(new MediaStoreUnavailable('test')) };
+    for (let times = 0; times < 2; times += 1) {
+      await expect(fetchFiles(sessionId, down)).rejects.toThrow(MediaStoreUnavailable);
+      await shiftClock(lab.database.pool, '4 minutes');
+    }
+    expect(await rowsOf(sessionId)).toMatchObject([{ state: 'pending', attempts: 0 }]);
+    expect(await fetchFiles(sessionId)).toEqual({ ended: true });
+    expect(await filesOf(sessionId)).toEqual(these(face));
+  });
+});
+
 describe('a fetcher that dies', () => {
+  it('is waited for while it holds its file', async () => {
+    const sessionId = await ingest([file(someFile('image/jpeg'))]);
+    const holder = await lab.database.pool.connect();
+    try {
+      await holder.query('begin');
+      await holder.query('select 1 from media_fetch where session_id = $1 for no key update', [sessionId]);
+      expect(await fetchFiles(sessionId)).toEqual({ ended: false, retryInMs: 1_000 });
+    } finally {
+      await holder.query('rollback');
+      holder.release();
+    }
+    expect(await fetchFiles(sessionId)).toEqual({ ended: true });
+  });
+
   it('leaves its file to be fetched again after a while', async () => {
     const face = someFile('image/jpeg');
     const sessionId = await ingest([file(face)]);

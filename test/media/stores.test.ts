@@ -2,9 +2,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openMediaStore } from '../../src/media/open-media-store.ts';
 import { MediaStoreUnavailable, type MediaStore } from '../../src/media/ports.ts';
+import { receive } from '../support/loopback.ts';
 import { startS3Server, type S3Server } from '../support/s3-server.ts';
 
 const keyOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -88,6 +89,25 @@ it('keeps nothing of a put that failed, and says that the store is not available
   writeFileSync(join(blocked, key.slice(0, 2), key.slice(2, 4), key, 'in-the-way'), '');
   await expect(store.put(key, bytes)).rejects.toThrow(MediaStoreUnavailable);
   expect(readdirSync(join(blocked, key.slice(0, 2), key.slice(2, 4)))).toEqual([key]);
+});
+
+it('an S3 that hangs has a removal given up well before whoever waits at its lock gives up', async () => {
+  const hanging = await receive(() => {});
+  const limits: number[] = [];
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  const spy = vi.spyOn(AbortSignal, 'timeout').mockImplementation((milliseconds) => {
+    limits.push(milliseconds);
+    return timeout(50);
+  });
+  const store = openMediaStore({ kind: 's3', bucket: 'b', prefix: '', endpoint: new URL(hanging.url).origin });
+  try {
+    await expect(store.remove(keyOf(randomBytes(3)))).rejects.toThrow(MediaStoreUnavailable);
+    expect(Math.max(...limits)).toBeLessThanOrEqual(10_000);
+  } finally {
+    spy.mockRestore();
+    await store.close();
+    await hanging.close();
+  }
 });
 
 it('an S3 without the bucket, or that does not answer, is not available; no message names an object', async () => {

@@ -25,6 +25,7 @@ export function testContentEnv(): Record<string, string> {
     RATE_LIMIT_READS: String(NO_LIMITS.reads),
     RATE_LIMIT_WRITES: String(NO_LIMITS.writes),
     REGISTRATIONS_PER_HOUR: '1000',
+    SHOW_ONE_TIME_CODES: 'true',
   };
 }
 

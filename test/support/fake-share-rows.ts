@@ -177,6 +177,7 @@ type OnboardingSessions = Pick<
   | 'importFacts'
   | 'cloneChecks'
   | 'touchEntities'
+  | 'businessIdOf'
   | 'takeNumbers'
   | 'insertClones'
   | 'insertSearchTerms'
@@ -210,6 +211,7 @@ function sessionStore(world: ShareWorld, clock: () => Promise<number>): SessionS
     }),
     cloneChecks: async () => ({ checks: [], people: [], mediaIds: [], searchable: [] }),
     touchEntities: async () => false,
+    businessIdOf: async () => null,
     takeNumbers: async () => ({ user: [1], business: [] }),
     insertClones: () => undefined,
     insertSearchTerms: () => undefined,

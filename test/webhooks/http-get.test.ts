@@ -11,7 +11,8 @@ afterEach(async () => {
 });
 
 function getter(options: Partial<GuardedGetterOptions> = {}) {
-  const made = createGuardedGetter({ allowHttp: true, allowedPorts: 'any', allowedCidrs: ['127.0.0.0/8'], ...options });
+  const rules = { allowHttp: true, allowedPorts: 'any', allowedCidrs: ['127.0.0.0/8'] } as const;
+  const made = createGuardedGetter({ ...rules, maxBytes: 1_000_000, ...options });
   cleanUp.push(made.close);
   return made;
 }

@@ -98,6 +98,15 @@ it('looks again when it is told of more files while it is about to end', async (
   expect(run.rounds()).toBe(3);
 });
 
+it('goes on in another run after some hundred rounds', async () => {
+  const run = await begin((round) => (round < 203 ? again(0) : DONE));
+  const handle = lab.env.client.workflow.getHandle(mediaFetchWorkflowId(run.sessionId));
+  await settled(run, 'continued');
+  const started = (await handle.fetchHistory()).events?.[0]?.workflowExecutionStartedEventAttributes;
+  expect(started?.continuedExecutionRunId).toMatch(/./);
+  expect(run.rounds()).toBe(203);
+});
+
 it('tries a round again that could not be made', async () => {
   const run = await begin((round) => {
     if (round <= 20) throw new Error('no database');

@@ -22,7 +22,11 @@ Routes under \`/v3\` and \`/auth/v2\` follow Didit's API; those under \`/v1\` ar
 - **Paths** end in a slash; the same path without it is served too, never redirected.
 - **Unknown fields** of a body are ignored under \`/v3\` and \`/auth/v2\`, and refused under \`/v1\`.
 - **Lists** are pages: \`{count, next, previous, results}\` with \`limit\` and \`offset\`.
-- **Limits** are counted per key and minute, and told in \`X-RateLimit-*\`; above them: 429 with \`Retry-After\`.`;
+- **Limits** are counted per key and minute, and told in \`X-RateLimit-*\`; above them: 429 with \`Retry-After\`.
+
+Of Didit's routes these are not served: \`generate-pdf\`; \`update-data\`, \`update-poa-data\` and the other edits of a session's
+data; \`features/…/update-status\`; a session's \`events\` and \`?include=events\`; billing; the standalone checks; and the one
+webhook of old at \`/v3/webhook/\` (destinations take its place).`;
 
 const COMPONENTS: JsonObject = {
   securitySchemes: {

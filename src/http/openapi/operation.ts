@@ -25,7 +25,7 @@ export function operationOf(route: DocumentedRoute, schemas: SchemaWriter): Json
       ...pathParameters(route.url).map((name) => pathParameter(route, name, schemas)),
       ...(query === null ? [] : queryParameters(query)),
       ...Object.entries(contract.headers ?? {}).map(([name, schema]) =>
-        parameterOf(name, 'header', schemas.write(schema, 'input'), false),
+        parameterOf(name, 'header', schemas.write(schema, 'input'), !schema.safeParse(undefined).success),
       ),
       ...(takesIdempotencyKey(route) ? [parameter('IdempotencyKey')] : []),
       parameter('XRequestId'),
@@ -81,16 +81,26 @@ function requestBody({ contract }: DocumentedRoute, schema: JsonObject): JsonObj
       contract.bodyType,
       { schema, ...(example !== undefined && { example: example as JsonValue }) },
       contract.otherBodyTypes,
+      contract.examples?.byType,
     ),
   };
 }
 
-/** What a body holds, by media type; in the other types it is bytes. */
-function contentOf(type: string | undefined, content: JsonObject, others: readonly string[] = []): JsonObject {
-  const bytes = { schema: { type: 'string', format: 'binary' } };
+/** What a body holds, by media type; in the other types it is text or bytes. */
+function contentOf(
+  type: string | undefined,
+  content: JsonObject,
+  others: readonly string[] = [],
+  examples: Readonly<Record<string, string>> = {},
+): JsonObject {
+  const otherContent = (other: string): JsonObject => {
+    const example = examples[other];
+    if (example === undefined) return { schema: { type: 'string', format: 'binary' } };
+    return { schema: { type: 'string' }, example };
+  };
   return {
     [type ?? 'application/json']: content,
-    ...Object.fromEntries(others.map((other) => [other, bytes])),
+    ...Object.fromEntries(others.map((other) => [other, otherContent(other)])),
   };
 }
 
@@ -116,7 +126,7 @@ function responsesOf(route: DocumentedRoute, wrong: WrongField | null, schemas: 
         ...(example !== undefined && { example: example as JsonValue }),
       };
       const { replyType, otherReplyTypes } = route.contract;
-      return [String(status), { ...common, content: contentOf(replyType, content, otherReplyTypes) }];
+      return [String(status), { ...common, content: contentOf(replyType, content, otherReplyTypes, examples?.byType) }];
     }),
   );
 }

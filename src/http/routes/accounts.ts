@@ -22,9 +22,10 @@ export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
   const { tenants, accessTokenKey } = deps;
   const codes = createOneTimeCodes(accessTokenKey);
   const passwords = createPasswords(deps.passwordCost);
-  const development = deps.showCodes
-    ? createDevelopmentMailer((code) => app.log.info({ code }, 'one-time code, shown in development only'))
-    : null;
+  const development =
+    deps.showCodes && deps.mailer === null
+      ? createDevelopmentMailer((code) => app.log.info({ code }, 'one-time code, shown in development only'))
+      : null;
   const mailer = deps.mailer ?? development;
   const postOffice =
     mailer === null

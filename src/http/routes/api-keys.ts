@@ -11,11 +11,12 @@ import {
   revokeApiKey,
   type ApiKeyRow,
 } from '../../postgres/api-keys.ts';
+import { readKeyHolder } from '../../postgres/organizations.ts';
 import type { Transaction } from '../../postgres/tenants.ts';
 import type { AppDeps } from '../app.ts';
 import { accountOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
-import { livingApplication, ownApplicationIds } from '../own-organization.ts';
+import { ownApplicationIds } from '../own-organization.ts';
 import { pageOf } from '../paging.ts';
 import { parseBody, parseQuery } from '../requests.ts';
 import { apiKeyContracts, changeKeyBody, createKeyBody, keysQuery } from '../schemas/api-keys.ts';
@@ -23,22 +24,37 @@ import { apiKeyContracts, changeKeyBody, createKeyBody, keysQuery } from '../sch
 const KEYS = '/auth/v2/organizations/me/:organization_id/applications/:application_id/api-keys/';
 const KEY = `${KEYS}:key_id/`;
 const KEY_ID = /^[0-9A-Za-z]{16}$/;
+const DELETED = 'This application has been deleted: its keys can be read and revoked, not made or changed.';
+
+type KeyHolder = NonNullable<Awaited<ReturnType<typeof readKeyHolder>>>;
 
 /** Named API keys of an application, with what each may do, from where and until when. */
 export function apiKeyRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
-  /** Works on the keys of the application in the path, which must be there. */
+  /** Works on the keys of the application in the path. A deleted one's go on reading, so they can be seen and revoked. */
   function onKeysOf<T>(
-    ids: ReturnType<typeof ownApplicationIds>,
-    work: (sql: Transaction, environment: 'sandbox' | 'live') => Promise<T>,
+    { organizationId, applicationId }: ReturnType<typeof ownApplicationIds>,
+    work: (sql: Transaction, application: KeyHolder) => Promise<T>,
   ): Promise<T> {
     return tenants.withTenant(
-      ids.applicationId,
+      applicationId,
       async (_tx, sql) => {
-        const { environment } = await livingApplication(sql, ids);
-        return work(sql, environment);
+        const application = await readKeyHolder(sql, organizationId, applicationId);
+        if (application === null) throw new Refusal('not_found');
+        return work(sql, application);
       },
       'account',
     );
+  }
+
+  /** The same for what gives rights, which a deleted application no longer can. */
+  function onLivingKeysOf<T>(
+    ids: ReturnType<typeof ownApplicationIds>,
+    work: (sql: Transaction, application: KeyHolder) => Promise<T>,
+  ): Promise<T> {
+    return onKeysOf(ids, async (sql, application) => {
+      if (application.deleted) throw new Refusal('application_deleted', { detail: DELETED });
+      return work(sql, application);
+    });
   }
 
   app.route({
@@ -61,7 +77,7 @@ export function apiKeyRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
       const ids = ownApplicationIds(request);
       const { applicationId } = ids;
       const body = parseBody(createKeyBody, request);
-      const outcome = await onKeysOf(ids, (sql, environment) => {
+      const outcome = await onLivingKeysOf(ids, (sql, { environment }) => {
         const read = (keyId: string) => readApiKey(sql, applicationId, keyId);
         return oncePerKey<{ row: ApiKeyRow; apiKey: string | null }>(request, sql, {
           run: async () => {
@@ -110,7 +126,7 @@ export function apiKeyRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
       const ids = ownApplicationIds(request);
       const keyId = keyIdOf(request);
       const body = parseBody(changeKeyBody, request);
-      const row = await onKeysOf(ids, async (sql) => {
+      const row = await onLivingKeysOf(ids, async (sql) => {
         await checkExpiry(sql, body.expires_at);
         return changeApiKey(sql, ids.applicationId, keyId, {
           name: body.name,

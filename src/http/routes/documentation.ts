@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
-import type { AppDeps } from '../app.ts';
 import { openApiText } from '../openapi/document.ts';
 import { collectRoutes, type DocumentedRoute } from '../openapi/routes.ts';
 import { documentationContracts } from '../schemas/documentation.ts';
@@ -38,7 +37,7 @@ export function describeRoutes(app: FastifyInstance): void {
 }
 
 /** The OpenAPI document and its page. */
-export function documentationRoutes(app: FastifyInstance, _deps: AppDeps): void {
+export function documentationRoutes(app: FastifyInstance): void {
   let document: { readonly text: string; readonly etag: string } | undefined;
   const documentOf = () => {
     if (document === undefined) {

@@ -15,11 +15,12 @@ import {
 } from '../../postgres/entity-reads.ts';
 import type { Transaction } from '../../postgres/tenants.ts';
 import { changeEntity } from '../../sharing/change-entity.ts';
+import type { DecisionStyle } from '../../sharing/decision.ts';
 import type { EntityKey, PayloadSealer } from '../../sharing/ports.ts';
 import type { AppDeps } from '../app.ts';
 import { callerOf } from '../auth.ts';
 import { businessBodyOf, businessItemOf, userBodyOf, userItemOf } from '../entity-bodies.ts';
-import { answerWith, oncePerKey } from '../idempotency.ts';
+import { answerWith, oncePerKey, oncePerKeyInBatches } from '../idempotency.ts';
 import { pageOf } from '../paging.ts';
 import { parseBody, parseQuery } from '../requests.ts';
 import {
@@ -40,8 +41,8 @@ interface Kind {
   readonly contracts: typeof userContracts | typeof businessContracts;
   readonly createBody: z.ZodType<Said & { vendor_data?: string | null | undefined }>;
   readonly changeBody: z.ZodType<Said>;
-  readonly item: (row: EntityRow) => object;
-  readonly body: (row: EntityRow, comments: readonly EntityCommentRow[]) => object;
+  readonly item: (row: EntityRow, style: DecisionStyle) => object;
+  readonly body: (row: EntityRow, style: DecisionStyle, comments: readonly EntityCommentRow[]) => object;
   readonly taken: string;
   readonly nothingSelected: string;
 }
@@ -83,7 +84,7 @@ export function entityRoutes(app: FastifyInstance, deps: AppDeps): void {
   for (const kind of [USERS, BUSINESSES]) routesOf(app, deps, kind);
 }
 
-function routesOf(app: FastifyInstance, { tenants }: AppDeps, sort: Kind): void {
+function routesOf(app: FastifyInstance, { tenants, style }: AppDeps, sort: Kind): void {
   const { kind, resource, contracts } = sort;
   const reads = { resource, access: 'read' } as const;
   const writes = { resource, access: 'write' } as const;
@@ -99,7 +100,7 @@ function routesOf(app: FastifyInstance, { tenants }: AppDeps, sort: Kind): void 
       const { count, rows } = await tenants.withTenant(applicationId, (tx, sql) =>
         listEntities(sql, tx.sealer, applicationId, kind, page),
       );
-      return pageOf(request, page, { count, items: rows.map(sort.item) });
+      return pageOf(request, page, { count, items: rows.map((row) => sort.item(row, style)) });
     },
   });
 
@@ -126,7 +127,7 @@ function routesOf(app: FastifyInstance, { tenants }: AppDeps, sort: Kind): void 
         });
       });
       answerWith(reply, outcome);
-      return sort.body(outcome.result, []);
+      return sort.body(outcome.result, style, []);
     },
   });
 
@@ -136,7 +137,7 @@ function routesOf(app: FastifyInstance, { tenants }: AppDeps, sort: Kind): void 
     config: { needs: reads, contract: contracts.read },
     handler: async (request) => {
       const key = keyOf(request, kind);
-      return tenants.withTenant(key.applicationId, (tx, sql) => bodyOf(sql, tx.sealer, key, sort));
+      return tenants.withTenant(key.applicationId, (tx, sql) => bodyOf(sql, tx.sealer, key));
     },
   });
 
@@ -161,24 +162,18 @@ function routesOf(app: FastifyInstance, { tenants }: AppDeps, sort: Kind): void 
     handler: async (request, reply) => {
       const { applicationId } = callerOf(request);
       const selection = selectionOf(parseBody(deleteEntitiesBody, request), sort);
-      for (let earlier = 0; ;) {
-        const outcome = await tenants.withTenant(applicationId, (_tx, sql) =>
-          oncePerKey<{ deleted: number; more: boolean }>(request, sql, {
-            run: async () => {
-              const gone = await deleteEntities(sql, applicationId, kind, selection, DELETE_BATCH);
-              const more = gone === DELETE_BATCH;
-              const deleted = earlier + gone;
-              return { status: 200, resourceId: numberAsId(deleted), result: { deleted, more }, unfinished: more };
-            },
-            replay: async (id) => ({ deleted: numberOfId(id), more: false }),
-          }),
-        );
-        const { deleted, more } = outcome.result;
-        earlier = deleted;
-        if (more) continue;
-        answerWith(reply, outcome);
-        return { deleted };
-      }
+      const outcome = await oncePerKeyInBatches<number>(request, (batch) => tenants.withTenant(applicationId, batch), {
+        nothing: 0,
+        run: async (earlier, _tx, sql) => {
+          const gone = await deleteEntities(sql, applicationId, kind, selection, DELETE_BATCH);
+          const deleted = earlier + gone;
+          // A deletion leaves nothing that its answer could be rendered from but a number.
+          return { status: 200, resourceId: String(deleted), result: deleted, unfinished: gone === DELETE_BATCH };
+        },
+        replay: async (deleted) => Number(deleted),
+      });
+      answerWith(reply, outcome);
+      return { deleted: outcome.result };
     },
   });
 
@@ -186,16 +181,16 @@ function routesOf(app: FastifyInstance, { tenants }: AppDeps, sort: Kind): void 
     const key = keyOf(request, kind);
     return tenants.withTenant(key.applicationId, async (tx, sql) => {
       await changeEntity(entityStore(sql, tx.sealer), key, said);
-      return bodyOf(sql, tx.sealer, key, sort);
+      return bodyOf(sql, tx.sealer, key);
     });
   }
-}
 
-async function bodyOf(sql: Transaction, sealer: PayloadSealer, key: EntityKey, sort: Kind): Promise<object> {
-  const row = await readEntity(sql, sealer, key);
-  if (row === null) throw new Refusal('not_found');
-  const comments = sort.kind === 'user' ? await readComments(sql, sealer, key.applicationId, row.entityId) : [];
-  return sort.body(row, comments);
+  async function bodyOf(sql: Transaction, sealer: PayloadSealer, key: EntityKey): Promise<object> {
+    const row = await readEntity(sql, sealer, key);
+    if (row === null) throw new Refusal('not_found');
+    const comments = kind === 'user' ? await readComments(sql, sealer, key.applicationId, row.entityId) : [];
+    return sort.body(row, style, comments);
+  }
 }
 
 /** @throws {Refusal} `not_found` for a name that no text in the database can have */
@@ -220,13 +215,4 @@ function selectionOf(body: z.output<typeof deleteEntitiesBody>, { nothingSelecte
   if (names.length > 0) return { by: 'vendor_data', names };
   if (ids.length > 0) return { by: 'id', ids };
   throw invalidFields({ detail: [nothingSelected] });
-}
-
-/** A deletion leaves nothing that its answer could be rendered from but a number: it is kept in the place of an id. */
-function numberAsId(number: number): string {
-  return `00000000-0000-8000-8000-${number.toString(16).padStart(12, '0')}`;
-}
-
-function numberOfId(id: string): number {
-  return Number.parseInt(id.slice(-12), 16);
 }

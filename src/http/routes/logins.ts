@@ -85,7 +85,6 @@ export function loginRoutes(
     handler: async (request, reply) => {
       const { loginId } = accountOf(request);
       parseBody(logoutBody, request);
-      parseBody(accountContracts.logout.body, request);
       const outcome = await tenants.acrossTenants('account', (_tx, sql) =>
         oncePerKey<true>(request, sql, {
           run: async () => {

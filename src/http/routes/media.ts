@@ -7,7 +7,7 @@ import {
   FILE_TYPES,
   fileProblem,
   fileTypeOf,
-  MAX_FILE_BYTES,
+  MAX_MEDIA_BYTES,
   type FileType,
 } from '../../media/file-types.ts';
 import { proveLink } from '../../media/links.ts';
@@ -38,7 +38,8 @@ export function mediaRoutes(app: FastifyInstance, { tenants, media, mediaLinkKey
       method: 'POST',
       url: '/v1/sessions/:session_id/media/',
       config: { needs: { resource: 'sessions', access: 'write' }, contract: mediaContracts.upload },
-      bodyLimit: MAX_FILE_BYTES,
+      bodyLimit: MAX_MEDIA_BYTES,
+      errorHandler: nameLimits,
       handler: upload,
     });
     done();
@@ -96,6 +97,17 @@ export function mediaRoutes(app: FastifyInstance, { tenants, media, mediaLinkKey
       return reply.headers(headersOf(mediaId, file.contentType as FileType, remainingSeconds)).send(openFile(sealed));
     },
   });
+}
+
+/** Tells what this route takes; whatever else went wrong is told as everywhere. */
+function nameLimits(error: { readonly code?: string }): never {
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    throw new Refusal('payload_too_large', { detail: 'The file is larger than 10 MiB.' });
+  }
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    throw new Refusal('unsupported_media_type', { detail: `Send the file as the body, as ${FILE_TYPES.join(', ')}.` });
+  }
+  throw error;
 }
 
 /** What an upload carries. @throws {Refusal} `invalid_request` on `field` or `file` */

@@ -14,7 +14,8 @@ import type { AppDeps } from '../app.ts';
 import { callerOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { parseBody, pathId } from '../requests.ts';
-import { armBody, createSessionBody, sessionCreationContracts } from '../schemas/session-creation.ts';
+import { LANGUAGES } from '../schemas/languages.ts';
+import { armBody, createSessionBody, NO_FLOW, sessionCreationContracts } from '../schemas/session-creation.ts';
 
 // A portrait of 2 MB in base64, and the rest.
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
@@ -106,6 +107,24 @@ export function sessionCreationRoutes(app: FastifyInstance, deps: AppDeps): void
         scenario: scenario.slug,
         status: renderStatus(kind, status, style.businessStatusCase),
       };
+    },
+  });
+
+  app.route({
+    method: 'GET',
+    url: '/session/:session_token/',
+    config: { needs: 'public', contract: sessionCreationContracts.flow },
+    handler: () => ({ detail: NO_FLOW }),
+  });
+
+  app.route({
+    method: 'GET',
+    url: '/:language/session/:session_token/',
+    config: { needs: 'public', contract: sessionCreationContracts.flowInLanguage },
+    handler: (request) => {
+      const { language = '' } = request.params as Readonly<Record<string, string>>;
+      if (!LANGUAGES.includes(language)) throw new Refusal('not_found');
+      return { detail: NO_FLOW };
     },
   });
 

@@ -3,7 +3,7 @@ import { sessionLifeStore } from '../../postgres/session-life.ts';
 import { deleteUserSessions, type DeletedSession } from '../../sharing/delete-sessions.ts';
 import type { AppDeps } from '../app.ts';
 import { callerOf } from '../auth.ts';
-import { answerWith, oncePerKey, type Outcome } from '../idempotency.ts';
+import { answerWith, oncePerKeyInBatches } from '../idempotency.ts';
 import { parseBody } from '../requests.ts';
 import { deleteManyBody, deleteManyContract } from '../schemas/session-deletion.ts';
 
@@ -28,23 +28,22 @@ export function sessionDeletionRoutes(app: FastifyInstance, { tenants }: AppDeps
               ),
             }
           : { numbers: body.session_numbers ?? [] };
-      const deleted: DeletedSession[] = [];
-      let outcome: Outcome<readonly DeletedSession[]>;
-      do {
-        outcome = await tenants.withTenant(applicationId, (tx, sql) =>
-          oncePerKey<readonly DeletedSession[]>(request, sql, {
-            run: async () => {
-              const result = await deleteUserSessions(tx, sessionLifeStore(sql), applicationId, which, BATCH);
-              return { status: 200, resourceId: applicationId, result, unfinished: result.length === BATCH };
-            },
-            replay: async () => [],
-          }),
-        );
-        deleted.push(...outcome.result);
-      } while (outcome.result.length === BATCH);
+      const outcome = await oncePerKeyInBatches<readonly DeletedSession[]>(
+        request,
+        (batch) => tenants.withTenant(applicationId, batch),
+        {
+          nothing: [],
+          run: async (earlier, tx, sql) => {
+            const gone = await deleteUserSessions(tx, sessionLifeStore(sql), applicationId, which, BATCH);
+            const result = [...earlier, ...gone];
+            return { status: 200, resourceId: applicationId, result, unfinished: gone.length === BATCH };
+          },
+          replay: async () => [],
+        },
+      );
       answerWith(reply, outcome);
       return {
-        results: deleted.map(({ sessionId, number }) => ({
+        results: outcome.result.map(({ sessionId, number }) => ({
           session_id: sessionId,
           session_number: number,
           // We keep no face templates that could outlive a session.

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { headerProblems } from '../../domain/import-columns.ts';
 import { csvLines, importTemplate } from '../../domain/import-templates.ts';
 import { Refusal } from '../../domain/failures.ts';
@@ -22,7 +22,7 @@ import type { AppDeps } from '../app.ts';
 import { callerOf } from '../auth.ts';
 import { unfit } from '../cut-import-file.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
-import { acceptUploads, readUpload } from '../import-upload.ts';
+import { acceptUploads, readUpload, whileThereIsRoom } from '../import-upload.ts';
 import { pageOf } from '../paging.ts';
 import { check, orThrow, parseQuery, pathId } from '../requests.ts';
 import {
@@ -30,7 +30,7 @@ import {
   importErrorsQuery,
   importsQuery,
   templateQuery,
-  uploadFields,
+  uploadForm,
 } from '../schemas/session-imports.ts';
 
 const reads = { resource: 'sessions', access: 'read' } as const;
@@ -141,38 +141,41 @@ function uploadRoute(scope: FastifyInstance, { tenants }: AppDeps): void {
     method: 'POST',
     url: '/v3/session/imports/',
     config: { needs: writes, contract: importContracts.create },
-    handler: async (request, reply) => {
-      const { applicationId, keyId } = callerOf(request);
-      const { fields, filename, file } = await readUpload(request);
-      const { import_type: importType, provider, workflow_id: named } = orThrow(check(uploadFields, fields));
-      const { outcome, sealer } = await tenants.withTenant(applicationId, async (tx, sql) => {
-        const once = await oncePerKey<ImportRow>(request, sql, {
-          run: async () => {
-            const settled = await settle(sql, applicationId, importType, named);
-            const problems = file.columns === null ? [] : headerProblems(importType, file.columns);
-            if (problems.length > 0) throw unfit(...problems);
-            const importId = openImport(tx, {
-              ...settled,
-              applicationId,
-              importType,
-              provider,
-              filename,
-              format: file.format,
-              parts: file.parts,
-              totalBytes: file.bytes,
-              createdBy: keyId,
-            });
-            const result = there(await readImport(sql, applicationId, importId));
-            return { status: 201, resourceId: importId, result };
-          },
-          replay: (importId) => readImport(sql, applicationId, importId),
-        });
-        return { outcome: once, sealer: tx.sealer };
-      });
-      answerWith(reply, outcome);
-      return importBody(outcome.result, applicationId, sealer);
-    },
+    handler: (request, reply) => whileThereIsRoom(request, reply, () => upload(request, reply)),
   });
+
+  async function upload(request: FastifyRequest, reply: FastifyReply) {
+    const { applicationId, keyId } = callerOf(request);
+    const { fields, filename, file: sent } = await readUpload(request);
+    const form = orThrow(check(uploadForm, { ...fields, file: sent }));
+    const { import_type: importType, provider, workflow_id: named, file } = form;
+    const { outcome, sealer } = await tenants.withTenant(applicationId, async (tx, sql) => {
+      const once = await oncePerKey<ImportRow>(request, sql, {
+        run: async () => {
+          const settled = await settle(sql, applicationId, importType, named);
+          const problems = file.columns === null ? [] : headerProblems(importType, file.columns);
+          if (problems.length > 0) throw unfit(...problems);
+          const importId = openImport(tx, {
+            ...settled,
+            applicationId,
+            importType,
+            provider,
+            filename,
+            format: file.format,
+            parts: file.parts,
+            totalBytes: file.bytes,
+            createdBy: keyId,
+          });
+          const result = there(await readImport(sql, applicationId, importId));
+          return { status: 201, resourceId: importId, result };
+        },
+        replay: (importId) => readImport(sql, applicationId, importId),
+      });
+      return { outcome: once, sealer: tx.sealer };
+    });
+    answerWith(reply, outcome);
+    return importBody(outcome.result, applicationId, sealer);
+  }
 }
 
 /** Contract row 12: the workflow named, else the application's default of the kind. */
@@ -193,7 +196,10 @@ async function settle(
     return { environment, workflow: defaultWorkflow };
   }
   if (chosen === null) throw new Refusal('workflow_not_found', { field: 'workflow_id' });
-  if (chosen.kind !== kind) throw new Refusal('workflow_kind_mismatch', { field: 'workflow_id' });
+  if (chosen.kind !== kind) {
+    const detail = `This verification workflow is of the other kind: ${importType} needs a ${kind === 'user' ? 'KYC' : 'KYB'} workflow.`;
+    throw new Refusal('workflow_kind_mismatch', { field: 'workflow_id', detail });
+  }
   return { environment, workflow: { workflowId: chosen.workflowId, version: chosen.version } };
 }
 
@@ -220,8 +226,7 @@ function importBody(row: ImportRow, applicationId: string, sealer: PayloadSealer
     skipped_count: row.skippedCount,
     failed_count: row.failedCount,
     checkpoint_row: row.checkpointRow,
-    // Files of rows are not fetched.
-    total_media_bytes: 0,
+    total_media_bytes: row.totalMediaBytes,
     last_error: row.lastError,
     created_at: row.createdAt,
     updated_at: row.updatedAt,

@@ -73,7 +73,7 @@ export const accountContracts = {
     tag: 'Accounts',
     summary: 'Register an e-mail address; a code to prove it comes by mail',
     description:
-      'The answer is the same whether the address has an account or not; who has one is told so by mail. At most 5 a hour from one network address.',
+      'The answer is the same whether the address has an account or not; who has one is told so by mail. From one network address only so many an hour; 5 by default.',
     body: registerBody,
     replies: { 201: registeredReply, ...publicPostErrors, 403: errorBody },
     refusals: ['registration_closed'],
@@ -149,6 +149,7 @@ export const accountContracts = {
     operationId: 'logOut',
     tag: 'Accounts',
     summary: 'End the login: its access and refresh tokens are dead at once',
+    description: 'Other logins of the same account go on.',
     body: logoutBody,
     replies: { 200: messageReply, ...accountPostErrors },
     examples: { body: {}, replies: { 200: { message: 'Logged out.' } } },

@@ -4,6 +4,7 @@ import { RESOURCES, type Privileges } from '../../accounts/privileges.ts';
 import { pageQuery } from '../paging.ts';
 import { accountBodyErrors, accountIdErrors, accountListErrors, accountPostErrors } from './account-errors.ts';
 import type { RouteContract } from './contract.ts';
+import { errorBody } from './errors.ts';
 import { oneOf, text, time, uuid } from './fields.ts';
 import { pageReply } from './pages.ts';
 
@@ -94,6 +95,7 @@ export const apiKeyContracts = {
     operationId: 'listApiKeys',
     tag: 'API keys',
     summary: 'List the API keys of an application, revoked ones too, newest first',
+    description: 'Without their text, which is shown once, when a key is made.',
     query: keysQuery,
     replies: { 200: pageReply(keyReply), ...accountListErrors },
     refusals: ['not_found'],
@@ -105,8 +107,8 @@ export const apiKeyContracts = {
     summary: 'Create an API key; it is shown this once',
     description: 'A resource that `privileges` leaves out is closed to the key. `write` includes `read`.',
     body: createKeyBody,
-    replies: { 201: createdKeyReply, ...accountPostErrors },
-    refusals: ['not_found'],
+    replies: { 201: createdKeyReply, ...accountPostErrors, 403: errorBody },
+    refusals: ['not_found', 'application_deleted'],
     examples: {
       body: {
         name: 'Back office',
@@ -122,6 +124,7 @@ export const apiKeyContracts = {
     operationId: 'readApiKey',
     tag: 'API keys',
     summary: 'Read an API key, without its text',
+    description: 'Its text is shown once, when it is made; make another when it is lost.',
     params,
     replies: { 200: keyReply, ...accountIdErrors },
     refusals: ['not_found'],
@@ -131,16 +134,18 @@ export const apiKeyContracts = {
     operationId: 'changeApiKey',
     tag: 'API keys',
     summary: 'Change an API key that is not revoked; it counts within a second',
+    description: 'Members that are left out stay; `privileges` is replaced as a whole.',
     params,
     body: changeKeyBody,
-    replies: { 200: keyReply, ...accountBodyErrors },
-    refusals: ['not_found'],
+    replies: { 200: keyReply, ...accountBodyErrors, 403: errorBody },
+    refusals: ['not_found', 'application_deleted'],
     examples: { body: { name: 'Back office' }, replies: { 200: KEY } },
   },
   revoke: {
     operationId: 'revokeApiKey',
     tag: 'API keys',
     summary: 'Revoke an API key for good; it stops working within a second',
+    description: 'It stays in the list, with the time of its end.',
     params,
     replies: { 204: null, ...accountIdErrors },
     refusals: ['not_found'],

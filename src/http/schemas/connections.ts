@@ -37,8 +37,10 @@ export const changeBody = ours({
 /** Query of `GET /v1/connections/`. */
 export const connectionsQuery = z.object({
   ...pageQuery,
-  role: oneOf(['issuer', 'partner']).optional(),
-  status: oneOf(['proposed', 'active']).optional(),
+  role: oneOf(['issuer', 'partner'])
+    .optional()
+    .meta({ description: 'Which side of it the application is; either by default.' }),
+  status: oneOf(['proposed', 'active']).optional().meta({ description: 'How far it is; any by default.' }),
 });
 
 const agreementReply = z

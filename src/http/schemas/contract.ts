@@ -23,8 +23,15 @@ export interface RouteContract {
   readonly replyType?: string;
   /** Media types that a success can have as well. */
   readonly otherReplyTypes?: readonly string[];
-  /** Of a body that is taken, and of the answer by status. Real enough to be sent. */
-  readonly examples?: { readonly body?: unknown; readonly replies?: Readonly<Record<number, unknown>> };
+  /**
+   * Of a body that is taken, and of the answer by status. Real enough to be sent. `byType` has those of the other media
+   * types, of which only one side of a route has any.
+   */
+  readonly examples?: {
+    readonly body?: unknown;
+    readonly replies?: Readonly<Record<number, unknown>>;
+    readonly byType?: Readonly<Record<string, string>>;
+  };
   /** The refusals that are this route's own, besides those of every route. */
   readonly refusals?: readonly FailureCode[];
   readonly body?: z.ZodType;

@@ -114,7 +114,7 @@ export const userItem = z
     ...head,
     full_name: z.string().nullable(),
     date_of_birth: z.string().nullable(),
-    portrait_image_url: z.null(),
+    portrait_image_url: z.string().nullable(),
     issuing_states: z.array(z.string()),
     approved_emails: z.array(z.string()),
     approved_phones: z.array(z.string()),
@@ -203,6 +203,8 @@ const businessExample: z.output<typeof businessItem> = {
 
 const BLOCKED =
   'A `BLOCKED` one is refused new verification sessions (400), imports of shared sessions and acknowledgements of them (403 `entity_blocked`), until it is unblocked.';
+const VERIFIED =
+  'What the profile does not say itself is shown as the newest finished session says it, the newest approved one if there is any.';
 const NAMED = '`vendor_data` stands in the path percent-encoded, whatever characters it has.';
 
 /** The contracts of one kind's routes: the two differ in names, bodies and shapes only. */
@@ -229,6 +231,7 @@ function contractsOf<Item extends z.ZodType>(kind: {
       operationId: `list${Many}`,
       tag,
       summary: `List ${many}, the one with the newest session first`,
+      description: VERIFIED,
       query: entitiesQuery,
       replies: { 200: pageReply(item), ...anyRouteErrors, 400: errorBody },
       examples: { replies: { 200: { count: 1, next: null, previous: null, results: [examples.item] } } },
@@ -246,7 +249,7 @@ function contractsOf<Item extends z.ZodType>(kind: {
       operationId: `read${One}`,
       tag,
       summary: `Read a ${one}`,
-      description: NAMED,
+      description: `${VERIFIED} ${NAMED}`,
       params,
       replies: { 200: reply, ...idErrors },
       refusals: ['not_found'],

@@ -77,8 +77,14 @@ export const ingestionContracts = {
     description:
       'Needs no API key: the webhook proves itself by `X-Signature-V2` or `X-Signature` and by its signed `timestamp`, at most 300 seconds from now. `X-Signature-Simple` is not accepted: it does not cover `decision`. The newest change of a session wins, in whatever order they come.',
     headers: {
-      'X-Signature-V2': z.string().meta({ description: 'HMAC-SHA256 of the canonical body, in hexadecimal digits.' }),
-      'X-Signature': z.string().meta({ description: 'HMAC-SHA256 of the bytes of the body, in hexadecimal digits.' }),
+      'X-Signature-V2': z
+        .string()
+        .optional()
+        .meta({ description: 'HMAC-SHA256 of the canonical body, in hexadecimal digits.' }),
+      'X-Signature': z
+        .string()
+        .optional()
+        .meta({ description: 'HMAC-SHA256 of the bytes of the body, in hexadecimal digits.' }),
     },
     body: sourceEventBody,
     replies: { 200: ingestedReply, ...bodyErrors, 409: errorBody },

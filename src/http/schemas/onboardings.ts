@@ -29,9 +29,13 @@ export const revokeBody = ours({});
 /** Query of `GET /v1/onboardings/`. */
 export const onboardingsQuery = z.object({
   ...pageQuery,
-  status: oneOf(ONBOARDING_STATUSES).optional(),
-  session_kind: oneOf(['user', 'business']).optional(),
-  role: oneOf(['issuer', 'partner']).optional(),
+  status: oneOf(ONBOARDING_STATUSES).optional().meta({ description: 'How far it is; any by default.' }),
+  session_kind: oneOf(['user', 'business'])
+    .optional()
+    .meta({ description: 'What its session is about; either by default.' }),
+  role: oneOf(['issuer', 'partner'])
+    .optional()
+    .meta({ description: 'Which side of it the application is; either by default.' }),
 });
 
 const onboarding = z.strictObject({

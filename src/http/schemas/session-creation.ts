@@ -3,7 +3,7 @@ import { SANDBOX_SCENARIOS, scenarioNamed, type SandboxScenario } from '../../do
 import { SESSION_STATUSES } from '../../domain/session-status.ts';
 import { nestsDeeper, type JsonObject, type JsonValue } from '../../domain/json.ts';
 import type { RouteContract } from './contract.ts';
-import { anyRouteErrors, postErrors } from './errors.ts';
+import { anyRouteErrors, errorBody, postErrors, publicErrors } from './errors.ts';
 import { EXAMPLE_IDS } from './examples.ts';
 import { bool, day, oneOf, text, vendorData } from './fields.ts';
 import { LANGUAGES } from './languages.ts';
@@ -162,6 +162,15 @@ export const scenariosReply = z.strictObject({
   ),
 });
 
+const flowToken = z.string().meta({ description: 'The `session_token` of a session.' });
+
+/** What whoever opens a session's `url` is told. */
+export const NO_FLOW =
+  'There is no hosted verification flow here. A sandbox session is simulated by POST /v3/session/{session_id}/sandbox/arm/ ' +
+  'with its session_token in the header Session-Token.';
+
+const flowReply = z.strictObject({ detail: z.literal(NO_FLOW) });
+
 export const sessionCreationContracts = {
   create: {
     operationId: 'createSession',
@@ -214,6 +223,25 @@ export const sessionCreationContracts = {
       body: { scenario: 'in_review' },
       replies: { 200: { session_id: EXAMPLE_IDS.session, scenario: 'in_review', status: 'In Review' } },
     },
+  },
+  flow: {
+    operationId: 'explainHostedFlow',
+    tag: 'Sessions',
+    summary: 'Open the `url` of a session: it says that there is no hosted flow here',
+    description: 'The same answer for every token, one that is none included: it looks at no session.',
+    params: { session_token: flowToken },
+    replies: { 200: flowReply, ...publicErrors },
+    examples: { replies: { 200: { detail: NO_FLOW } } },
+  },
+  flowInLanguage: {
+    operationId: 'explainHostedFlowInLanguage',
+    tag: 'Sessions',
+    summary: 'Open the `url` of a session that was made with a `language`',
+    description: 'The same answer as without the language.',
+    params: { language: oneOf(LANGUAGES), session_token: flowToken },
+    replies: { 200: flowReply, ...publicErrors, 404: errorBody },
+    refusals: ['not_found'],
+    examples: { replies: { 200: { detail: NO_FLOW } } },
   },
   scenarios: {
     operationId: 'listSandboxScenarios',

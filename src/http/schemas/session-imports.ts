@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { IMPORT_FORMATS, IMPORT_STATUSES, IMPORT_TYPES } from '../../domain/session-import.ts';
-import { importTemplate } from '../../domain/import-templates.ts';
+import { csvLines, importTemplate } from '../../domain/import-templates.ts';
+import type { CutFile } from '../cut-import-file.ts';
 import { pageQuery } from '../paging.ts';
 import type { RouteContract } from './contract.ts';
 import { anyRouteErrors, errorBody, idErrors, postErrors } from './errors.ts';
@@ -15,7 +16,33 @@ export const uploadFields = z.object({
   workflow_id: workflowId.optional(),
 });
 
+const whenRaw = 'For a file that is the whole body; in a form it is a field.';
+
+/** The same fields, of a file that is the whole body. */
+const rawUploadQuery = z.object({
+  import_type: z
+    .enum(IMPORT_TYPES)
+    .optional()
+    .meta({ description: `What the rows are. ${whenRaw}` }),
+  provider: z
+    .string()
+    .optional()
+    .meta({ description: `Who verified them. ${whenRaw}` }),
+  workflow_id: z
+    .string()
+    .optional()
+    .meta({ description: `The verification workflow to file them under. ${whenRaw}` }),
+});
+
 const uploadBody = uploadFields.extend({ file: z.file() });
+
+/** An upload as it was read: what is wrong with any of its fields is told at once. */
+export const uploadForm = uploadFields.extend({
+  file: z.custom<CutFile>((file) => file !== null, 'No file was submitted. Send one as `file` in multipart/form-data.'),
+  source_file_url: z
+    .custom<unknown>((url) => (url ?? '') === '', 'Files are not fetched from a link: send the file itself as `file`.')
+    .optional(),
+});
 
 /** An import, with how far it has come. Its counts change until it has ended. */
 export const importReply = z
@@ -54,13 +81,15 @@ export const importsQuery = z.object(pageQuery);
 
 /** Query of `GET …/errors/`: JSON by pages, or all of them as one CSV file. */
 export const importErrorsQuery = z.object({
-  format: oneOf(['json', 'csv']).default('json'),
+  format: oneOf(['json', 'csv'])
+    .default('json')
+    .meta({ description: '`json` by pages, or all rows as one `csv` file.' }),
   ...pageQuery,
 });
 
 export const templateQuery = z.object({
-  import_type: oneOf(IMPORT_TYPES),
-  format: oneOf(IMPORT_FORMATS).default('csv'),
+  import_type: oneOf(IMPORT_TYPES).meta({ description: 'What the rows of the file are to be.' }),
+  format: oneOf(IMPORT_FORMATS).default('csv').meta({ description: 'Which sort of file.' }),
 });
 
 const example = {
@@ -86,6 +115,10 @@ const example = {
 };
 
 const page = (item: unknown) => ({ count: 1, next: null, previous: null, results: [item] });
+const ERRORS_CSV = csvLines([
+  ['row_number', 'external_id', 'error', 'raw_row'],
+  ['17', 'person-16', 'status: It is missing.', '{"external_id":"person-16","first_name":"Ada"}'],
+]);
 const tag = 'Session imports';
 
 export const importContracts = {
@@ -94,10 +127,13 @@ export const importContracts = {
     tag,
     summary: 'Upload a file of sessions that were verified elsewhere',
     description:
-      'CSV or NDJSON in UTF-8, up to 25 MB, one session a row (see the template). The rows are taken in by a durable run: poll the import. ' +
+      'CSV or NDJSON in UTF-8, up to 25 MB and 250,000 rows, one session a row (see the template). The rows are taken in by a durable run: poll the import. ' +
       'An `external_id` that is there already is skipped, so the same file may be sent again. Nobody is told of imported sessions. ' +
-      'The file may also be the whole body (`text/csv`, `application/x-ndjson`), the fields then stand in the query.',
+      'The file may also be the whole body (`text/csv`, `application/x-ndjson`), the fields then stand in the query. ' +
+      'Two uploads of an application are taken at a time; more are 503 with `Retry-After`.',
+    query: rawUploadQuery,
     bodyType: 'multipart/form-data',
+    otherBodyTypes: ['text/csv', 'application/x-ndjson'],
     body: uploadBody,
     replies: { 201: importReply, ...postErrors },
     refusals: ['workflow_not_found', 'workflow_kind_mismatch', 'workflow_required', 'application_deleted'],
@@ -106,6 +142,10 @@ export const importContracts = {
         import_type: 'user_verification',
         provider: 'generic',
         file: importTemplate('user_verification', 'csv'),
+      },
+      byType: {
+        'text/csv': importTemplate('user_verification', 'csv'),
+        'application/x-ndjson': importTemplate('user_verification', 'ndjson'),
       },
       replies: {
         201: {
@@ -155,6 +195,7 @@ export const importContracts = {
           raw_row: { external_id: 'person-16', first_name: 'Ada' },
         }),
       },
+      byType: { 'text/csv': ERRORS_CSV },
     },
   },
   template: {
@@ -166,7 +207,10 @@ export const importContracts = {
     replyType: 'text/csv',
     otherReplyTypes: ['application/x-ndjson'],
     replies: { 200: z.string(), ...anyRouteErrors, 400: errorBody },
-    examples: { replies: { 200: importTemplate('user_verification', 'csv') } },
+    examples: {
+      replies: { 200: importTemplate('user_verification', 'csv') },
+      byType: { 'application/x-ndjson': importTemplate('user_verification', 'ndjson') },
+    },
   },
   cancel: {
     operationId: 'cancelSessionImport',

@@ -28,6 +28,13 @@ const KINDS = new Map<string, readonly SessionKind[]>([
   ['all', ['user', 'business']],
 ]);
 
+const TRUTHS = new Map([
+  ['true', true],
+  ['1', true],
+  ['false', false],
+  ['0', false],
+]);
+
 /** A filter given once; an empty one is none. */
 function filter(description: string) {
   return z
@@ -75,7 +82,7 @@ const flag = (description: string) =>
   filterOf(
     `${description} \`true\` or \`false\`.`,
     () => 'Must be a valid boolean: true or false.',
-    (text) => ({ true: true, '1': true, false: false, '0': false })[text.toLowerCase()],
+    (text) => TRUTHS.get(text.toLowerCase()),
   );
 
 /** Query of `GET /v3/sessions/` (contract/didit-api.md 2.3). */
@@ -89,7 +96,7 @@ export const sessionListQuery = z.object({
   status: csv('Statuses, such as `In Review` or `IN_REVIEW`. Unknown ones match nothing.'),
   vendor_data: filter('Your own id of the person or company, exactly.'),
   search: filter(
-    'A session id, a session number, or your own id; text with `@` is an e-mail address, other text a name or a document ' +
+    'A session id, a session number, or your own id; text with `@` is an e-mail address (one that was checked, or that of `contact_details`), other text a name or a document ' +
       'number. Exact, but for case, spacing and, in document numbers, hyphens, dots and slashes.',
   ),
   workflow_id: csv('Ids of verification workflows, or of single versions. Malformed ones match nothing.'),

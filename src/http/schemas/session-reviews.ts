@@ -93,7 +93,10 @@ export const addReviewBody = z.object({ new_status: status.nullable().optional()
 export const reviewsQuery = z.object({
   ...pageQuery,
   // Didit ignores an order that it does not know.
-  ordering: z.unknown().optional(),
+  ordering: z
+    .unknown()
+    .optional()
+    .meta({ description: '`created_at` for the oldest first; anything else is the newest first.' }),
 });
 
 export const reviewReply = z.strictObject({
@@ -127,7 +130,8 @@ export const reviewContracts = {
     summary: 'Approve, decline or hand back a session by hand',
     description:
       `Possible from Approved, Declined, In Review, Kyc Expired, Abandoned and Resubmitted. It adds a review and sends ` +
-      '`status.updated`. `Resubmitted` takes the steps in `nodes_to_resubmit`, else those that did not pass; a resubmitted ' +
+      '`status.updated`. `Resubmitted` takes the steps in `nodes_to_resubmit`, each one that the session has, else those that ' +
+      'did not pass; a resubmitted ' +
       'session can neither be shared nor imported. `send_email` and its fields are checked, and no mail is sent.',
     body: updateStatusBody,
     replies: { 200: z.strictObject({ session_id: z.string() }), ...bodyErrors },

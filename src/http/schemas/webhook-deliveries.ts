@@ -4,14 +4,21 @@ import { pageQuery } from '../paging.ts';
 import type { RouteContract } from './contract.ts';
 import { errorBody, idErrors, postErrors } from './errors.ts';
 import { EXAMPLE_IDS, EXAMPLE_TIME, examplePage } from './examples.ts';
-import { day, ours, time } from './fields.ts';
+import { day, time } from './fields.ts';
 import { pageReply } from './pages.ts';
 
 /** Query of `GET /v3/webhook/destinations/{uuid}/deliveries/`: days in UTC, both of them included. */
-export const deliveriesQuery = z.object({ ...pageQuery, date_from: day.optional(), date_to: day.optional() });
+export const deliveriesQuery = z.object({
+  ...pageQuery,
+  date_from: day.optional().meta({ description: 'Attempts on this day or later: `YYYY-MM-DD`, in UTC.' }),
+  date_to: day.optional().meta({ description: 'Attempts on this day or earlier: `YYYY-MM-DD`, in UTC.' }),
+});
 
-/** Body of `POST …/resend/`: none, or an empty object. */
-export const resendBody = ours({});
+/** Query of `GET /v3/session/{session_id}/webhooks/`. */
+export const sessionWebhooksQuery = z.object(pageQuery);
+
+/** Body of `POST …/resend/`: it says nothing. */
+export const resendBody = z.object({});
 
 const attempt = z.strictObject({
   uuid: z.string(),
@@ -86,7 +93,7 @@ export const deliveryContracts = {
       'Sends the stored payload once more to the URL of that attempt, with the same `event_id`, stamped anew and signed ' +
       'with the secret that the destination has now; a disabled destination gets it too. The answer is the new attempt, ' +
       'still `pending`: it leaves within moments, once, beside the schedule of retries. Read it to see what came of it. ' +
-      'A `share.received` with its token is sent again only while the token can be used. The key also needs `sessions: read`.',
+      'A `share.received` with its token is sent again only while the token can be used.',
     body: resendBody,
     replies: { 201: attemptReply, ...postErrors },
     refusals: ['delivery_not_found', 'delivery_token_ended'],
@@ -94,5 +101,27 @@ export const deliveryContracts = {
       body: {},
       replies: { 201: { ...item, response_status: null, response_time_ms: null, status: 'pending' } },
     },
+  },
+  listOfSession: {
+    operationId: 'listSessionWebhooks',
+    tag: 'Webhooks',
+    summary: 'List what was sent about a session, newest first',
+    description: 'To whichever of your destinations; every attempt is a row of its own.',
+    query: sessionWebhooksQuery,
+    replies: { 200: pageReply(attemptReply), ...idErrors, 400: errorBody },
+    refusals: ['session_not_found'],
+    examples: { replies: { 200: examplePage(item) } },
+  },
+  resendOfSession: {
+    operationId: 'resendSessionWebhook',
+    tag: 'Webhooks',
+    summary: 'Send an event of a session again, and wait for what comes of it',
+    description:
+      'As `…/deliveries/{delivery_uuid}/resend/` does, by the same `uuid` of an attempt. The answer comes when the new attempt ' +
+      'has ended, or after 5 seconds: 200 with the attempt as it then stands, also when your endpoint answered with an error.',
+    body: resendBody,
+    replies: { 200: attemptReply, ...postErrors },
+    refusals: ['delivery_not_found', 'delivery_token_ended'],
+    examples: { body: {}, replies: { 200: item } },
   },
 } satisfies Record<string, RouteContract>;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EVENT_TYPES, isEventType, type EventType } from '../../domain/events.ts';
+import { EVENT_TYPES, isSubscribable, SUBSCRIBABLE_EVENTS, type SubscribableEvent } from '../../domain/events.ts';
 import type { RouteContract } from './contract.ts';
 import { anyRouteErrors, bodyErrors, idErrors, postErrors } from './errors.ts';
 import { EXAMPLE_IDS, EXAMPLE_TIME } from './examples.ts';
@@ -9,21 +9,21 @@ const url = text(2048).meta({ format: 'uri' });
 const label = text(255);
 const version = oneOf(['v1', 'v2', 'v3']);
 const subscribedEvents = z
-  .array(z.string('Not a valid string.').meta({ enum: [...EVENT_TYPES] }), {
+  .array(z.string('Not a valid string.').meta({ enum: [...SUBSCRIBABLE_EVENTS] }), {
     error: ({ input }) => (input === undefined ? 'This field is required.' : 'Must be a list of event names.'),
   })
   .min(1, 'At least one subscribed event is required.')
   .max(100, 'Ensure this list has no more than 100 names.')
-  .transform((names, context): EventType[] => {
-    const unknown = names.filter((name) => !isEventType(name));
+  .transform((names, context): SubscribableEvent[] => {
+    const unknown = names.filter((name) => !isSubscribable(name));
     if (unknown.length > 0) {
       const shown = unknown.slice(0, 5).map((name) => name.slice(0, 50));
       context.addIssue({
         code: 'custom',
-        message: `Unsupported webhook events: ${shown.join(', ')}. Known are ${EVENT_TYPES.join(', ')}.`,
+        message: `Unsupported webhook events: ${shown.join(', ')}. Known are ${SUBSCRIBABLE_EVENTS.join(', ')}.`,
       });
     }
-    return [...new Set(names.filter(isEventType))];
+    return [...new Set(names.filter(isSubscribable))];
   });
 
 /** Body of `POST /v3/webhook/destinations/`. */
@@ -44,7 +44,7 @@ const destination = z.strictObject({
   url: z.string(),
   enabled: z.boolean(),
   webhook_version: z.literal('v3'),
-  subscribed_events: z.array(z.enum(EVENT_TYPES)),
+  subscribed_events: z.array(z.enum(SUBSCRIBABLE_EVENTS)),
   created_at: time,
   updated_at: time,
 });
@@ -109,7 +109,8 @@ export const destinationContracts = {
     tag: 'Webhooks',
     summary: 'Create a webhook destination; its secret is shown this once',
     description:
-      'One secret in two forms, for Didit’s signatures and for Standard Webhooks. An application has each URL once.',
+      'One secret in two forms, for Didit’s signatures and for Standard Webhooks. An application has each URL once. Every ' +
+      `event of Didit’s can be named; sent are ${EVENT_TYPES.map((name) => `\`${name}\``).join(', ')}.`,
     body: createDestinationBody,
     replies: { 201: createdDestinationReply, ...postErrors },
     examples: {

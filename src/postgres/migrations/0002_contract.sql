@@ -100,8 +100,11 @@ create table verification_workflow_version (
   unique (workflow_id, version)
 );
 create index verification_workflow_version_application on verification_workflow_version (application_id, created_at desc);
--- The version in use: the latest published one; null while there are drafts only.
-alter table verification_workflow add column published_version integer default 1;
+alter table verification_workflow
+  -- the version in use: the latest published one; null while there are drafts only
+  add column published_version integer default 1,
+  -- the highest number that was given out: that of a deleted version is never given again
+  add column last_version integer not null default 1;
 insert into verification_workflow_version (version_id, workflow_id, application_id, version, status, label, published_at)
   select workflow_id, workflow_id, application_id, 1, 'published', label, created_at from verification_workflow;
 
@@ -183,14 +186,16 @@ create table media_fetch (
   session_id uuid not null,
   application_id uuid not null references application,
   url bytea not null,
-  state text not null default 'pending' check (state in ('pending', 'fetched', 'failed')),
+  -- a row goes once its file is here
+  state text not null default 'pending' check (state in ('pending', 'failed')),
+  -- of the source that failed
   attempts integer not null default 0,
   -- when it is tried next; moved on before an attempt, so that one that dies is made again
   next_at timestamptz not null default handoff_now(),
   last_reason text,
   created_at timestamptz not null default handoff_now()
 );
-create index media_fetch_session on media_fetch (session_id) where state = 'pending';
+create index media_fetch_session on media_fetch (session_id, state);
 create index media_fetch_overdue on media_fetch (next_at) where state = 'pending';
 
 -- ---------------------------------------------------------------- users and businesses
@@ -256,6 +261,8 @@ create table session_import (
   failed_count integer not null default 0,
   -- row number in the file of the last row that was looked at
   checkpoint_row integer not null default 0,
+  -- of files inside its rows that are stored
+  total_media_bytes bigint not null default 0,
   total_bytes bigint not null,
   last_error text,
   created_by text,
