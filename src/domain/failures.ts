@@ -1,5 +1,5 @@
 /** HTTP statuses that a refusal can answer with. */
-type RefusalStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503;
+type RefusalStatus = 400 | 401 | 403 | 404 | 408 | 409 | 413 | 415 | 422 | 429 | 500 | 503;
 
 interface FailureKind {
   /** HTTP status of the refusal. */
@@ -22,6 +22,7 @@ export const FAILURES = {
   not_found: { status: 404, detail: 'Not found.' },
   method_not_allowed: { status: 404, detail: 'Not found: this path does not answer that method.' },
   session_not_found: { status: 404, detail: 'Not found.' },
+  request_timeout: { status: 408, detail: 'The request body did not arrive in time. Send it again over a faster connection.' },
   payload_too_large: { status: 413, detail: 'The request body is larger than this route accepts.' },
   unsupported_media_type: {
     status: 415,
@@ -147,6 +148,10 @@ export const FAILURES = {
   external_id_conflict: {
     status: 409,
     detail: 'A session of the other kind was taken in under this external_id. Use another external_id.',
+  },
+  too_many_imports: {
+    status: 409,
+    detail: 'Ten imports of this application are open. Wait until one has ended, or cancel one.',
   },
   import_ended: { status: 409, detail: 'This import has ended; nothing was changed.' },
   unknown_onboarding: { status: 404, detail: 'Not found.' },

@@ -22,6 +22,7 @@ import { leaseCalls } from '../postgres/rate-limits.ts';
 import type { DecisionStyle } from '../sharing/decision.ts';
 import type { WebhookUrlRules } from '../webhooks/address-guard.ts';
 import { authHook } from './auth.ts';
+import { limitBodyTime, REQUEST_TIMEOUT_MS } from './body-time.ts';
 import { answerErrors, clientErrorAnswer } from './error-answers.ts';
 import { keepBodiesSecret } from './idempotency.ts';
 import { acceptJsonBodies } from './json-body.ts';
@@ -93,7 +94,7 @@ export function buildApp(given: AppDeps): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     // A decision document has its own limit.
     bodyLimit: 64 * KIB,
-    requestTimeout: 30_000,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     // A request may wait this long for a lock of another one and still succeed.
     connectionTimeout: 35_000,
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
@@ -113,6 +114,7 @@ export function buildApp(given: AppDeps): FastifyInstance {
     },
   });
   acceptJsonBodies(app);
+  limitBodyTime(app);
   answerErrors(app);
   app.decorateRequest('caller', null);
   app.decorateRequest('account', null);

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { FAILURES, Refusal } from '../domain/failures.ts';
-import { errorReply, replyTo } from './errors.ts';
+import { FAILURES, Refusal, type FailureCode } from '../domain/failures.ts';
+import { errorReply, replyTo, UnreadableRequest } from './errors.ts';
 import { faultFacts } from './logging.ts';
 
 /** Every answer that is not a success, in one shape: from handlers, from the framework, and for paths that are none. */
@@ -13,7 +13,7 @@ export function answerErrors(app: FastifyInstance): void {
   });
 
   app.setErrorHandler((error, request, reply) => {
-    const { status, body, fault } = replyTo(refusalOfBody(error, request) ?? error);
+    const { status, body, fault } = replyTo(refusalOfBody(error, request) ?? cutOff(request) ?? error);
     if (fault) request.log.error({ fault: faultFacts(error) }, 'request failed');
     return reply.code(status).send(body);
   });
@@ -44,6 +44,11 @@ function refusalOfBody(error: unknown, { routeOptions }: FastifyRequest): Refusa
   return new Refusal('unsupported_media_type', { detail: `Send the body as ${types}.` });
 }
 
+/** Whoever hung up in the middle of a body is told nothing, and it is no fault of ours. */
+function cutOff({ raw }: FastifyRequest): UnreadableRequest | null {
+  return raw.readableAborted && !raw.complete ? new UnreadableRequest('The request ended before its body.') : null;
+}
+
 function sizeOf(bytes: number): string {
   const KIB = 1024;
   return bytes % (KIB * KIB) === 0 ? `${bytes / KIB / KIB} MiB` : `${Math.floor(bytes / KIB)} KiB`;
@@ -57,7 +62,11 @@ const CLIENT_ERRORS: Readonly<Record<string, 408 | 431>> = {
 /** The answer to bytes that are no HTTP request, written to the socket itself. */
 export function clientErrorAnswer(code: string): string {
   const status = CLIENT_ERRORS[code] ?? 400;
-  const body = JSON.stringify({ detail: 'The request is not readable as HTTP/1.1.', code: 'invalid_request' });
+  const told: { detail: string; code: FailureCode } =
+    status === 408
+      ? { detail: FAILURES.request_timeout.detail, code: 'request_timeout' }
+      : { detail: 'The request is not readable as HTTP/1.1.', code: 'invalid_request' };
+  const body = JSON.stringify(told);
   return [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
     'content-type: application/json; charset=utf-8',

@@ -7,6 +7,7 @@ const COMMON: Readonly<Record<number, FailureCode>> = {
   400: 'invalid_request',
   401: 'authentication_failed',
   403: 'permission_denied',
+  408: 'request_timeout',
   413: 'payload_too_large',
   415: 'unsupported_media_type',
   429: 'rate_limited',

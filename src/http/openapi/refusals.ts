@@ -44,6 +44,7 @@ const SHARED: readonly (readonly [FailureCode, ...FailureCode[]])[] = [
   ['authentication_failed'],
   ['permission_denied'],
   ['permission_denied', 'application_deleted'],
+  ['request_timeout'],
   ['payload_too_large'],
   ['unsupported_media_type'],
   ['rate_limited'],

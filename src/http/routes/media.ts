@@ -37,7 +37,7 @@ export function mediaRoutes(app: FastifyInstance, { tenants, media, mediaLinkKey
     scope.route({
       method: 'POST',
       url: '/v1/sessions/:session_id/media/',
-      config: { needs: { resource: 'sessions', access: 'write' }, contract: mediaContracts.upload },
+      config: { needs: { resource: 'sessions', access: 'write' }, contract: mediaContracts.upload, bodySeconds: 120 },
       bodyLimit: MAX_MEDIA_BYTES,
       errorHandler: nameLimits,
       handler: upload,

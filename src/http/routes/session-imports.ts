@@ -140,7 +140,7 @@ function uploadRoute(scope: FastifyInstance, { tenants }: AppDeps): void {
   scope.route({
     method: 'POST',
     url: '/v3/session/imports/',
-    config: { needs: writes, contract: importContracts.create },
+    config: { needs: writes, contract: importContracts.create, bodySeconds: 300 },
     handler: (request, reply) => whileThereIsRoom(request, reply, () => upload(request, reply)),
   });
 

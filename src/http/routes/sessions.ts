@@ -32,7 +32,7 @@ export function sessionRoutes(app: FastifyInstance, { tenants, media, style }: A
   app.route({
     method: 'POST',
     url: '/v1/sessions/',
-    config: { needs: writes, contract: sessionContracts.takeIn },
+    config: { needs: writes, contract: sessionContracts.takeIn, bodySeconds: 120 },
     bodyLimit: MAX_BODY_BYTES,
     handler: async (request, reply) => {
       const { applicationId } = callerOf(request);

@@ -4,6 +4,7 @@ import { errorBody } from './errors.ts';
 export const publicPostErrors = {
   400: errorBody,
   404: errorBody,
+  408: errorBody,
   409: errorBody,
   413: errorBody,
   415: errorBody,
@@ -23,7 +24,7 @@ export const accountIdErrors = { ...accountErrors, 404: errorBody };
 export const accountListErrors = { ...accountIdErrors, 400: errorBody };
 
 /** Answers of such a route with a body. */
-export const accountBodyErrors = { ...accountListErrors, 413: errorBody, 415: errorBody };
+export const accountBodyErrors = { ...accountListErrors, 408: errorBody, 413: errorBody, 415: errorBody };
 
 /** Answers of such a POST, which takes an `Idempotency-Key`. */
 export const accountPostErrors = { ...accountBodyErrors, 409: errorBody, 422: errorBody };

@@ -19,7 +19,7 @@ export const publicErrors = { 429: errorBody, 500: errorBody, 503: errorBody };
 export const idErrors = { ...anyRouteErrors, 404: errorBody };
 
 /** Answers of a route with a body. */
-export const bodyErrors = { ...idErrors, 400: errorBody, 413: errorBody, 415: errorBody };
+export const bodyErrors = { ...idErrors, 400: errorBody, 408: errorBody, 413: errorBody, 415: errorBody };
 
 /** Answers of a POST, which takes an `Idempotency-Key`. */
 export const postErrors = { ...bodyErrors, 409: errorBody, 422: errorBody };
