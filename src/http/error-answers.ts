@@ -13,7 +13,8 @@ export function answerErrors(app: FastifyInstance): void {
   });
 
   app.setErrorHandler((error, request, reply) => {
-    const { status, body, fault } = replyTo(refusalOfBody(error, request) ?? cutOff(request) ?? error);
+    const answer = replyTo(refusalOfBody(error, request) ?? error);
+    const { status, body, fault } = answer.fault && wasCutOff(request) ? replyTo(new UnreadableRequest(CUT_OFF)) : answer;
     if (fault) request.log.error({ fault: faultFacts(error) }, 'request failed');
     return reply.code(status).send(body);
   });
@@ -45,9 +46,11 @@ function refusalOfBody(error: unknown, { routeOptions }: FastifyRequest): Refusa
 }
 
 /** Whoever hung up in the middle of a body is told nothing, and it is no fault of ours. */
-function cutOff({ raw }: FastifyRequest): UnreadableRequest | null {
-  return raw.readableAborted && !raw.complete ? new UnreadableRequest('The request ended before its body.') : null;
+function wasCutOff({ raw }: FastifyRequest): boolean {
+  return raw.readableAborted && !raw.complete;
 }
+
+const CUT_OFF = 'The request ended before its body.';
 
 function sizeOf(bytes: number): string {
   const KIB = 1024;

@@ -124,6 +124,7 @@ async function importSession(
   endOnboarding(tx, share, main.to.sessionId, way);
   // All that takes time comes before the numbers, whose row stays locked until the commit.
   const unnumbered = decisionWithReferences({ session: main.to, ...clone, home: [] }, tx.sealer, style);
+  tx.sessions.insertSearchTerms(token.partnerId, searchTermsOfClones(tx, order, clone.searchable));
   const [businessId, numbers] = await Promise.all([
     tx.sessions.businessIdOf(main.to),
     tx.sessions.takeNumbers(token.partnerId, {
@@ -136,7 +137,6 @@ async function importSession(
     sources: order.sources.map(({ from, to }) => ({ from, to: { ...to, number: numbers[to.kind].shift() ?? 0 } })),
   };
   tx.sessions.insertClones(numbered);
-  tx.sessions.insertSearchTerms(token.partnerId, searchTermsOfClones(tx, order, clone.searchable));
   const session = numbered.sources[0]?.to ?? main.to;
   const decision = { ...unnumbered, session_number: session.number };
   tx.events.insert(
