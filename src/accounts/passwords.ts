@@ -1,4 +1,4 @@
-import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { createHmac, hkdfSync, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { Refusal } from '../domain/failures.ts';
 
 /** What one hash costs: memory is 128·N·r bytes. */
@@ -16,8 +16,12 @@ export const PASSWORD_COST: PasswordCost = { N: 2 ** 15, r: 8, p: 3 };
 export interface Passwords {
   /** Refuses now what would be refused later, before anything is counted or written for it. */
   refuseWhenBusy(): void;
-  /** `$scrypt$ln=15,r=8,p=3$<salt>$<hash>`: the parameters are kept, so that they can change. */
-  hash(password: string): Promise<string>;
+  /**
+   * `$scrypt$ln=15,r=8,p=3$<salt>$<hash>`: the parameters are kept, so that they can change.
+   *
+   * @param salt 16 bytes; random ones by default
+   */
+  hash(password: string, salt?: Buffer): Promise<string>;
   /** Whether the password fits; an account that is not there (null) costs the same work. */
   check(password: string, stored: string | null): Promise<boolean>;
 }
@@ -54,8 +58,7 @@ export function createPasswords(cost: PasswordCost = PASSWORD_COST): Passwords {
 
   return {
     refuseWhenBusy,
-    hash: async (password) => {
-      const salt = randomBytes(SALT_BYTES);
+    hash: async (password, salt = randomBytes(SALT_BYTES)) => {
       const hash = await derive(password, salt, cost);
       return `$scrypt$ln=${Math.log2(cost.N)},r=${cost.r},p=${cost.p}$${unpadded(salt)}$${unpadded(hash)}`;
     },
@@ -72,6 +75,17 @@ export function createPasswords(cost: PasswordCost = PASSWORD_COST): Passwords {
       return right.length === hash.length && timingSafeEqual(hash, right);
     },
   };
+}
+
+/**
+ * Returns the salt that an address is registered with: one of its own that nobody else can foretell. So two registrations
+ * have the same hash if they have the same password, and each takes the work of one hash, whatever is stored.
+ *
+ * @param key 32 bytes or more; the salts' own key is derived from it
+ */
+export function createSalts(key: Uint8Array): (email: string) => Buffer {
+  const saltKey = Buffer.from(hkdfSync('sha256', key, '', 'handoff salts of registrations', 32));
+  return (email) => createHmac('sha256', saltKey).update(email.toLowerCase()).digest().subarray(0, SALT_BYTES);
 }
 
 /** The first rule that a new password breaks, as Didit reports them: one at a time. Null for a good one. */

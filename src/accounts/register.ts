@@ -1,4 +1,4 @@
-import { findAccount, insertAccount, replacePassword, storeCode } from '../postgres/accounts.ts';
+import { dropPassword, findAccount, insertAccount, storeCode } from '../postgres/accounts.ts';
 import { lockEmailThrottle, noteMail } from '../postgres/email-throttle.ts';
 import type { Transaction } from '../postgres/tenants.ts';
 import type { HandoffTransaction } from '../sharing/ports.ts';
@@ -11,11 +11,11 @@ export type Mail =
   | { readonly kind: 'already_registered'; readonly to: string };
 
 /**
- * Registers an address. An address that waits for its proof takes the new password with the new code; one that has an
- * account is told so by mail; the caller learns neither. Within a minute of a mail nothing changes, so that nobody can
- * put a password of theirs behind a code that is on its way.
+ * Registers an address. One that waits for its proof and comes with another password keeps none: who registered it first
+ * need not be who reads its mail, so the proof has to bring the password. One that has an account is told so by mail. The
+ * caller learns neither, and a mail goes out once a minute at most.
  *
- * @param of.passwordHash made before the transaction, which it must not hold up
+ * @param of.passwordHash made with the address's own salt, before the transaction, which it must not hold up
  * @returns the account's id and the mail to send, if any
  */
 export async function registerAccount(
@@ -31,14 +31,14 @@ export async function registerAccount(
   if (known === null) {
     const email = sealAddress(tx, accountId, of.email);
     insertAccount(sql, { accountId, emailIndex, email, passwordHash: of.passwordHash });
-  } else if (mailWaitSeconds > 0) {
-    return { accountId, mail: null };
+  } else {
+    if (known.passwordHash !== of.passwordHash) dropPassword(sql, accountId);
+    if (mailWaitSeconds > 0) return { accountId, mail: null };
   }
   noteMail(sql, emailIndex);
   if (known !== null && known.organizationId !== null) {
     return { accountId, mail: { kind: 'already_registered', to: of.email } };
   }
-  if (known !== null) replacePassword(sql, accountId, of.passwordHash);
   return { accountId, mail: newCode(sql, codes, accountId, of.email) };
 }
 

@@ -23,30 +23,40 @@ export interface FirstSteps {
 
 /**
  * Proves an address by its code: makes the organization, a sandbox application with all that it needs, and a login. A
- * code works once.
+ * code works once. A password that comes with it takes the place of the one that the address was registered with; an
+ * address that was registered with several needs one.
  *
- * @returns null for a wrong, dead or unknown one; a wrong try is counted, so the transaction must be committed
+ * @param call.passwordHash null: there is none, or it is not hashed yet, which only a right code is worth
+ * @returns `code_invalid` for a wrong, dead or unknown code; a wrong try is counted, so the transaction must be
+ *   committed. `password_wanted` for a right one that lacks the hash; nothing is changed
  */
 export async function verifyEmail(
   tx: HandoffTransaction,
   sql: Transaction,
   codes: OneTimeCodes,
-  call: { readonly email: string; readonly code: string },
-): Promise<FirstSteps | null> {
+  call: {
+    readonly email: string;
+    readonly code: string;
+    readonly bringsPassword: boolean;
+    readonly passwordHash: string | null;
+  },
+): Promise<FirstSteps | 'code_invalid' | 'password_wanted'> {
   const account = await findAccount(sql, addressIndex(tx, call.email), 'lock');
   const stored = account === null ? null : await readCode(sql, account.accountId);
   const living = stored !== null && stored.attempts < CODE_TRIES ? stored.codeHmac : null;
   const fits = codes.fits(account?.accountId ?? null, call.code, living);
-  if (account === null) return null;
-  if (!fits) {
-    if (living !== null) countCodeTry(sql, account.accountId);
-    return null;
-  }
+  if (account === null) return 'code_invalid';
   const { accountId } = account;
+  if (!fits) {
+    if (living !== null) countCodeTry(sql, accountId);
+    return 'code_invalid';
+  }
+  const { passwordHash } = call;
+  if (passwordHash === null && (call.bringsPassword || account.passwordHash === null)) return 'password_wanted';
   const organizationId = tx.newId();
   deleteCode(sql, accountId);
   insertOrganization(sql, organizationId, FIRST_ORGANIZATION);
-  markVerified(sql, accountId, organizationId);
+  markVerified(sql, accountId, organizationId, passwordHash);
   const made = provisionApplication(
     sql,
     { name: FIRST_APPLICATION, environment: 'sandbox', organizationId },

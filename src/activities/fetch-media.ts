@@ -21,6 +21,7 @@ const FILES_A_CALL = 10;
 export function fetchMediaActivity(deps: MediaFetchDependencies): MediaActivities {
   return {
     fetchSessionFiles: async ({ sessionId }) => {
+      await deps.ledger.forgetUnwanted(sessionId);
       for (let files = 0; files < FILES_A_CALL; files += 1) {
         heartbeat();
         const file = await deps.ledger.claim(sessionId);

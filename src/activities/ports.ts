@@ -23,6 +23,8 @@ export interface ClaimedFile {
 
 /** What the fetching of files needs of the database. */
 export interface MediaFetchLedger {
+  /** Forgets files of a session that nobody waits for any more. */
+  forgetUnwanted(sessionId: string): Promise<void>;
   /** Takes the next file of a session that is due, with a lease; null when none is, or whoever holds it is busy. */
   claim(sessionId: string): Promise<ClaimedFile | null>;
   /** Has a stored file stand wherever a session waits for it, clones included. */

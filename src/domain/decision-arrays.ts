@@ -11,6 +11,8 @@ export type Report = (field: string, message: string) => void;
 
 /** An index entry of Postgres holds no longer one. */
 const MAX_POINTER_CHARACTERS = 500;
+/** As long as an `external_id` can be. */
+const MAX_REFERENCE_CHARACTERS = 255;
 
 const OTHER_KIND: Readonly<Record<SessionKind, SessionKind>> = { user: 'business', business: 'user' };
 
@@ -101,6 +103,11 @@ function partsOf(
     const parts = takeApart(category, position, item);
     if (parts.people.some(({ pointer }) => pointer.length > MAX_POINTER_CHARACTERS)) {
       const sentence = `The path to a kyc_session_id is longer than ${MAX_POINTER_CHARACTERS} characters: flatten it.`;
+      report(`${name}.${position}`, sentence);
+    }
+    const unfit = parts.people.find(({ reference }) => reference.length > MAX_REFERENCE_CHARACTERS);
+    if (unfit !== undefined) {
+      const sentence = `At ${unfit.pointer} it names a session in more than ${MAX_REFERENCE_CHARACTERS} characters: give its id or external_id.`;
       report(`${name}.${position}`, sentence);
     }
     return [parts];

@@ -5,7 +5,7 @@ import { isIsoTime } from './decision-dates.ts';
 import type { DecisionEnvironment, SessionHome } from './decision-document.ts';
 import { refuseDeepNesting } from './decision-parts.ts';
 import type { CheckParts } from './decision-parts.ts';
-import type { JsonObject } from './json.ts';
+import type { JsonObject, JsonValue } from './json.ts';
 import { parseStatus, SESSION_STATUSES } from './session-status.ts';
 import type { SessionStatus } from './session-status.ts';
 
@@ -47,7 +47,11 @@ const ENVIRONMENTS: readonly DecisionEnvironment[] = ['live', 'sandbox'];
 const IGNORED_FIELDS = ['session_id', 'session_number', 'workflow_id', 'application_id', 'shared_from_session'];
 
 /** Where a column or an index of Postgres ends. */
-export const MAX_CHARACTERS = { external_id: 255, vendor_data: 512, nfc_skip_reason: 100 } as const;
+export const MAX_CHARACTERS = { external_id: 255, vendor_data: 512 } as const;
+
+/** What `features` and `nfc_skip_reason` hold: names that Didit may add to, and nothing personal. */
+export const CODE = /^[A-Z0-9_]{1,64}$/;
+export const MAX_FEATURES = 64;
 
 const HOME_FIELDS = ['session_url', 'metadata', 'expected_details', 'contact_details', 'callback'] as const;
 
@@ -91,7 +95,7 @@ export function readDecision(document: JsonObject): DecisionReading {
   if (external_id === '') report('external_id', 'It is empty: give your own id of the record, or leave the field out.');
   const vendor_data = readText(document, 'vendor_data', report);
   if (vendor_data === '') report('vendor_data', 'It is empty: give your own id of the customer, or null.');
-  const nfc_skip_reason = readText(document, 'nfc_skip_reason', report);
+  const nfc_skip_reason = readCode(document, 'nfc_skip_reason', report);
   if (kind === 'business' && nfc_skip_reason !== null) {
     report('nfc_skip_reason', 'Only a user session has it: remove it, or correct `session_kind`.');
   }
@@ -158,6 +162,17 @@ function readText(document: JsonObject, field: keyof typeof MAX_CHARACTERS, repo
   return null;
 }
 
+function readCode(document: JsonObject, field: string, report: Report): string | null {
+  const value = document[field] ?? null;
+  if (value === null || isCode(value)) return value;
+  report(field, 'It is not a code: give one such as USER_SKIPPED, or null.');
+  return null;
+}
+
+function isCode(value: JsonValue): value is string {
+  return typeof value === 'string' && CODE.test(value);
+}
+
 function readTime(document: JsonObject, field: string, report: Report): string | null {
   const value = document[field] ?? null;
   if (value === null) return null;
@@ -169,8 +184,11 @@ function readTime(document: JsonObject, field: string, report: Report): string |
 function readFeatures(document: JsonObject, report: Report): string[] | null {
   const value = document['features'] ?? null;
   if (value === null) return null;
-  if (Array.isArray(value) && value.every((token) => typeof token === 'string')) return value;
-  report('features', 'It is not a list of texts: give an array of strings, or leave the field out.');
+  if (Array.isArray(value) && value.length <= MAX_FEATURES && value.every(isCode)) return value;
+  report(
+    'features',
+    `It is not a list of up to ${MAX_FEATURES} codes: give codes such as ID_VERIFICATION, or leave it out.`,
+  );
   return null;
 }
 

@@ -22,7 +22,10 @@ export const FAILURES = {
   not_found: { status: 404, detail: 'Not found.' },
   method_not_allowed: { status: 404, detail: 'Not found: this path does not answer that method.' },
   session_not_found: { status: 404, detail: 'Not found.' },
-  request_timeout: { status: 408, detail: 'The request body did not arrive in time. Send it again over a faster connection.' },
+  request_timeout: {
+    status: 408,
+    detail: 'The request body did not arrive in time. Send it again over a faster connection.',
+  },
   payload_too_large: { status: 413, detail: 'The request body is larger than this route accepts.' },
   unsupported_media_type: {
     status: 415,
@@ -53,10 +56,9 @@ export const FAILURES = {
     status: 400,
     detail: 'This code is wrong, used or too old, or was tried too often. Ask for a new one by resend-otp.',
   },
-  invalid_credentials: { status: 401, detail: 'The e-mail address or the password is wrong.' },
-  email_not_verified: {
-    status: 403,
-    detail: 'This address is not verified yet. Send its code to verify-email, or ask for a new one by resend-otp.',
+  invalid_credentials: {
+    status: 401,
+    detail: 'The e-mail address or the password is wrong, or the address is not verified yet.',
   },
   account_locked: {
     status: 429,

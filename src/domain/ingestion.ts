@@ -2,6 +2,7 @@ import { CHECK_CATEGORIES, type SessionKind } from './decision-categories.ts';
 import type { DecisionEnvironment } from './decision-document.ts';
 import { isDecisionField, readDecision, type DecisionContent, type DecisionProblem } from './decision-intake.ts';
 import { isJsonObject, setMember, type JsonObject, type JsonValue } from './json.ts';
+import { leaveOutManyLinks } from './media-references.ts';
 import { parseStatus, type SessionStatus } from './session-status.ts';
 
 /** What one of Didit's webhooks says of a session. */
@@ -20,7 +21,7 @@ export interface SourceEvent {
   readonly content: DecisionContent | null;
   /** Whether `content` has the checks; without, a session that is known keeps its own. */
   readonly hasDecision: boolean;
-  /** Members of the decision that we have no place for. */
+  /** Members of the decision that we have no place for, and files that are too many. */
   readonly ignoredFields: readonly string[];
 }
 
@@ -105,7 +106,7 @@ export function readSourceEvent(body: JsonObject): SourceEventReading {
       environment: (document['environment'] ?? null) as DecisionEnvironment | null,
       madeAt,
       sentAt,
-      content: content?.ok === true ? content : null,
+      content: content?.ok === true ? withFewLinks(content, ignored) : null,
       hasDecision: decision !== null,
       ignoredFields: ignored.slice(0, MAX_IGNORED_NAMES).map((name) => name.slice(0, MAX_NAME)),
     },
@@ -180,6 +181,13 @@ function readLeniently(document: JsonObject, ignored: string[]): ReturnType<type
   for (const field of dispensable) delete document[field];
   ignored.push(...dispensable.map((field) => `decision.${field}`));
   return readDecision(document);
+}
+
+/** Files are fetched one by one. */
+function withFewLinks(content: DecisionContent, ignored: string[]): DecisionContent {
+  const { checks, leftOut } = leaveOutManyLinks(content.checks);
+  ignored.push(...leftOut.map((field) => `decision.${field}`));
+  return { ...content, checks };
 }
 
 /** What `readDecision` would say of an envelope that tells no kind. */

@@ -88,12 +88,33 @@ export function takeOutLinks<Check extends Pick<CheckParts, 'category' | 'positi
 ): { readonly checks: Check[]; readonly remote: RemoteFile[] } {
   const remote: RemoteFile[] = [];
   const taken = replaceMedia(checks, (text) => {
-    if (!/^https:\/\//i.test(text)) return text;
+    if (!isFileLink(text)) return text;
     const mediaId = newId();
     remote.push({ mediaId, url: text });
     return mediaReference(mediaId);
   });
   return { checks: taken, remote };
+}
+
+/** Files of one document that are fetched from its source. */
+export const MAX_LINKS = 500;
+
+/** Leaves the first {@link MAX_LINKS} `https:` links in checks, and null in the place of the others, whose fields it tells. */
+export function leaveOutManyLinks<Check extends Pick<CheckParts, 'category' | 'position' | 'shared'>>(
+  checks: readonly Check[],
+): { readonly checks: Check[]; readonly leftOut: string[] } {
+  let links = 0;
+  const leftOut: string[] = [];
+  const left = replaceMedia(checks, (text, field) => {
+    if (!isFileLink(text) || links++ < MAX_LINKS) return text;
+    leftOut.push(field);
+    return null;
+  });
+  return { checks: left, leftOut };
+}
+
+function isFileLink(text: string): boolean {
+  return /^https:\/\//i.test(text);
 }
 
 /** Puts a link, or null, in the place of every reference of one item. */

@@ -23,7 +23,7 @@ export function limitBodyTime(app: FastifyInstance): void {
       if (payload.listenerCount('error') === 0 || reply.sent) return;
       void reply.header('connection', 'close');
       payload.emit('error', tooSlow(seconds));
-    }, seconds * 1_000);
+    }, seconds * 1_000).unref();
     const stop = () => clearTimeout(timer);
     payload.once('end', stop);
     payload.once('close', stop);

@@ -103,9 +103,10 @@ async function* textsOf(
     try {
       return utf8.decode(chunk, { stream: chunk !== undefined });
     } catch {
-      throw unfit('The file is not UTF-8: save it as CSV or NDJSON in UTF-8.');
+      throw notUtf8();
     }
   };
+  let begun = 0;
   for await (const chunk of source) {
     measured.bytes += chunk.length;
     if (measured.bytes > MAX_IMPORT_BYTES) {
@@ -113,9 +114,16 @@ async function* textsOf(
     }
     measured.hash.update(chunk);
     const text = decode(chunk);
+    // Text in UTF-16 may be readable as UTF-8, with a NUL beside every letter.
+    if (begun < MAX_HEADER_CHARACTERS && text.slice(0, MAX_HEADER_CHARACTERS - begun).includes('\0')) throw notUtf8();
+    begun += text.length;
     if (text !== '') yield text;
   }
   yield decode();
+}
+
+function notUtf8(): Refusal {
+  return unfit('The file is not UTF-8: save it as CSV or NDJSON in UTF-8.');
 }
 
 async function* continued(begin: string, rest: AsyncIterable<string>): AsyncGenerator<string, void> {
@@ -169,7 +177,8 @@ async function* csvRows(texts: AsyncIterable<string>): AsyncGenerator<SizedRow, 
     skip_empty_lines: true,
     // Told row by row.
     relax_column_count: true,
-    record_delimiter: ['\r\n', '\n'],
+    // The last is of old spreadsheets.
+    record_delimiter: ['\r\n', '\n', '\r'],
   });
   const feeding = pipeline(Readable.from(texts), parser);
   // The reader below fails with it.

@@ -14,7 +14,8 @@ export function answerErrors(app: FastifyInstance): void {
 
   app.setErrorHandler((error, request, reply) => {
     const answer = replyTo(refusalOfBody(error, request) ?? error);
-    const { status, body, fault } = answer.fault && wasCutOff(request) ? replyTo(new UnreadableRequest(CUT_OFF)) : answer;
+    const { status, body, fault } =
+      answer.fault && wasCutOff(request) ? replyTo(new UnreadableRequest(CUT_OFF)) : answer;
     if (fault) request.log.error({ fault: faultFacts(error) }, 'request failed');
     return reply.code(status).send(body);
   });

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { Refusal } from '../domain/failures.ts';
+import { invalidFields, Refusal } from '../domain/failures.ts';
+import type { JsonValue } from '../domain/json.ts';
+import { unstorable } from '../domain/storable-json.ts';
 import { callerOf } from './auth.ts';
 import { cutImportFile, MAX_IMPORT_BYTES, unfit, type CutFile } from './cut-import-file.ts';
 import { UnreadableRequest } from './errors.ts';
@@ -18,6 +20,7 @@ export interface Upload {
 /** Bodies that are the file itself; the fields are then in the query. */
 const RAW_TYPES = ['text/csv', 'application/x-ndjson', 'application/ndjson'];
 
+const ONCE = 'Give it once.';
 const MAX_FILENAME_CHARACTERS = 255;
 
 /** Uploads that this process holds in memory at a time, in all and of one application. */
@@ -78,6 +81,7 @@ export async function whileThereIsRoom<T>(
  */
 export async function readUpload(request: FastifyRequest): Promise<Upload> {
   const { fields, filename, file } = request.isMultipart() ? await readMultipart(request) : await readRaw(request);
+  refuseUnfit(fields);
   if (file !== null) {
     request.bodySha256 = createHash('sha256')
       .update(JSON.stringify([Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)), filename]))
@@ -87,13 +91,27 @@ export async function readUpload(request: FastifyRequest): Promise<Upload> {
   return { fields, filename: filename?.slice(0, MAX_FILENAME_CHARACTERS) ?? null, file };
 }
 
+/** Such texts could come neither in a JSON body. */
+function refuseUnfit(fields: Upload['fields']): void {
+  for (const [name, value] of Object.entries(fields)) {
+    const inName = unstorable(name);
+    if (inName !== null) throw invalidFields({ detail: [inName] });
+    // A parameter of a query that is there twice.
+    const sentence = Array.isArray(value) ? ONCE : unstorable(value as JsonValue);
+    if (sentence !== null) throw invalidFields({ [name]: [sentence] });
+  }
+}
+
 async function readMultipart(request: FastifyRequest): Promise<Upload> {
   const fields: Record<string, unknown> = {};
+  const names = new Set<string>();
   let file: CutFile | null = null;
   let filename: string | null = null;
   try {
     for await (const part of request.parts()) {
       if (part.type === 'field') {
+        if (names.has(part.fieldname)) throw invalidFields({ [part.fieldname]: [ONCE] });
+        names.add(part.fieldname);
         // An optional field that a form left empty.
         if (part.value !== '') fields[part.fieldname] = part.value;
       } else if (part.fieldname === 'file') {

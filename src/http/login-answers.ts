@@ -29,8 +29,8 @@ export async function tokensBody(accessTokenKey: Uint8Array, tokens: NewTokens |
 }
 
 /** A refusal whose transaction is committed all the same: it counted a try, or ended a login. */
-export function refusal(code: 'one_time_code_invalid' | 'authentication_failed'): Effect<Refusal> {
-  return { status: 0, resourceId: '', result: new Refusal(code), unfinished: true };
+export function refusal(result: Refusal): Effect<Refusal> {
+  return { status: 0, resourceId: '', result, unfinished: true };
 }
 
 /** @throws the refusal that a committed transaction came to */
@@ -39,8 +39,13 @@ export function notRefused<T>(result: Refusal | T): T {
   return result;
 }
 
-/** A refusal that says in `Retry-After` when it ends. */
-export function tooEarly(reply: FastifyReply, seconds: number, code: 'rate_limited' | 'account_locked'): Refusal {
+/** A refusal that says in `Retry-After` when it ends; `detail` is a sentence in place of the code's own. */
+export function tooEarly(
+  reply: FastifyReply,
+  seconds: number,
+  code: 'rate_limited' | 'account_locked',
+  detail?: string,
+): Refusal {
   void reply.header('retry-after', seconds);
-  return new Refusal(code);
+  return new Refusal(code, detail === undefined ? {} : { detail });
 }

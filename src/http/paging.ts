@@ -44,7 +44,9 @@ export function pageOf<Item>(
 }
 
 function urlOf(request: FastifyRequest, limit: number, offset: number): string {
-  const origin = `${request.protocol}://${request.host}`;
+  // A proxy says what its client told it, when it is set up badly.
+  const protocol = request.protocol === 'https' ? 'https' : 'http';
+  const origin = `${protocol}://${request.host}`;
   const url = new URL(URL.canParse(origin) ? origin : 'http://localhost');
   [url.pathname = '', url.search = ''] = request.url.split('?', 2);
   url.searchParams.set('limit', String(limit));

@@ -9,6 +9,8 @@ export interface MediaStore {
   get(objectKey: string): Promise<Buffer | null>;
   /** Takes an object away; one that is not there is a success. Gives up within 8 seconds. @throws {MediaStoreUnavailable} */
   remove(objectKey: string): Promise<void>;
+  /** Takes away what puts left behind that died in the middle. @throws {MediaStoreUnavailable} */
+  tidy(): Promise<void>;
   /** Frees connections. */
   close(): Promise<void>;
 }

@@ -48,6 +48,8 @@ export function s3Store({ bucket, prefix, endpoint }: Extract<MediaStoreConfig, 
         const { sdk, client } = await opened();
         await client.send(new sdk.DeleteObjectCommand(at(objectKey)), within(REMOVAL_MS));
       }),
+    // An upload that dies leaves nothing.
+    tidy: () => Promise.resolve(),
     close: async () => {
       if (opening !== undefined) (await opening).client.destroy();
     },

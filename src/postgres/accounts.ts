@@ -7,7 +7,8 @@ export interface AccountRow {
   readonly organizationId: string | null;
   /** Sealed. */
   readonly email: Buffer;
-  readonly passwordHash: string;
+  /** Null while the address is not proven and was registered with several passwords. */
+  readonly passwordHash: string | null;
 }
 
 const COLUMNS = `account_id as "accountId", organization_id as "organizationId", email, password_hash as "passwordHash"`;
@@ -38,20 +39,23 @@ export function insertAccount(
   ]);
 }
 
-/** Sets the password of an account that is not proven yet. */
-export function replacePassword(tx: Transaction, accountId: string, passwordHash: string): void {
-  tx.send('update account set password_hash = $2 where account_id = $1 and verified_at is null', [
-    accountId,
-    passwordHash,
-  ]);
+/** Takes the password from an account that is not proven yet. */
+export function dropPassword(tx: Transaction, accountId: string): void {
+  tx.send('update account set password_hash = null where account_id = $1 and verified_at is null', [accountId]);
 }
 
-/** Notes that the address is proven, and gives the account its organization. */
-export function markVerified(tx: Transaction, accountId: string, organizationId: string): void {
-  tx.send('update account set verified_at = handoff_now(), organization_id = $2 where account_id = $1', [
-    accountId,
-    organizationId,
-  ]);
+/** Notes that the address is proven, and gives the account its organization, and its password if there is a new one. */
+export function markVerified(
+  tx: Transaction,
+  accountId: string,
+  organizationId: string,
+  passwordHash: string | null,
+): void {
+  tx.send(
+    `update account set verified_at = handoff_now(), organization_id = $2, password_hash = coalesce($3, password_hash)
+     where account_id = $1`,
+    [accountId, organizationId, passwordHash],
+  );
 }
 
 /** Stores an account's code; an earlier one is gone. */

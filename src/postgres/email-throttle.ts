@@ -6,6 +6,8 @@ export interface EmailThrottle {
   readonly failedLogins: number;
   /** Whole seconds that logins stay locked; 0 when they are not. */
   readonly lockedSeconds: number;
+  /** The try that locked is being checked: the lock goes if it is right. */
+  readonly lockIsChecked: boolean;
   /** Whole seconds until the next mail may go out; 0 when it may now. */
   readonly mailWaitSeconds: number;
 }
@@ -22,6 +24,7 @@ export async function lockEmailThrottle(
      on conflict (email_index) do update set touched_at = handoff_now()
      returning failed_logins as "failedLogins",
        greatest(0, ceil(extract(epoch from locked_until - handoff_now())))::float8 as "lockedSeconds",
+       coalesce(lock_checked_until > handoff_now(), false) as "lockIsChecked",
        greatest(0, ceil(extract(epoch from mailed_at - handoff_now()) + $2))::float8 as "mailWaitSeconds"`,
     [emailIndex, cooldownSeconds],
   );
@@ -34,18 +37,30 @@ export function noteMail(tx: Transaction, emailIndex: Buffer): void {
   tx.send('update email_throttle set mailed_at = handoff_now() where email_index = $1', [emailIndex]);
 }
 
-/** Counts a login before its password is checked; a right one takes all counts back. */
+// More than any check takes: one whose process died is taken for wrong.
+const CHECK_SECONDS = 60;
+
+/** Counts a login before its password is checked; a right one takes all counts back, a wrong one settles its lock. */
 export function countLogin(tx: Transaction, emailIndex: Buffer, failures: number, lockSeconds: number | null): void {
   tx.send(
-    `update email_throttle set failed_logins = $2, locked_until = handoff_now() + make_interval(secs => $3)
+    `update email_throttle set failed_logins = $2, locked_until = handoff_now() + make_interval(secs => $3),
+       lock_checked_until = case when $3::float8 is not null then handoff_now() + make_interval(secs => $4) end
      where email_index = $1`,
-    [emailIndex, failures, lockSeconds],
+    [emailIndex, failures, lockSeconds, CHECK_SECONDS],
   );
+}
+
+/** The try that locked an address was wrong: the lock stays. */
+export function settleLock(tx: Transaction, emailIndex: Buffer): void {
+  tx.send('update email_throttle set lock_checked_until = null where email_index = $1', [emailIndex]);
 }
 
 /** Forgets an address's failed logins. */
 export function forgiveLogins(tx: Transaction, emailIndex: Buffer): void {
-  tx.send('update email_throttle set failed_logins = 0, locked_until = null where email_index = $1', [emailIndex]);
+  tx.send(
+    'update email_throttle set failed_logins = 0, locked_until = null, lock_checked_until = null where email_index = $1',
+    [emailIndex],
+  );
 }
 
 /** Takes away what nobody touched for a week: every lock is over by then. */

@@ -108,9 +108,13 @@ export function entityStore(tx: Transaction, sealer: PayloadSealer): EntityStore
   };
 }
 
-/** Which entity a key names, as a condition on parameters 1 to 4: one without `vendor_data` goes by its id. */
+/**
+ * Which entity a key names, as a condition on parameters 1 to 4 with its order: one without `vendor_data` goes by its id,
+ * unless that is another one's `vendor_data`, which sessions and imports may bring at any time.
+ */
 export const BY_KEY = `application_id = $1 and session_kind = $2
-  and (vendor_data = $3 or (vendor_data is null and entity_id = $4))`;
+  and (vendor_data = $3 or (vendor_data is null and entity_id = $4))
+  order by vendor_data nulls last limit 1`;
 
 /** The parameters of {@link BY_KEY}. */
 export function keyParameters({ applicationId, kind, name }: EntityKey): unknown[] {

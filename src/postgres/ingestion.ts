@@ -6,6 +6,12 @@ import { REVIEW_ACTIVITY } from './session-reviews.ts';
 import { SESSION_RECORD, sessionColumns } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 
+/** Events of one second that are remembered. */
+const EVENTS_KEPT = 20;
+/** The last events of the second $4, the event $3 among them. */
+const HEARD = `(array_remove(array_prepend($3::text,
+  case when content_at = to_timestamp($4::float8) then content_events else '{}' end), null))[:${EVENTS_KEPT}]`;
+
 /** SQL of what a source says of its sessions later. */
 export function ingestStore(tx: Transaction, sealer: PayloadSealer): IngestStore {
   return {
@@ -13,10 +19,17 @@ export function ingestStore(tx: Transaction, sealer: PayloadSealer): IngestStore
     replaceContent: (replacement) => replaceContent(tx, replacement),
     note: ({ applicationId, sessionId, status }, { eventId, madeAt, sentAt }) =>
       tx.send(
-        `update session set status = $3, content_event = $4, content_at = to_timestamp($5::float8),
+        `update session set status = $5, content_events = ${HEARD}, content_at = to_timestamp($4::float8),
            content_sent_at = to_timestamp($6::float8), updated_at = handoff_now()
          where session_id = $1 and application_id = $2`,
-        [sessionId, applicationId, status, eventId, madeAt, sentAt],
+        [sessionId, applicationId, eventId, madeAt, status, sentAt],
+      ),
+    noteStale: ({ applicationId, sessionId }, { eventId, madeAt }) =>
+      tx.send(
+        `update session set content_events = ${HEARD}
+         where session_id = $1 and application_id = $2 and content_at = to_timestamp($4::float8)
+           and not $3::text = any (content_events)`,
+        [sessionId, applicationId, eventId, madeAt],
       ),
     expectFiles: ({ applicationId, sessionId }, files) => {
       const mediaIds = files.map(({ mediaId }) => mediaId);
@@ -35,14 +48,14 @@ export function ingestStore(tx: Transaction, sealer: PayloadSealer): IngestStore
 }
 
 async function lockSession(tx: Transaction, applicationId: string, sessionId: string): Promise<IngestedSession | null> {
-  const [row] = await tx.query<SessionRow & { eventId: string | null; madeAt: number | null; sentAt: number | null }>(
-    `select ${sessionColumns('s')}, s.content_event as "eventId", extract(epoch from s.content_at)::float8 as "madeAt",
+  const [row] = await tx.query<SessionRow & { eventIds: string[]; madeAt: number | null; sentAt: number | null }>(
+    `select ${sessionColumns('s')}, s.content_events as "eventIds", extract(epoch from s.content_at)::float8 as "madeAt",
        extract(epoch from s.content_sent_at)::float8 as "sentAt"
      from session s where s.session_id = $1 and s.application_id = $2 for update of s`,
     [sessionId, applicationId],
   );
   if (row === undefined) return null;
-  const { eventId, madeAt, sentAt, ...session } = row;
+  const { eventIds, madeAt, sentAt, ...session } = row;
   // A statement of its own: it sees what was committed before the lock was had.
   const reviews = await tx.query<{ position: number }>(
     `select position from session_home where session_id = $1 and application_id = $2 and category = $3`,
@@ -50,7 +63,7 @@ async function lockSession(tx: Transaction, applicationId: string, sessionId: st
   );
   return {
     session,
-    word: madeAt === null ? null : { eventId, madeAt, sentAt: sentAt ?? madeAt },
+    word: madeAt === null ? null : { eventIds, madeAt, sentAt: sentAt ?? madeAt },
     ownReviews: reviews.map(({ position }) => position),
   };
 }

@@ -12,6 +12,7 @@ const LEASE = `interval '3 minutes'`;
 export function mediaFetchLedger(tenants: Tenants, sealer: PayloadSealer): MediaFetchLedger {
   const inTransaction = <T>(work: (tx: Transaction) => Promise<T>) => tenants.acrossTenants('media', work);
   return {
+    forgetUnwanted: (sessionId) => inTransaction(async (tx) => forgetUnwanted(tx, sessionId)),
     claim: (sessionId) => inTransaction((tx) => claimFile(tx, sealer, sessionId)),
     fetched: (file) =>
       inTransaction(async (tx) => {
@@ -54,14 +55,16 @@ export function wishOverdueFetches(tx: Transaction): void {
   );
 }
 
-async function claimFile(tx: Transaction, sealer: PayloadSealer, sessionId: string): Promise<ClaimedFile | null> {
-  // What nobody waits for any more is not fetched.
+function forgetUnwanted(tx: Transaction, sessionId: string): void {
   tx.send(
     `delete from media_fetch f
      where f.session_id = $1 and f.state = 'pending'
        and not exists (select 1 from session_media m where m.media_id = f.media_id and m.object_key is null)`,
     [sessionId],
   );
+}
+
+async function claimFile(tx: Transaction, sealer: PayloadSealer, sessionId: string): Promise<ClaimedFile | null> {
   // The attempt counts once the source has failed: an outage of our own uses none up.
   const [row] = await tx.query<{ mediaId: string; applicationId: string; attempt: number; url: Buffer }>(
     `update media_fetch set next_at = handoff_now() + ${LEASE}

@@ -176,6 +176,16 @@ export async function importDefaults(
   return row;
 }
 
+/** How many imports of an application are open; whoever opens one waits for others who do. */
+export async function lockOpenImports(tx: Transaction, applicationId: string): Promise<number> {
+  tx.send('select pg_advisory_xact_lock(hashtextextended($1, 4))', [applicationId]);
+  const [row] = await tx.query<{ count: number }>(
+    `select count(*)::float8 as count from session_import where application_id = $1 and completed_at is null`,
+    [applicationId],
+  );
+  return row?.count ?? 0;
+}
+
 /** An import as its application sees it. */
 export interface ImportRow {
   readonly importId: string;

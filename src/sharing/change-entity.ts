@@ -6,11 +6,13 @@ import type { EntityKey, EntityStore } from './ports.ts';
  * The application changes what it said of a user or business, or blocks it: `PATCH /v3/users/{vendor_data}/` and its
  * like. A block waits for imports of the same `vendor_data` that are being written, and is seen by all later ones.
  *
+ * @returns its id
  * @throws {Refusal} `not_found`
  */
-export async function changeEntity(store: EntityStore, key: EntityKey, change: EntityChange): Promise<void> {
+export async function changeEntity(store: EntityStore, key: EntityKey, change: EntityChange): Promise<string> {
   const entity = await store.lock(key);
   if (entity === null) throw new Refusal('not_found');
   const { after, comments } = changedEntity(entity, change);
   if (comments.length > 0) store.update(key.applicationId, entity.entityId, after, comments);
+  return entity.entityId;
 }

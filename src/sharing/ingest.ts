@@ -6,7 +6,15 @@ import { isMediaReference, replaceMedia, takeOutLinks, type RemoteFile } from '.
 import { facetsOf } from '../domain/session-facts.ts';
 import { announceStatus } from './announce.ts';
 import type { DecisionStyle } from './decision.ts';
-import type { Environment, HandoffTransaction, IngestStore, NewSession, SessionRow, SourceWord } from './ports.ts';
+import type {
+  Environment,
+  HandoffTransaction,
+  IngestStore,
+  NewSession,
+  SessionRow,
+  SourceWord,
+  StoredWord,
+} from './ports.ts';
 import { searchTermsOf, sealContent } from './store-content.ts';
 import { newSession } from './take-in.ts';
 
@@ -54,7 +62,10 @@ export async function ingestSourceEvent(
     throw new Refusal('external_id_conflict', { field: 'session_id' });
   }
   const { sessionId } = known.session;
-  if (known.word !== null && !isNewer(event, known.word)) return { sessionId, result: 'stale' };
+  if (known.word !== null && !isNewer(event, known.word)) {
+    if (event.eventId !== null && event.madeAt === known.word.madeAt) store.noteStale(known.session, event);
+    return { sessionId, result: 'stale' };
+  }
   const session = changed(known.session, event);
   if (event.hasDecision && event.content !== null) {
     const { written, files } = contentOf(tx, session, besideReviews(event.content, known.ownReviews));
@@ -79,9 +90,9 @@ function refuseOtherEnvironment(event: SourceEvent, current: Environment, stampe
   throw invalidFields({ environment: [sentence] });
 }
 
-/** Whether a word comes after what is stored; the same one, sent again, does not. */
-function isNewer(word: SourceWord, stored: SourceWord): boolean {
-  if (word.eventId !== null && word.eventId === stored.eventId) return false;
+/** Whether a word comes after what is stored; one that was heard in the stored second, sent again, does not. */
+function isNewer(word: SourceWord, stored: StoredWord): boolean {
+  if (word.eventId !== null && stored.eventIds.includes(word.eventId)) return false;
   return word.madeAt === stored.madeAt ? word.sentAt >= stored.sentAt : word.madeAt > stored.madeAt;
 }
 

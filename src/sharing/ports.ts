@@ -413,6 +413,8 @@ export interface IngestStore {
   replaceContent(replacement: NewSession): void;
   /** Sets the status, and notes whose word the session has. */
   note(session: SessionRow, word: SourceWord): void;
+  /** Notes a word of the stored second that changed nothing, so that it never will. */
+  noteStale(session: SessionRow, word: SourceWord): void;
   /** Notes files that are with their source, to be fetched from there. */
   expectFiles(session: SessionRow, files: readonly RemoteFile[]): void;
 }
@@ -424,10 +426,15 @@ export interface SourceWord {
   readonly sentAt: number;
 }
 
+/** The word that a session's content is of, and the last events that its source made in the same second. */
+export interface StoredWord extends Pick<SourceWord, 'madeAt' | 'sentAt'> {
+  readonly eventIds: readonly string[];
+}
+
 /** A session, and whose word its content is: null when no source told. */
 export interface IngestedSession {
   readonly session: SessionRow;
-  readonly word: SourceWord | null;
+  readonly word: StoredWord | null;
   /** Positions of the reviews that were given here. */
   readonly ownReviews: readonly number[];
 }

@@ -90,13 +90,38 @@ describe('a webhook', () => {
         blocklisted: [],
         features: [{ feature: 'ID_VERIFICATION', node_id: 'n1' }],
         created_at: 'yesterday',
+        nfc_skip_reason: 'Ana would not',
         expires_at: '2026-05-24T08:42:11Z',
       }),
     });
     expect(eventOf(body)).toMatchObject({
-      content: { features: ['ID_VERIFICATION'], created_at: null, expires_at: '2026-05-24T08:42:11Z' },
-      ignoredFields: ['decision.session_score', 'decision.blocklisted', 'decision.created_at'],
+      content: {
+        features: ['ID_VERIFICATION'],
+        nfc_skip_reason: null,
+        created_at: null,
+        expires_at: '2026-05-24T08:42:11Z',
+      },
+      ignoredFields: [
+        'decision.session_score',
+        'decision.blocklisted',
+        'decision.nfc_skip_reason',
+        'decision.created_at',
+      ],
     });
+  });
+
+  it('keeps the links to its first 500 files, and says which were left out', () => {
+    const link = (file: number) => `https://files.example/${file}`;
+    const files = Array.from({ length: 600 }, (_, file) => link(file));
+    const body = webhook({ decision: decision({ id_verifications: [{ extra_files: files, note: link(0) }] }) });
+    const event = eventOf(body);
+    const [check] = event.content?.checks.filter(({ category }) => category === 'id_verifications') ?? [];
+    expect(check?.shared).toEqual({
+      extra_files: files.map((text, file) => (file < 500 ? text : null)),
+      note: link(0),
+    });
+    expect(event.ignoredFields).toHaveLength(50);
+    expect(event.ignoredFields[0]).toBe('decision.id_verifications.0.extra_files.500');
   });
 
   it('is never newer than its own sending, and as old as that when it does not say', () => {

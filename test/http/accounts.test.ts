@@ -29,7 +29,8 @@ afterEach(() => resetClock(api.database.pool));
 
 const register = (email: string, password: unknown = PASSWORD, headers = {}) =>
   callAs(api, 'register', { email, password }, headers);
-const verify = (email: string, code: string, headers = {}) => callAs(api, 'verify-email', { email, code }, headers);
+const verify = (email: string, code: string, headers = {}, password?: string) =>
+  callAs(api, 'verify-email', { email, code, password }, headers);
 const resend = (email: string, headers = {}) => callAs(api, 'resend-otp', { email }, headers);
 const logIn = (email: string, password: string = PASSWORD, headers = {}) =>
   callAs(api, 'login', { email, password }, headers);
@@ -113,18 +114,48 @@ describe('registering', () => {
     expect((await logIn(email, 'Another-Horse-8')).status).toBe(401);
   });
 
-  it('again before the proof replaces password and code together, and neither within a minute', async () => {
+  it('again with the same password replaces the code, and nothing within a minute', async () => {
     const email = newEmail();
     await register(email);
     const first = await codeOf(api, email);
-    expect((await register(email, 'Another-Horse-8')).status).toBe(201);
+    expect((await register(email.toUpperCase())).status).toBe(201);
     expect(await codeOf(api, email)).toBe(first);
     await shiftClock(api.database.pool, '61 seconds');
-    expect((await register(email, 'Another-Horse-8')).status).toBe(201);
+    expect((await register(email)).status).toBe(201);
     expect(await verify(email, first)).toMatchObject(REFUSED_CODE);
     expect((await verify(email, await codeOf(api, email))).status).toBe(200);
-    expect((await logIn(email)).status).toBe(401);
-    expect((await logIn(email, 'Another-Horse-8')).status).toBe(200);
+    expect((await logIn(email)).status).toBe(200);
+  });
+
+  it.each([
+    ['first, and within a minute', ['Attacker-Horse-6', PASSWORD], '0 seconds'],
+    ['first, and after a minute', ['Attacker-Horse-6', PASSWORD], '61 seconds'],
+    ['last, and within a minute', [PASSWORD, 'Attacker-Horse-6'], '0 seconds'],
+    ['last, and after a minute', [PASSWORD, 'Attacker-Horse-6'], '61 seconds'],
+    ['in between', [PASSWORD, 'Attacker-Horse-6', PASSWORD], '61 seconds'],
+  ])('by somebody else, %s, gives nobody but the owner of the address a password', async (_when, each, between) => {
+    const email = newEmail();
+    const answers = [];
+    for (const password of each) {
+      answers.push((await register(email, password)).body);
+      await shiftClock(api.database.pool, between);
+    }
+    expect(new Set(answers.map((body) => JSON.stringify(body))).size).toBe(1);
+    for (const password of each) expect((await logIn(email, password)).status).toBe(401);
+    const code = await codeOf(api, email);
+    const contested = await verify(email, code);
+    expect({ status: contested.status, code: contested.body['code'] }).toEqual({
+      status: 400,
+      code: 'invalid_request',
+    });
+    expect(contested.body['password']).toEqual([expect.stringContaining('several passwords')]);
+    // Who does not read the mail learns nothing.
+    expect(await verify(email, otherCode(code))).toMatchObject(REFUSED_CODE);
+    expect((await verify(email, otherCode(code), {}, PASSWORD)).body).toMatchObject(REFUSED_CODE.body);
+    expect((await verify(email, code, {}, 'short')).body).toHaveProperty('password');
+    expect((await verify(email, code, {}, PASSWORD)).status).toBe(200);
+    expect((await logIn(email, 'Attacker-Horse-6')).status).toBe(401);
+    expect((await logIn(email)).status).toBe(200);
   });
 
   it('at once from everywhere makes one account', async () => {
@@ -255,6 +286,20 @@ describe('proving an address', () => {
     expect(made).toMatchObject({ organization: 1, application: 1, api_key: 1, login: 1, one_time_code: -1 });
   });
 
+  it('takes the password that comes with the code, whatever the address was registered with', async () => {
+    const email = newEmail();
+    await register(email, 'Attacker-Horse-6');
+    const headers = { ...newIdempotencyKey(), 'x-forwarded-for': newAddress() };
+    const code = await codeOf(api, email);
+    expect((await verify(email, code, headers, PASSWORD)).status).toBe(200);
+    expect(await verify(email, code, headers, PASSWORD)).toMatchObject({
+      status: 200,
+      body: { secret_replayed: true },
+    });
+    expect((await logIn(email, 'Attacker-Horse-6')).status).toBe(401);
+    expect((await logIn(email)).status).toBe(200);
+  });
+
   it('refuses wrong, used, unknown and old codes alike', async () => {
     const email = newEmail();
     await register(email);
@@ -365,11 +410,18 @@ describe('logging in', () => {
     expect(unknown.body).toEqual(wrong.body);
   });
 
-  it('tells of an unproven address to whoever knows its password, and to nobody else', async () => {
-    const email = newEmail();
-    await register(email);
-    expect(await logIn(email)).toMatchObject({ status: 403, body: { code: 'email_not_verified' } });
-    expect(await logIn(email, 'Another-Horse-8')).toMatchObject({ status: 401 });
+  it('tells nobody of an unproven address: whoever registers one learns not whether it has an account', async () => {
+    const fresh = newEmail();
+    const { email: proven } = await newPerson(api);
+    const answers = [];
+    for (const email of [fresh, proven]) {
+      await register(email, 'Attacker-Horse-6');
+      for (let count = 0; count < 6; count += 1) answers.push(await logIn(email, 'Attacker-Horse-6'));
+    }
+    const told = answers.map(({ status, body }) => ({ status, body }));
+    expect(told.slice(0, 6)).toEqual(told.slice(6));
+    expect(told[0]).toMatchObject({ status: 401, body: { code: 'invalid_credentials' } });
+    expect(told[5]).toMatchObject({ status: 429, body: { code: 'account_locked' } });
   });
 
   it.each([
@@ -405,6 +457,31 @@ describe('logging in', () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => logIn(email, 'Another-Horse-8')));
     expect(answers.filter(({ status }) => status === 401)).toHaveLength(5);
     expect(answers.filter(({ status }) => status === 429)).toHaveLength(15);
+    expect(await logIn(email)).toMatchObject({ status: 429, body: { code: 'account_locked' } });
+  });
+
+  it('locks nobody out who logs in many times at once', async () => {
+    const { email } = await newPerson(api);
+    const answers = await Promise.all(Array.from({ length: 12 }, () => logIn(email)));
+    expect(answers.some(({ status }) => status === 200)).toBe(true);
+    for (const { status, body, headers } of answers.filter((answer) => answer.status !== 200)) {
+      expect({ status, code: body['code'] }).toEqual({ status: 429, code: 'rate_limited' });
+      expect(headers['retry-after']).toBe('2');
+    }
+    expect((await logIn(email)).status).toBe(200);
+  });
+
+  it('takes a try that was never answered for a wrong one, after a minute', async () => {
+    const { email } = await newPerson(api);
+    const fail = () => logIn(email, 'Another-Horse-8');
+    for (let count = 0; count < 5; count += 1) await fail();
+    // As the fifth leaves it until its password is checked.
+    await api.database.pool.query(
+      `update email_throttle set lock_checked_until = handoff_now() + interval '60 seconds' where locked_until is not null`,
+    );
+    expect(await logIn(email)).toMatchObject({ status: 429, body: { code: 'rate_limited' } });
+    await shiftClock(api.database.pool, '61 seconds');
+    expect(await logIn(email)).toMatchObject({ status: 429, body: { code: 'account_locked' } });
   });
 
   it('is limited for a network address, whomever it tries', async () => {

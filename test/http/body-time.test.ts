@@ -3,7 +3,6 @@ import { connect, type Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import fastify, { type FastifyInstance } from 'fastify';
-import pino from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { limitBodyTime } from '../../src/http/body-time.ts';
 import { answerErrors } from '../../src/http/error-answers.ts';
@@ -18,7 +17,7 @@ const sink = new Writable({
     done();
   },
 });
-const app: FastifyInstance = fastify({ loggerInstance: pino({ level: 'warn' }, sink) as never });
+const app: FastifyInstance = fastify({ logger: { level: 'warn', stream: sink } });
 let port: number;
 /** Requests that ended in an error. */
 let ended = 0;
@@ -42,9 +41,7 @@ beforeAll(async () => {
       handler: async (request) => ({ bytes: (await readUpload(request)).file?.bytes }),
     });
   });
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  const [address] = app.addresses();
-  port = address?.port ?? 0;
+  port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port);
 });
 afterAll(() => app.close());
 beforeEach(() => {
@@ -56,9 +53,7 @@ beforeEach(() => {
 async function begin(path: string, type: string, body: string, length = 1_000): Promise<Socket> {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
-  socket.write(
-    `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\n\r\n${body}`,
-  );
+  socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\n\r\n${body}`);
   return socket;
 }
 

@@ -242,6 +242,15 @@ describe.each(KINDS)('PATCH /v3/%s/{vendor_data}/', (kind) => {
     expect((await read(api.third, kind, 'refusing')).body['status']).toBe('ACTIVE');
   });
 
+  it('refuses a status that is no text without saying it again, however deep it nests', async () => {
+    await create(api.third, kind, { vendor_data: 'refusing-deep' });
+    const deep = `{"status":${'['.repeat(9000)}${']'.repeat(9000)}}`;
+    const answer = await api.call(api.third, 'PATCH', at(kind, 'refusing-deep'), deep, {
+      'content-type': 'application/json',
+    });
+    expect(answer).toMatchObject({ status: 400, body: { status: ['Not a valid string.'] } });
+  });
+
   it('loses no change of several at once', async () => {
     await create(api.third, kind, { vendor_data: 'busy' });
     const fields: JsonObject[] =
@@ -250,6 +259,24 @@ describe.each(KINDS)('PATCH /v3/%s/{vendor_data}/', (kind) => {
         : [{ legal_name: 'F' }, { display_name: 'D' }, { country_code: 'ES' }, { metadata: { m: 1 } }];
     await Promise.all(fields.map((field) => api.call(api.third, 'PATCH', at(kind, 'busy'), field)));
     expect((await read(api.third, kind, 'busy')).body).toMatchObject(Object.assign({}, ...fields) as JsonObject);
+  });
+});
+
+it('a business whose vendor_data is another one’s id is the one that goes by it, for every route', async () => {
+  const nameless = await create(api.third, 'businesses', { legal_name: 'Nameless' });
+  const id = textOf(nameless, 'didit_internal_id');
+  expect((await setStatus(api.third, 'businesses', id, 'FLAGGED')).body).toMatchObject({ legal_name: 'Nameless' });
+  await create(api.third, 'businesses', { vendor_data: id, legal_name: 'Named' });
+  expect((await read(api.third, 'businesses', id)).body).toMatchObject({ legal_name: 'Named', vendor_data: id });
+  const blocked = await setStatus(api.third, 'businesses', id, 'BLOCKED');
+  expect(blocked.body).toMatchObject({ legal_name: 'Named', status: 'BLOCKED' });
+  const changed = await api.call(api.third, 'PATCH', at('businesses', id), { country_code: 'ES' });
+  expect(changed.body).toMatchObject({ legal_name: 'Named', country_code: 'ES' });
+  await api.call(api.third, 'POST', '/v3/businesses/delete/', { vendor_data_list: [id] });
+  expect((await read(api.third, 'businesses', id)).body).toMatchObject({
+    legal_name: 'Nameless',
+    status: 'FLAGGED',
+    country_code: null,
   });
 });
 

@@ -278,6 +278,41 @@ describe('what is taken in', () => {
     expect(await told(sessionId)).toBe(2);
   });
 
+  it('of one second has what was sent last, and none of them again when it is sent again', async () => {
+    const externalId = randomUUID();
+    const [made, ids] = [now() - 50, [randomUUID(), randomUUID(), randomUUID()]];
+    const sent = async (index: number, after: number, createdAt = made) =>
+      (
+        await send(
+          personEvent(externalId, {
+            event_id: ids[index] ?? '',
+            created_at: createdAt,
+            timestamp: made + after,
+            decision: personDecision(externalId, `Name${index}`),
+          }),
+        )
+      ).body;
+    const first = await sent(1, 5);
+    expect(first).toMatchObject({ result: 'created' });
+    const sessionId = String(first['session_id']);
+    expect(await sent(0, 4)).toMatchObject({ result: 'stale' });
+    expect(await sent(2, 6)).toMatchObject({ result: 'updated' });
+    for (const [index, after] of [
+      [0, 20],
+      [1, 21],
+      [2, 22],
+    ] as const) {
+      expect(await sent(index, after)).toMatchObject({ result: 'stale' });
+    }
+    expect(await decisionOf(sessionId)).toMatchObject({ id_verifications: [{ first_name: 'Name2' }] });
+    ids[1] = randomUUID();
+    expect(await sent(1, 30, made + 1)).toMatchObject({ result: 'updated' });
+    const { rows } = await api.database.pool.query('select content_events from session where session_id = $1', [
+      sessionId,
+    ]);
+    expect(rows).toEqual([{ content_events: [ids[1]] }]);
+  });
+
   it('has no second effect when the same comes twice', async () => {
     const body = personEvent(randomUUID());
     const first = await send(body);

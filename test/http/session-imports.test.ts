@@ -196,6 +196,68 @@ describe('an upload', () => {
     expect(await finish(brand, other)).toMatchObject({ created_count: 1 });
   });
 
+  test('with NUL in a field is refused, in a form and in a query', async () => {
+    const [file, told] = [{ content: ndjson(personRecord('never')) }, [expect.stringContaining('NUL')]];
+    const nul = { status: 400, body: { provider: told, code: 'invalid_request' } };
+    expect(await upload(api.issuer, file, { provider: 'a\0b' })).toMatchObject(nul);
+    const query = `${PATH}?import_type=user_verification&provider=a%00b`;
+    const ndjsonType = { 'content-type': 'application/x-ndjson' };
+    expect(await api.call(api.issuer, 'POST', query, file.content, ndjsonType)).toMatchObject(nul);
+    expect(await upload(api.issuer, file, { 'a\0b': 'x' })).toMatchObject({ status: 400, body: { detail: told } });
+  });
+
+  test('with a field twice is refused, also where one is empty or of no use', async () => {
+    const type = { 'content-type': 'multipart/form-data; boundary=x' };
+    const field = (name: string, value: string) =>
+      `--x\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+    const file = `--x\r\nContent-Disposition: form-data; name="file"; filename="a.ndjson"\r\n\r\n{}\r\n`;
+    for (const [name, first, second] of [
+      ['provider', 'a', 'b'],
+      ['import_type', 'user_verification', 'user_verification'],
+      ['workflow_id', '', 'x'],
+    ] as const) {
+      const body = `${field(name, first)}${field(name, second)}${file}--x--\r\n`;
+      expect(await api.call(api.issuer, 'POST', PATH, body, type)).toMatchObject({
+        status: 400,
+        body: { [name]: ['Give it once.'], code: 'invalid_request' },
+      });
+    }
+    const query = `${PATH}?import_type=user_verification&provider=a&provider=b`;
+    const twice = await api.call(api.issuer, 'POST', query, '{}\n', { 'content-type': 'application/x-ndjson' });
+    expect(twice).toMatchObject({ status: 400, body: { provider: ['Give it once.'] } });
+  });
+
+  test('in UTF-16 is told to be UTF-8, with or without its mark', async () => {
+    const text = 'external_id,status\r\na,Approved\r\n';
+    for (const content of [text, `\u{feff}${text}`]) {
+      for (const bytes of [Buffer.from(content, 'utf16le'), Buffer.from(content, 'utf16le').swap16()]) {
+        const refused = await upload(api.issuer, { content: Uint8Array.from(bytes), name: 'x.csv' });
+        expect(refused).toMatchObject({
+          status: 400,
+          body: { file: [expect.stringMatching(/^The file is not UTF-8/)] },
+        });
+        expect(JSON.stringify(refused.body)).not.toContain('\\u0000');
+      }
+    }
+  });
+
+  test('is refused while ten imports are open, also when many come at once', async () => {
+    const brand = await api.newBrand();
+    const file = { content: ndjson(personRecord('many')) };
+    const open = [];
+    for (let count = 0; count < 9; count += 1) open.push(await upload(brand, file));
+    expect(open.map(({ status }) => status)).toEqual(Array(9).fill(201));
+    const pair = await Promise.all([upload(brand, file), upload(brand, file)]);
+    expect(pair.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 409]);
+    expect(pair.find(({ status }) => status === 409)?.body).toEqual({
+      detail: 'Ten imports of this application are open. Wait until one has ended, or cancel one.',
+      code: 'too_many_imports',
+    });
+    expect(await upload(api.issuer, file)).toMatchObject({ status: 201 });
+    await api.call(brand, 'POST', `${PATH}${String(open[0]?.body['uuid'])}/cancel/`, {});
+    expect(await upload(brand, file)).toMatchObject({ status: 201 });
+  });
+
   test('has its rows in the application’s version of the named workflow', async () => {
     const brand = await api.newBrand();
     const fields = { workflow_id: brand.workflows.user.toUpperCase() };
@@ -568,6 +630,14 @@ describe('a CSV file', () => {
     ]);
   });
 
+  test('may have the line ends of old spreadsheets', async () => {
+    const brand = await api.newBrand();
+    const content = 'external_id,status,first_name\ra,Approved,Ana\r\rb,Bad,Bo\r';
+    const ended = await finish(brand, await upload(brand, { content, name: 'x.csv' }));
+    expect(ended).toMatchObject({ total_rows: 2, created_count: 1, failed_count: 1, checkpoint_row: 4 });
+    expect(await decisionOf(brand, 'a')).toMatchObject({ id_verifications: [{ first_name: 'Ana' }] });
+  });
+
   test('has a row with too few cells or bad JSON reported, and its decision_json go with the cells', async () => {
     const brand = await api.newBrand();
     const content = csvLines([
@@ -680,7 +750,10 @@ describe('a CSV file', () => {
 describe('errors', () => {
   test('come by pages and as one CSV file, in which no cell is a formula', async () => {
     const brand = await api.newBrand();
-    const rows = Array.from({ length: 450 }, (_, index) => ({ external_id: `=cmd${index}`, status: 'Bad' }));
+    const rows = Array.from({ length: 450 }, (_, index) => ({
+      external_id: `${index % 2 === 0 ? '＝' : '='}cmd${index}`,
+      status: 'Bad',
+    }));
     const ended = await finish(brand, await upload(brand, { content: ndjson(...rows) }));
     const path = `${PATH}${String(ended['uuid'])}/errors/`;
     const page = await api.call(brand, 'GET', `${path}?limit=2&offset=3`);
@@ -694,6 +767,7 @@ describe('errors', () => {
     const lines = csv.body.trimEnd().split('\r\n');
     expect(lines[0]).toBe('row_number,external_id,error,raw_row');
     expect(lines).toHaveLength(451);
+    expect(lines[449]).toMatch(/^449,'＝cmd448,/);
     expect(lines[450]).toMatch(/^450,'=cmd449,"?status: Unknown status/);
     expect(await api.call(brand, 'GET', `${path}?format=xml`)).toMatchObject({ status: 400 });
   });

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -89,6 +89,24 @@ it('keeps nothing of a put that failed, and says that the store is not available
   writeFileSync(join(blocked, key.slice(0, 2), key.slice(2, 4), key, 'in-the-way'), '');
   await expect(store.put(key, bytes)).rejects.toThrow(MediaStoreUnavailable);
   expect(readdirSync(join(blocked, key.slice(0, 2), key.slice(2, 4)))).toEqual([key]);
+  expect(readdirSync(join(blocked, '.drafts'))).toEqual([]);
+});
+
+it('takes away the drafts of puts that died an hour ago or earlier, and no other file', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'handoff-media-'));
+  const store = openMediaStore({ kind: 'directory', folder: root });
+  await store.tidy();
+  const bytes = randomBytes(10);
+  await store.put(keyOf(bytes), bytes);
+  const [old, fresh] = [join(root, '.drafts', 'old'), join(root, '.drafts', 'fresh')];
+  for (const path of [old, fresh]) writeFileSync(path, 'a half');
+  const longAgo = Date.now() / 1000 - 3_601;
+  utimesSync(old, longAgo, longAgo);
+  const key = keyOf(bytes);
+  utimesSync(join(root, key.slice(0, 2), key.slice(2, 4), key), longAgo, longAgo);
+  await store.tidy();
+  expect(readdirSync(join(root, '.drafts'))).toEqual(['fresh']);
+  expect(await store.get(key)).toEqual(bytes);
 });
 
 it('an S3 that hangs has a removal given up well before whoever waits at its lock gives up', async () => {

@@ -1,27 +1,35 @@
 import type { FastifyInstance } from 'fastify';
 import { createDevelopmentMailer } from '../../accounts/development-mailer.ts';
 import { createOneTimeCodes } from '../../accounts/one-time-codes.ts';
-import { createPasswords } from '../../accounts/passwords.ts';
+import { createPasswords, createSalts } from '../../accounts/passwords.ts';
 import { createPostOffice } from '../../accounts/post-office.ts';
 import { registerAccount, renewCode, type Mail } from '../../accounts/register.ts';
 import { verifyEmail } from '../../accounts/verify-email.ts';
-import { Refusal } from '../../domain/failures.ts';
+import { invalidFields, Refusal } from '../../domain/failures.ts';
 import { readOwnApplication, type OwnApplication } from '../../postgres/organizations.ts';
 import type { AppDeps } from '../app.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { notRefused, refusal, tokensBody, tooEarly, type NewTokens } from '../login-answers.ts';
 import { limitCall } from '../rate-limit.ts';
 import { parseBody, parseQuery } from '../requests.ts';
-import { accountContracts, codeQuery, registerBody, resendBody, verifyBody } from '../schemas/accounts.ts';
+import { accountContracts, codeQuery, CONTESTED, registerBody, resendBody, verifyBody } from '../schemas/accounts.ts';
 import { loginRoutes } from './logins.ts';
 
 const HOUR = 3600;
+
+/** What a proven address is answered with; its tokens and its key are shown once. */
+interface Proven {
+  readonly own: OwnApplication;
+  readonly tokens: NewTokens | null;
+  readonly apiKey: string | null;
+}
 
 /** Registering, proving an address, and with `loginRoutes` logging in: Didit's routes (contract/didit-api.md 3.4). */
 export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
   const { tenants, accessTokenKey } = deps;
   const codes = createOneTimeCodes(accessTokenKey);
   const passwords = createPasswords(deps.passwordCost);
+  const saltOf = createSalts(accessTokenKey);
   const development =
     deps.showCodes && deps.mailer === null
       ? createDevelopmentMailer((code) => app.log.info({ code }, 'one-time code, shown in development only'))
@@ -55,7 +63,7 @@ export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
         limit: deps.registrationsPerHour,
         windowSeconds: HOUR,
       });
-      const passwordHash = await passwords.hash(password);
+      const passwordHash = await passwords.hash(password, saltOf(email));
       const outcome = await tenants.acrossTenants('account', (tx, sql) =>
         oncePerKey<{ mail: Mail | null }>(request, sql, {
           run: async () => {
@@ -76,16 +84,16 @@ export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
     url: '/auth/v2/programmatic/verify-email/',
     config: { needs: 'public', contract: accountContracts.verifyEmail },
     handler: async (request, reply) => {
-      const { email, code } = parseBody(verifyBody, request);
-      const outcome = await tenants.acrossTenants('provision', (tx, sql) => {
-        const render = (applicationId: string) => readOwnApplication(sql, applicationId);
-        return oncePerKey<Refusal | { own: OwnApplication; tokens: NewTokens | null; apiKey: string | null }>(
-          request,
-          sql,
-          {
+      const { password, ...proof } = parseBody(verifyBody, request);
+      const verify = (passwordHash: string | null) =>
+        tenants.acrossTenants('provision', (tx, sql) => {
+          const render = (applicationId: string) => readOwnApplication(sql, applicationId);
+          return oncePerKey<Refusal | Proven>(request, sql, {
             run: async () => {
-              const made = await verifyEmail(tx, sql, codes, { email, code });
-              if (made === null) return refusal('one_time_code_invalid');
+              const call = { ...proof, bringsPassword: password !== undefined, passwordHash };
+              const made = await verifyEmail(tx, sql, codes, call);
+              if (made === 'code_invalid') return refusal(new Refusal('one_time_code_invalid'));
+              if (made === 'password_wanted') return refusal(invalidFields({ password: [CONTESTED] }));
               const own = await render(made.applicationId);
               if (own === null) throw new Error('an application that was made is there');
               const result = { own, tokens: made, apiKey: made.apiKey };
@@ -95,9 +103,12 @@ export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
               const own = await render(applicationId);
               return own === null ? null : { own, tokens: null, apiKey: null };
             },
-          },
-        );
-      });
+          });
+        });
+      let outcome = await verify(null);
+      // Only a right code is worth the hash.
+      const wanted = outcome.result instanceof Refusal && outcome.result.field === 'password';
+      if (wanted && password !== undefined) outcome = await verify(await passwords.hash(password));
       const { own, tokens, apiKey } = notRefused(outcome.result);
       answerWith(reply, outcome);
       return {

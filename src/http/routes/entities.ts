@@ -137,7 +137,9 @@ function routesOf(app: FastifyInstance, { tenants, style }: AppDeps, sort: Kind)
     config: { needs: reads, contract: contracts.read },
     handler: async (request) => {
       const key = keyOf(request, kind);
-      return tenants.withTenant(key.applicationId, (tx, sql) => bodyOf(sql, tx.sealer, key));
+      return tenants.withTenant(key.applicationId, async (tx, sql) =>
+        bodyOf(sql, tx.sealer, key.applicationId, await readEntity(sql, tx.sealer, key)),
+      );
     },
   });
 
@@ -180,15 +182,19 @@ function routesOf(app: FastifyInstance, { tenants, style }: AppDeps, sort: Kind)
   async function change(request: FastifyRequest, said: EntityChange): Promise<object> {
     const key = keyOf(request, kind);
     return tenants.withTenant(key.applicationId, async (tx, sql) => {
-      await changeEntity(entityStore(sql, tx.sealer), key, said);
-      return bodyOf(sql, tx.sealer, key);
+      const entityId = await changeEntity(entityStore(sql, tx.sealer), key, said);
+      return bodyOf(sql, tx.sealer, key.applicationId, await readEntityById(sql, tx.sealer, key, entityId));
     });
   }
 
-  async function bodyOf(sql: Transaction, sealer: PayloadSealer, key: EntityKey): Promise<object> {
-    const row = await readEntity(sql, sealer, key);
+  async function bodyOf(
+    sql: Transaction,
+    sealer: PayloadSealer,
+    applicationId: string,
+    row: EntityRow | null,
+  ): Promise<object> {
     if (row === null) throw new Refusal('not_found');
-    const comments = kind === 'user' ? await readComments(sql, sealer, key.applicationId, row.entityId) : [];
+    const comments = kind === 'user' ? await readComments(sql, sealer, applicationId, row.entityId) : [];
     return sort.body(row, style, comments);
   }
 }

@@ -15,6 +15,10 @@ import { accountContracts, loginBody, logoutBody, refreshBody } from '../schemas
 /** A hash of a password costs us more than its asker. */
 const LOGINS = { limit: 30, windowSeconds: 60 };
 
+const BUSY = 'Other logins of this address are being checked. Try again after the time in Retry-After.';
+/** A password is checked in less. */
+const BUSY_SECONDS = 2;
+
 /** Logging in, refreshing a login, and logging out. */
 export function loginRoutes(
   app: FastifyInstance,
@@ -30,10 +34,10 @@ export function loginRoutes(
       const address = app.rateLimiter.addressBucket(request.ip);
       await limitCall(reply, { bucket: `login:${address}`, ...LOGINS });
       const answer = await checkPassword(tenants, passwords, call);
+      if (answer.state === 'busy') throw tooEarly(reply, BUSY_SECONDS, 'rate_limited', BUSY);
       if (answer.state === 'locked') throw tooEarly(reply, answer.retryAfterSeconds, 'account_locked');
       if (answer.state === 'wrong') throw new Refusal('invalid_credentials');
-      const { accountId, organizationId } = answer.account;
-      if (organizationId === null) throw new Refusal('email_not_verified');
+      const { accountId } = answer.account;
       const outcome = await tenants.acrossTenants('account', (tx, sql) =>
         oncePerKey<{ tokens: NewTokens | null }>(request, sql, {
           run: async () => {
@@ -64,7 +68,7 @@ export function loginRoutes(
             const login = await rotateRefreshToken(sql, sha256, next.sha256);
             if (login === null) {
               endLoginOfUsedToken(sql, sha256);
-              return refusal('authentication_failed');
+              return refusal(new Refusal('authentication_failed'));
             }
             const tokens = { login, refreshToken: next.text };
             return { status: 200, resourceId: login.loginId, result: { tokens } };

@@ -9,6 +9,7 @@ import {
   importDefaults,
   listImportErrors,
   listImports,
+  lockOpenImports,
   nextImportErrors,
   readImport,
   type ImportErrorRow,
@@ -34,6 +35,9 @@ import {
 } from '../schemas/session-imports.ts';
 
 const reads = { resource: 'sessions', access: 'read' } as const;
+/** Open imports of one application. */
+const MAX_OPEN = 10;
+
 const writes = { resource: 'sessions', access: 'write' } as const;
 
 /** Taking in files of sessions: Didit's routes, and a cancel of ours. */
@@ -155,6 +159,8 @@ function uploadRoute(scope: FastifyInstance, { tenants }: AppDeps): void {
           const settled = await settle(sql, applicationId, importType, named);
           const problems = file.columns === null ? [] : headerProblems(importType, file.columns);
           if (problems.length > 0) throw unfit(...problems);
+          // The last check: from here to the commit, no other import of the application is opened.
+          if ((await lockOpenImports(sql, applicationId)) >= MAX_OPEN) throw new Refusal('too_many_imports');
           const importId = openImport(tx, {
             ...settled,
             applicationId,
@@ -285,5 +291,5 @@ async function* errorLines(
 
 /** A spreadsheet takes a cell that begins so for a formula. */
 function harmless(cell: string): string {
-  return /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
+  return /^[=+\-@\t\r＝＋－＠]/.test(cell) ? `'${cell}` : cell;
 }

@@ -19,7 +19,11 @@ const newPassword = text(128).superRefine((password, context) => {
 export const registerBody = z.object({ email, password: newPassword });
 
 /** Body of `POST /auth/v2/programmatic/verify-email/`. */
-export const verifyBody = z.object({ email, code: text(20) });
+export const verifyBody = z.object({ email, code: text(20), password: newPassword.optional() });
+
+/** What is said of the password of an address that was registered with several. */
+export const CONTESTED =
+  'This address was registered with several passwords. Send the code again with a `password`: it is the one that counts.';
 
 /** Body of `POST /auth/v2/programmatic/resend-otp/`. */
 export const resendBody = z.object({ email });
@@ -87,7 +91,7 @@ export const accountContracts = {
     tag: 'Accounts',
     summary: 'Prove an e-mail address; makes an organization and its first sandbox application',
     description:
-      'The application comes with a default verification workflow of each kind and an API key for everything, shown this once. A code works for 15 minutes and survives 5 wrong tries.',
+      'The application comes with a default verification workflow of each kind and an API key for everything, shown this once. A code works for 15 minutes and survives 5 wrong tries. A `password` sent here takes the place of the one that the address was registered with; it is required (400 on `password`, the code goes on working) when the address was registered with several.',
     body: verifyBody,
     replies: { 200: verifiedReply, ...publicPostErrors },
     refusals: ['one_time_code_invalid'],
@@ -125,10 +129,10 @@ export const accountContracts = {
     tag: 'Accounts',
     summary: 'Log in',
     description:
-      'Every fifth wrong password in a row locks the address: for 15 minutes, from the tenth for an hour, from the twentieth for a day.',
+      'Every fifth wrong password in a row locks the address: for 15 minutes, from the tenth for an hour, from the twentieth for a day. An address that is not verified yet is answered as one that nobody has registered.',
     body: loginBody,
-    replies: { 200: loggedInReply, ...publicPostErrors, 401: errorBody, 403: errorBody },
-    refusals: ['invalid_credentials', 'email_not_verified', 'account_locked'],
+    replies: { 200: loggedInReply, ...publicPostErrors, 401: errorBody },
+    refusals: ['invalid_credentials', 'account_locked'],
     examples: {
       body: { email: EMAIL, password: 'Correct-Horse-7' },
       replies: { 200: { ...TOKENS, message: 'Logged in.' } },

@@ -19,9 +19,8 @@ const status = (wrong: (input: unknown) => string) =>
     error: ({ input }) => (input === undefined ? 'This field is required.' : wrong(input)),
   });
 const ownStatus = status(() => `Invalid status. Valid options are: ${ENTITY_STATUSES.join(', ')}`);
-const statusChoice = status(
-  (input) =>
-    `"${typeof input === 'string' ? input.slice(0, 50) : JSON.stringify(input).slice(0, 50)}" is not a valid choice.`,
+const statusChoice = status((input) =>
+  typeof input === 'string' ? `"${input.slice(0, 50)}" is not a valid choice.` : 'Not a valid string.',
 );
 
 const metadata = jsonObject('Metadata must be a JSON object.');
@@ -315,7 +314,8 @@ export const businessContracts = contractsOf({
   bodies: { create: createBusinessBody, change: changeBusinessBody },
   item: businessItem,
   reply: businessReply,
-  unnamed: 'One without `vendor_data` goes by its `didit_internal_id` in paths.',
+  unnamed:
+    'One without `vendor_data` goes by its `didit_internal_id` in paths, unless that is the `vendor_data` of another one.',
   examples: {
     create: { vendor_data: 'company-7', legal_name: 'Example Trading Ltd', country_code: 'GB' },
     change: { registration_number: '01234567' },

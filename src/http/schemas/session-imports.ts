@@ -130,13 +130,20 @@ export const importContracts = {
       'CSV or NDJSON in UTF-8, up to 25 MB and 250,000 rows, one session a row (see the template). The rows are taken in by a durable run: poll the import. ' +
       'An `external_id` that is there already is skipped, so the same file may be sent again. Nobody is told of imported sessions. ' +
       'The file may also be the whole body (`text/csv`, `application/x-ndjson`), the fields then stand in the query. ' +
-      'Two uploads of an application are taken at a time; more are 503 with `Retry-After`.',
+      'Two uploads of an application are taken at a time; more are 503 with `Retry-After`. ' +
+      'Ten imports may be open; one more is 409 `too_many_imports`.',
     query: rawUploadQuery,
     bodyType: 'multipart/form-data',
     otherBodyTypes: ['text/csv', 'application/x-ndjson'],
     body: uploadBody,
     replies: { 201: importReply, ...postErrors },
-    refusals: ['workflow_not_found', 'workflow_kind_mismatch', 'workflow_required', 'application_deleted'],
+    refusals: [
+      'workflow_not_found',
+      'workflow_kind_mismatch',
+      'workflow_required',
+      'application_deleted',
+      'too_many_imports',
+    ],
     examples: {
       body: {
         import_type: 'user_verification',

@@ -1,5 +1,5 @@
 import { ARRAY_NAMES } from '../../domain/decision-arrays.ts';
-import { MAX_CHARACTERS } from '../../domain/decision-intake.ts';
+import { CODE, MAX_CHARACTERS, MAX_FEATURES } from '../../domain/decision-intake.ts';
 import { z } from 'zod';
 import { pageQuery } from '../paging.ts';
 import type { RouteContract } from './contract.ts';
@@ -83,8 +83,12 @@ export const documentBody = z.looseObject({
   }).optional(),
   vendor_data: shortText('vendor_data'),
   environment: told({ enum: ['sandbox', 'live', null] }).optional(),
-  features: told({ type: ['array', 'null'], items: { type: 'string' } }).optional(),
-  nfc_skip_reason: shortText('nfc_skip_reason'),
+  features: told({
+    type: ['array', 'null'],
+    maxItems: MAX_FEATURES,
+    items: { type: 'string', pattern: CODE.source },
+  }).optional(),
+  nfc_skip_reason: told({ type: ['string', 'null'], pattern: CODE.source }).optional(),
   created_at: told({ type: ['string', 'null'], format: 'date-time' }).optional(),
   expires_at: told({ type: ['string', 'null'], format: 'date-time' }).optional(),
   ...checkArrays,

@@ -16,10 +16,12 @@ create table account (
   organization_id uuid references organization,
   email_index bytea not null unique,
   email bytea not null,
-  password_hash text not null,
+  -- none while the address waits for its proof and was registered with several passwords
+  password_hash text,
   verified_at timestamptz,
   created_at timestamptz not null default handoff_now(),
-  check ((organization_id is null) = (verified_at is null))
+  check ((organization_id is null) = (verified_at is null)),
+  check (verified_at is null or password_hash is not null)
 );
 create index account_organization on account (organization_id);
 
@@ -28,6 +30,8 @@ create table email_throttle (
   email_index bytea primary key,
   failed_logins integer not null default 0,
   locked_until timestamptz,
+  -- the try that locked is being checked; null when it has failed
+  lock_checked_until timestamptz,
   mailed_at timestamptz,
   touched_at timestamptz not null default handoff_now()
 );
@@ -121,10 +125,11 @@ alter table session
   add column warnings text[] not null default '{}',
   -- SHA-256 of the hosted flow's session token
   add column hosted_token_sha256 bytea unique,
-  -- which event of its source the content is of, when that was made and when sent: what is older never replaces it
-  add column content_event text,
+  -- when the content's event of its source was made and when sent: what is older never replaces it
   add column content_at timestamptz,
-  add column content_sent_at timestamptz;
+  add column content_sent_at timestamptz,
+  -- the last events of that same second: one that comes again is none that is newer
+  add column content_events text[] not null default '{}';
 -- Lists: unfiltered pages of one kind use the unique number, those of both kinds the id, which is ordered by time.
 create index session_newest on session (application_id, session_id desc);
 create index session_status on session (application_id, session_kind, status, session_number desc);
@@ -195,7 +200,8 @@ create table media_fetch (
   last_reason text,
   created_at timestamptz not null default handoff_now()
 );
-create index media_fetch_session on media_fetch (session_id, state);
+create index media_fetch_session on media_fetch (session_id);
+create index media_fetch_due on media_fetch (session_id, next_at, media_id) where state = 'pending';
 create index media_fetch_overdue on media_fetch (next_at) where state = 'pending';
 
 -- ---------------------------------------------------------------- users and businesses
@@ -275,6 +281,7 @@ create table session_import (
 );
 create index session_import_application on session_import (application_id, import_id desc);
 create index session_import_open on session_import (checked_at) where completed_at is null;
+create index session_import_open_of on session_import (application_id) where completed_at is null;
 
 -- The file, cut between rows; taken away as its rows are in.
 create table session_import_part (
