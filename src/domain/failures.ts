@@ -165,6 +165,10 @@ export const FAILURES = {
   // Webhooks
   destination_not_found: { status: 404, detail: 'Webhook destination not found.' },
   delivery_not_found: { status: 404, detail: 'Webhook delivery not found.' },
+  delivery_content_deleted: {
+    status: 409,
+    detail: 'What this delivery carried was deleted with its session, so it is not sent again.',
+  },
   delivery_token_ended: {
     status: 409,
     detail:

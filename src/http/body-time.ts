@@ -5,10 +5,14 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Seconds that a body may take to arrive; 30 by default. */
     bodySeconds?: number;
+    /** Bytes that have to arrive in each second of a body, over each thirtieth of its time; none by default. */
+    bodyBytesPerSecond?: number;
   }
 }
 
 const BODY_SECONDS = 30;
+/** A body's pace is looked at this often in its route's time. */
+const LOOKS = 30;
 /** Node's own limit of a whole request, in milliseconds: above that of every route, whose answer says more. */
 export const REQUEST_TIMEOUT_MS = 6 * 60_000;
 
@@ -17,21 +21,37 @@ export function limitBodyTime(app: FastifyInstance): void {
   app.addHook('preParsing', (request, reply, payload, done) => {
     const { raw } = request;
     if (raw.headers['content-length'] === undefined && raw.headers['transfer-encoding'] === undefined) return done();
-    const seconds = request.routeOptions.config.bodySeconds ?? BODY_SECONDS;
-    const timer = setTimeout(() => {
+    const { bodySeconds: seconds = BODY_SECONDS, bodyBytesPerSecond: least = 0 } = request.routeOptions.config;
+    const refuse = (detail: string) => {
       // Whoever reads the body gets the refusal in its place; where nobody does, nobody waits for it.
       if (payload.listenerCount('error') === 0 || reply.sent) return;
       void reply.header('connection', 'close');
-      payload.emit('error', tooSlow(seconds));
-    }, seconds * 1_000).unref();
-    const stop = () => clearTimeout(timer);
+      payload.emit('error', new Refusal('request_timeout', { detail }));
+    };
+    const late = setTimeout(
+      () => refuse(`The request body did not arrive within ${seconds} seconds.`),
+      seconds * 1_000,
+    ).unref();
+    let bytes = raw.socket.bytesRead;
+    const slow =
+      least === 0
+        ? undefined
+        : setInterval(
+            () => {
+              if (raw.socket.bytesRead - bytes < (least * seconds) / LOOKS) {
+                refuse(`The request body arrives at less than ${least} bytes a second.`);
+              }
+              bytes = raw.socket.bytesRead;
+            },
+            (seconds * 1_000) / LOOKS,
+          ).unref();
+    const stop = () => {
+      clearTimeout(late);
+      clearInterval(slow);
+    };
     payload.once('end', stop);
     payload.once('close', stop);
     reply.raw.once('close', stop);
     done();
   });
-}
-
-function tooSlow(seconds: number): Refusal {
-  return new Refusal('request_timeout', { detail: `The request body did not arrive within ${seconds} seconds.` });
 }

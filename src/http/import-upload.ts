@@ -24,7 +24,7 @@ const ONCE = 'Give it once.';
 const MAX_FILENAME_CHARACTERS = 255;
 
 /** Uploads that this process holds in memory at a time, in all and of one application. */
-const MAX_UNDER_WAY = 4;
+const MAX_UNDER_WAY = 8;
 const MAX_OF_ONE = 2;
 /** By application. */
 const underWay = new Map<string, number>();

@@ -29,7 +29,8 @@ export interface AttemptDetail extends AttemptRow {
   readonly eventId: string;
   /** Unix seconds. */
   readonly eventAt: number;
-  readonly payload: JsonObject;
+  /** Null when it was deleted with its session. */
+  readonly payload: JsonObject | null;
   readonly payloadMode: 'full' | 'thin';
   readonly requestHeaders: Readonly<Record<string, string>> | null;
   /** The share token that the body carries. */
@@ -116,11 +117,11 @@ export async function readAttempt(
     'sessionId' in which
       ? (['e.session_id', which.sessionId] as const)
       : (['a.destination_id', which.destinationId] as const);
-  const [row] = await tx.query<Omit<AttemptDetail, 'payload'> & { payload: Buffer }>(
+  const [row] = await tx.query<Omit<AttemptDetail, 'payload'> & { payload: Buffer | null }>(
     `select ${COLUMNS}, e.event_id as "eventId", floor(extract(epoch from e.created_at))::float8 as "eventAt",
        p.payload, d.payload_mode as "payloadMode", a.request_headers as "requestHeaders",
        case when e.dedupe_key like '%:token' then e.token_id end as "carriesToken"
-     ${FROM} join event_payload p on p.event_id = e.event_id
+     ${FROM} left join event_payload p on p.event_id = e.event_id
      join webhook_destination d on d.destination_id = a.destination_id and d.deleted_at is null
      where a.application_id = $1 and ${column} = $2 and a.attempt_id = $3`,
     [applicationId, value, attemptId],
@@ -128,7 +129,7 @@ export async function readAttempt(
   if (row === undefined) return null;
   const { payload, ...rest } = row;
   const context = sealContextOfEvent({ applicationId, sessionId: row.sessionId, eventId: row.eventId });
-  return { ...rest, payload: sealer.openPayload(context, payload) as JsonObject };
+  return { ...rest, payload: payload === null ? null : (sealer.openPayload(context, payload) as JsonObject) };
 }
 
 /** What came of an attempt so far. */

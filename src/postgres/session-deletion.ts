@@ -34,6 +34,7 @@ export function deleteSessions(tx: Transaction, applicationId: string, sessionId
     applicationId,
   ]);
   forgetSessionTimes(tx, applicationId, sessionIds);
+  forgetWhatEventsTell(tx, applicationId, sessionIds);
   // Business before user, as an import takes them; the order of an update's rows would be the planner's.
   tx.send(
     `select 1 from session_counter
@@ -49,4 +50,23 @@ export function deleteSessions(tx: Transaction, applicationId: string, sessionId
      where c.application_id = $1 and c.session_kind = counted.session_kind`,
     [applicationId, sessionIds],
   );
+}
+
+/** Ends the deliveries that carry a decision of these sessions, and deletes what they carry; the events themselves stay. */
+function forgetWhatEventsTell(tx: Transaction, applicationId: string, sessionIds: readonly string[]): void {
+  const told = `(select event_id from event where session_id = any ($1::uuid[]) and application_id = $2 and type = 'status.updated')`;
+  const values = [sessionIds, applicationId];
+  // Each a statement of its own, so that it sees what the one before it waited for.
+  tx.send(`delete from outbox where wish = 'dispatch' and subject_id in ${told}`, values);
+  tx.send(
+    `update delivery set state = 'stopped', ended_at = handoff_now(), lease_until = null, last_reason = 'session_deleted'
+     where ended_at is null and event_id in ${told}`,
+    values,
+  );
+  tx.send(
+    `update delivery_attempt set state = 'failed', reason = 'session_deleted'
+     where state = 'pending' and delivery_id in (select delivery_id from delivery where event_id in ${told})`,
+    values,
+  );
+  tx.send(`delete from event_payload where event_id in ${told}`, values);
 }

@@ -31,6 +31,9 @@ beforeAll(async () => {
   });
   const short = { bodySeconds: 0.2 };
   app.route({ method: 'POST', url: '/json/', config: short, handler: () => ({ ok: true }) });
+  // Looked at every 0.2 s.
+  const paced = { bodySeconds: 6, bodyBytesPerSecond: 4_096 };
+  app.route({ method: 'POST', url: '/paced/', config: paced, handler: () => ({ ok: true }) });
   app.route({ method: 'POST', url: '/patient/', handler: () => ({ ok: true }) });
   await app.register(async (scope) => {
     await acceptUploads(scope);
@@ -90,6 +93,25 @@ describe('a body', () => {
     await expect.poll(() => ended).toBe(1);
     await setImmediate();
     expect(lines).toEqual([]);
+  });
+
+  it('that drips is answered before its time is over, and one that keeps pace is not', async () => {
+    const body = JSON.stringify({ text: 'x'.repeat(20_000) });
+    const [dripping, steady] = await Promise.all([
+      begin('/paced/', 'application/json', '{"a":'),
+      begin('/paced/', 'application/json', '', body.length),
+    ]);
+    const answers = Promise.all([answerOf(dripping), answerOf(steady)]);
+    for (let at = 0; at < body.length; at += 2_000) {
+      dripping.write(' ');
+      steady.write(body.slice(at, at + 2_000));
+      await setTimeout(50);
+    }
+    steady.end();
+    const [slow, fast] = await answers;
+    expect(slow).toMatch(/^HTTP\/1\.1 408 /);
+    expect(slow).toContain('4096 bytes a second');
+    expect(fast).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   it('may take as long as its route gives it', async () => {

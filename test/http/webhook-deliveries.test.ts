@@ -385,3 +385,49 @@ describe('a share token in the log', () => {
     expect(await send(204)).toEqual([]);
   });
 });
+
+describe('a deleted session', () => {
+  it('is told of by no delivery: what was sent is shown no more, and what was due is not sent', async () => {
+    const owner = await api.newBrand();
+    await api.call(owner, 'POST', ALL, {
+      url: 'https://receiver-of-status.example/hooks',
+      subscribed_events: ['status.updated'],
+    });
+    const scenario = { workflow_id: owner.workflows.user, sandbox_scenario: 'approved' };
+    const make = async () => {
+      const sessionId = textOf(await api.call(owner, 'POST', '/v3/session/', scenario), 'session_id');
+      await api.tenants.acrossTenants('relay', async (sql) => {
+        const rows = await sql.query<{ id: string }>('select event_id as id from event where session_id = $1', [
+          sessionId,
+        ]);
+        await dispatchEvents(sql, { eventIds: rows.map(({ id }) => id) });
+      });
+      return sessionId;
+    };
+    const told = await make();
+    expect(await send(200)).toHaveLength(1);
+    const { body } = await api.call(owner, 'GET', `/v3/session/${told}/webhooks/`);
+    const [attempt] = body['results'] as JsonObject[];
+    const [{ uuid: at } = {}] = (await api.call(owner, 'GET', ALL)).body as unknown as JsonObject[];
+    const one = `${ALL}${String(at)}/deliveries/${String(attempt?.['uuid'])}/`;
+    expect((await api.call(owner, 'GET', one)).body['request_body']).toContain('"decision":');
+    const due = await make();
+
+    for (const sessionId of [told, due]) {
+      expect((await api.call(owner, 'DELETE', `/v3/session/${sessionId}/delete/`)).status).toBe(200);
+    }
+    expect(await send(200)).toEqual([]);
+    expect(await api.call(owner, 'GET', one)).toMatchObject({ status: 200, body: { request_body: null } });
+    for (const again of [`${one}resend/`, `/v3/session/${told}/webhook/${String(attempt?.['uuid'])}/resend/`]) {
+      expect(await api.call(owner, 'POST', again)).toMatchObject({
+        status: 409,
+        body: { code: 'delivery_content_deleted' },
+      });
+    }
+    const { rows } = await api.database.pool.query(
+      `select d.state from delivery d join event e using (event_id) where e.session_id = $1`,
+      [due],
+    );
+    expect(rows).toEqual([{ state: 'stopped' }]);
+  });
+});

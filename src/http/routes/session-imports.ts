@@ -144,7 +144,7 @@ function uploadRoute(scope: FastifyInstance, { tenants }: AppDeps): void {
   scope.route({
     method: 'POST',
     url: '/v3/session/imports/',
-    config: { needs: writes, contract: importContracts.create, bodySeconds: 300 },
+    config: { needs: writes, contract: importContracts.create, bodySeconds: 300, bodyBytesPerSecond: 4_096 },
     handler: (request, reply) => whileThereIsRoom(request, reply, () => upload(request, reply)),
   });
 

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { canonicalJson } from '../../crypto/canonical-json.ts';
 import { Refusal } from '../../domain/failures.ts';
-import { isJsonObject } from '../../domain/json.ts';
+import { isJsonObject, type JsonObject } from '../../domain/json.ts';
 import { putLinksInDecision } from '../../domain/media-references.ts';
 import {
   listAttempts,
@@ -118,6 +118,7 @@ export function webhookDeliveryRoutes(app: FastifyInstance, { tenants, resendWai
           run: async () => {
             const attempt = await render(which.attemptId);
             if (attempt === null) throw new Refusal('delivery_not_found');
+            if (attempt.payload === null) throw new Refusal('delivery_content_deleted');
             await refuseEndedToken(tx, attempt);
             const resourceId = queueAttempt(sql, which.applicationId, which.attemptId);
             const result = await render(resourceId);
@@ -186,12 +187,15 @@ function attemptDetail(row: AttemptDetail) {
   return {
     ...attemptItem(row),
     request_header: headers === null ? null : JSON.stringify(headers),
-    request_body: headers === null ? null : bodySent(row, Number(headers['x-timestamp'])),
+    request_body:
+      headers === null || row.payload === null
+        ? null
+        : bodySent({ ...row, payload: row.payload }, Number(headers['x-timestamp'])),
   };
 }
 
 /** The body as it went out at this time, without its share token and its links to files. */
-function bodySent(row: AttemptDetail, timestamp: number): string {
+function bodySent(row: AttemptDetail & { readonly payload: JsonObject }, timestamp: number): string {
   const content = contentOf({ ...row, createdAt: row.eventAt }, timestamp);
   const { decision } = content;
   return canonicalJson({

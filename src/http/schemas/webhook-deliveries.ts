@@ -96,7 +96,7 @@ export const deliveryContracts = {
       'A `share.received` with its token is sent again only while the token can be used.',
     body: resendBody,
     replies: { 201: attemptReply, ...postErrors },
-    refusals: ['delivery_not_found', 'delivery_token_ended'],
+    refusals: ['delivery_not_found', 'delivery_content_deleted', 'delivery_token_ended'],
     examples: {
       body: {},
       replies: { 201: { ...item, response_status: null, response_time_ms: null, status: 'pending' } },
@@ -121,7 +121,7 @@ export const deliveryContracts = {
       'has ended, or after 5 seconds: 200 with the attempt as it then stands, also when your endpoint answered with an error.',
     body: resendBody,
     replies: { 200: attemptReply, ...postErrors },
-    refusals: ['delivery_not_found', 'delivery_token_ended'],
+    refusals: ['delivery_not_found', 'delivery_content_deleted', 'delivery_token_ended'],
     examples: { body: {}, replies: { 200: item } },
   },
 } satisfies Record<string, RouteContract>;
