@@ -6,7 +6,7 @@ import { anyRouteErrors, errorBody, idErrors, postErrors } from './errors.ts';
 import { EXAMPLE_IDS, EXAMPLE_TIME, examplePage } from './examples.ts';
 import { bool, oneOf, ours, text, time, ttlInSeconds, uuid, vendorData } from './fields.ts';
 import { pageReply } from './pages.ts';
-import { workflowId } from './sharing.ts';
+import { IMPORT_REFUSALS, workflowId } from './sharing.ts';
 
 /** Body of `POST /v1/onboardings/`. */
 export const startBody = ours({ session_id: uuid, for_application_id: uuid, ttl_in_seconds: ttlInSeconds });
@@ -166,15 +166,7 @@ export const onboardingContracts = {
       'onboarding_ended',
       'acceptance_mode',
       'acknowledgement_conflict',
-      'already_imported',
-      'connection_suspended',
-      'application_deleted',
-      'source_session_gone',
-      'source_not_shareable',
-      'workflow_not_found',
-      'workflow_kind_mismatch',
-      'workflow_required',
-      'entity_blocked',
+      ...IMPORT_REFUSALS,
     ],
     examples: {
       body: { accept: true, workflow_id: EXAMPLE_IDS.workflow, vendor_data: 'partner-user-42', trust_review: true },

@@ -97,6 +97,19 @@ export const documentBody = z.looseObject({
 /** Query of `GET /v1/sessions/{session_id}/provenance/`. */
 export const provenanceQuery = z.object(pageQuery);
 
+/** What refuses an import, whoever asks for it (contract row 2). */
+export const IMPORT_REFUSALS = [
+  'already_imported',
+  'connection_suspended',
+  'application_deleted',
+  'source_session_gone',
+  'source_not_shareable',
+  'workflow_not_found',
+  'workflow_kind_mismatch',
+  'workflow_required',
+  'entity_blocked',
+] as const;
+
 export const sharingContracts = {
   mint: {
     operationId: 'mintShareToken',
@@ -129,15 +142,7 @@ export const sharingContracts = {
       'share_token_not_for_this_application',
       'share_token_expired',
       'share_token_revoked',
-      'already_imported',
-      'connection_suspended',
-      'application_deleted',
-      'source_session_gone',
-      'source_not_shareable',
-      'workflow_not_found',
-      'workflow_kind_mismatch',
-      'workflow_required',
-      'entity_blocked',
+      ...IMPORT_REFUSALS,
     ],
     examples: {
       body: {
