@@ -45,6 +45,8 @@ export interface ServerConfig extends CommonConfig, ContentConfig, MediaLinkConf
   /** Proxies whose `X-Forwarded-*` headers are believed, for links and client addresses. */
   readonly trustProxy: readonly string[];
   readonly shareTokenKeys: KeyRing;
+  /** Keys that stored secrets are encrypted with, the first for new ones. */
+  readonly keyEncryptionKeys: KeyRing;
   readonly webhookUrlRules: WebhookUrlRules;
   /** Signs access tokens of people, and nothing else. */
   readonly accessTokenKey: Uint8Array;
@@ -72,6 +74,7 @@ export interface MailConfig {
 
 export interface WebhooksConfig extends CommonConfig, ContentConfig, MediaLinkConfig {
   readonly shareTokenKeys: KeyRing;
+  readonly keyEncryptionKeys: KeyRing;
   readonly webhookUrlRules: WebhookUrlRules;
 }
 
@@ -128,7 +131,7 @@ const mediaLinkShape = {
     .transform((text) => new URL(text).origin),
 };
 
-const shareTokenKeys = z
+const keyRing = z
   .string({ error: 'is missing: set it to kid:key, the key being 32 random bytes in base64url' })
   .transform((text, context) => {
     try {
@@ -189,7 +192,8 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     ...commonShape,
     ...contentShape,
     ...mediaLinkShape,
-    SHARE_TOKEN_KEYS: shareTokenKeys,
+    SHARE_TOKEN_KEYS: keyRing,
+    KEY_ENCRYPTION_KEYS: keyRing,
     WEBHOOK_ALLOWED_CIDRS: webhookUrlRules(env),
     ACCESS_TOKEN_KEY: secretKey,
     RATE_LIMIT_READS: wholeNumber(1, 10_000_000).default(600),
@@ -215,6 +219,7 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     port: values.PORT,
     trustProxy: values.TRUST_PROXY,
     shareTokenKeys: values.SHARE_TOKEN_KEYS,
+    keyEncryptionKeys: values.KEY_ENCRYPTION_KEYS,
     webhookUrlRules: values.WEBHOOK_ALLOWED_CIDRS,
   }));
 }
@@ -225,7 +230,8 @@ export function readWebhooksConfig(env: Environment): Reading<WebhooksConfig> {
     ...commonShape,
     ...contentShape,
     ...mediaLinkShape,
-    SHARE_TOKEN_KEYS: shareTokenKeys,
+    SHARE_TOKEN_KEYS: keyRing,
+    KEY_ENCRYPTION_KEYS: keyRing,
     WEBHOOK_ALLOWED_CIDRS: webhookUrlRules(env),
   };
   return read(shape, env, (values) => ({
@@ -233,6 +239,7 @@ export function readWebhooksConfig(env: Environment): Reading<WebhooksConfig> {
     ...content(values),
     ...mediaLinks(values),
     shareTokenKeys: values.SHARE_TOKEN_KEYS,
+    keyEncryptionKeys: values.KEY_ENCRYPTION_KEYS,
     webhookUrlRules: values.WEBHOOK_ALLOWED_CIDRS,
   }));
 }

@@ -5,12 +5,14 @@ import { connectHandoffClient } from './client.ts';
 import { readServerConfig, type ServerConfig } from './config.ts';
 import { createBlindIndex } from './crypto/blind-index.ts';
 import { plainSealer } from './crypto/payload-seal.ts';
+import { createSecretSealer } from './crypto/secret-seal.ts';
 import { buildApp } from './http/app.ts';
 import { faultFacts } from './http/logging.ts';
 import { askReadiness, sharedProbe } from './http/readiness.ts';
 import { openMediaStore } from './media/open-media-store.ts';
 import { handoffTenants } from './postgres/handoff-tenants.ts';
 import { pendingMigrations } from './postgres/migrate.ts';
+import { resealSecrets } from './postgres/reseal-secrets.ts';
 import { registerSigningKeys } from './postgres/signing-keys.ts';
 import { createTenants } from './postgres/tenants.ts';
 import { actNow, type ActNow } from './relay/act-now.ts';
@@ -38,8 +40,13 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
   });
   const act = actNow(() => ({ tenants, client }), onError);
   acting = act;
+  const sealer = createSecretSealer(config.keyEncryptionKeys, plainSealer);
   const register = () =>
-    tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
+    tenants.acrossTenants('provision', async (tx) => {
+      registerSigningKeys(tx, config.shareTokenKeys);
+      const resealed = await resealSecrets(tx, sealer);
+      if (resealed > 0) logger.info({ resealed }, 'secrets sealed with the active key');
+    });
   const registering = untilDone(register, (error) => logger.warn({ fault: faultFacts(error) }, 'database not ready'));
   await registering.firstTry;
 
@@ -50,7 +57,7 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
   const media = openMediaStore(config.mediaStore);
   const mailer = config.mail === null ? null : createSmtpMailer(config.mail);
   const app = buildApp({
-    tenants: handoffTenants(tenants, plainSealer, createBlindIndex(config.blindIndexKey)),
+    tenants: handoffTenants(tenants, sealer, createBlindIndex(config.blindIndexKey)),
     shareTokenKeys: config.shareTokenKeys,
     style: { businessStatusCase: config.businessStatusCase },
     webhookUrlRules: config.webhookUrlRules,

@@ -21,6 +21,7 @@ import { connectHandoffClient } from './client.ts';
 import { readWebhooksConfig, readWorkerConfig, type OnboardingWorkerConfig, type WebhooksConfig } from './config.ts';
 import { createBlindIndex } from './crypto/blind-index.ts';
 import { plainSealer } from './crypto/payload-seal.ts';
+import { createSecretSealer } from './crypto/secret-seal.ts';
 import { crashPoints } from './crash-points.ts';
 import { TASK_QUEUES } from './domain/temporal-names.ts';
 import { serveHealth } from './health-port.ts';
@@ -132,15 +133,16 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
     onConnectionError: (error) => logger.warn(errorKind(error), 'database connection lost'),
   });
   await tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
-  const handoff = handoffTenants(tenants, plainSealer, createBlindIndex(config.blindIndexKey));
+  const sealer = createSecretSealer(config.keyEncryptionKeys, plainSealer);
+  const handoff = handoffTenants(tenants, sealer, createBlindIndex(config.blindIndexKey));
   const poster = createWebhookPoster(config.webhookUrlRules);
   const tools = { poster, shareTokenKeys: config.shareTokenKeys, mediaUrl: mediaUrls(config) };
-  const ledger = deliveryLedger(tenants, plainSealer);
-  const tokens = tokenDeliveryLedger(handoff, plainSealer);
+  const ledger = deliveryLedger(tenants, sealer);
+  const tokens = tokenDeliveryLedger(handoff, sealer);
   const getter = createGuardedGetter({ ...config.webhookUrlRules, maxBytes: MAX_MEDIA_BYTES });
   const media = openMediaStore(config.mediaStore);
   const fetching = fetchMediaActivity({
-    ledger: mediaFetchLedger(tenants, plainSealer),
+    ledger: mediaFetchLedger(tenants, sealer),
     getter,
     store: (files) => storeFiles({ tenants: handoff, media }, files),
   });

@@ -71,7 +71,9 @@ function interrupt(first: () => void): () => void {
 
 async function run(): Promise<void> {
   const fresh: State = { secrets: newSecrets(), seeded: null, onboardings: [] };
-  const state: State = { ...fresh, ...(readJson(STATE_FILE) as State | null) };
+  const stored = readJson(STATE_FILE) as State | null;
+  // A folder of an earlier release lacks the keys that came later.
+  const state: State = { ...fresh, ...stored, secrets: { ...fresh.secrets, ...stored?.secrets } };
   await writePrivateJson(STATE_FILE, state);
   stack = await startStack(FOLDER, state.secrets, say);
   const { apiUrl, receiver, databaseUrl } = stack;

@@ -4,6 +4,7 @@ import type { SessionKind } from '../domain/decision-categories.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
 import type { AttemptRecord, ClaimedDelivery, DeliveryLedger } from '../webhooks/ports.ts';
 import { sealContextOfEvent } from './events.ts';
+import { openSecret } from './webhook-secrets.ts';
 import type { Tenants, Transaction } from './tenants.ts';
 
 /** How long an attempt may hold its delivery, in seconds: its 15 s limit and room for the database. */
@@ -52,7 +53,7 @@ export function deliveryLedger(tenants: Tenants, sealer: PayloadSealer): Deliver
     claimDue: (limit) =>
       tenants.acrossTenants('delivery', async (tx) => {
         const byHand = await claimByHand(tx, sealer, limit);
-        if (byHand.length >= limit) return byHand;
+        if (byHand.length >= limit) return { claimed: byHand, more: true };
         const due = await claimDeliveries(
           tx,
           sealer,
@@ -62,10 +63,10 @@ export function deliveryLedger(tenants: Tenants, sealer: PayloadSealer): Deliver
            order by next_at limit $1 for update skip locked`,
           [limit - byHand.length],
         );
-        return [...byHand, ...due];
+        return { claimed: [...byHand, ...due], more: false };
       }),
     claimOne: async (deliveryId) => {
-      if (!isUuid(deliveryId)) return { ended: true, state: 'stopped' };
+      if (!isUuid(deliveryId)) return { ended: true as const, state: 'stopped' };
       return tenants.acrossTenants('delivery', async (tx) => {
         const [claimed] = await claimDeliveries(
           tx,
@@ -80,7 +81,8 @@ export function deliveryLedger(tenants: Tenants, sealer: PayloadSealer): Deliver
           'select ended_at is not null as ended, state from delivery where delivery_id = $1',
           [deliveryId],
         );
-        return row ?? { ended: true, state: 'stopped' };
+        if (row?.ended === false) return { ended: false as const, retryInMs: 60_000 };
+        return { ended: true as const, state: row?.state ?? 'stopped' };
       });
     },
     record: (record) => tenants.acrossTenants('delivery', async (tx) => recordAttempt(tx, record)),
@@ -100,15 +102,15 @@ export async function claimDeliveries(
     `taken as (
        update delivery set attempts = attempts + 1, lease_until = handoff_now() + interval '${LEASE_SECONDS} seconds'
        where delivery_id in (${selection})
-       returning delivery_id, event_id, destination_id, application_id, attempts
+       returning delivery_id, event_id, destination_id, application_id, attempts, trigger
      ), lost as (
        -- An attempt that was sent or not, and never recorded.
        update delivery_attempt a set state = 'unknown' from taken c
-       where a.delivery_id = c.delivery_id and a.state = 'started' and a.trigger = 'auto'
+       where a.delivery_id = c.delivery_id and a.state = 'started' and a.trigger <> 'manual'
      ), claimed as (
        insert into delivery_attempt
-         (delivery_id, attempt, application_id, destination_id, request_url, started_at)
-       select t.delivery_id, t.attempts, t.application_id, t.destination_id, d.url, handoff_now()
+         (delivery_id, attempt, trigger, application_id, destination_id, request_url, started_at)
+       select t.delivery_id, t.attempts, t.trigger, t.application_id, t.destination_id, d.url, handoff_now()
        from taken t join webhook_destination d on d.destination_id = t.destination_id
        returning attempt_id, delivery_id, attempt, trigger, application_id, destination_id, request_url
      )`,
@@ -140,11 +142,12 @@ async function takeClaimed(
 ): Promise<ClaimedDelivery[]> {
   const rows = await tx.query<ClaimedRow>(
     `with ${claimed}
-     select c.delivery_id as "deliveryId", c.attempt_id as "attemptId", c.trigger, c.attempt, e.event_id as "eventId",
+     select c.delivery_id as "deliveryId", c.attempt_id as "attemptId", c.trigger, c.attempt,
+       c.attempt - v.schedule_start as "scheduleAttempt", e.sequence::float8 as sequence, e.event_id as "eventId",
        e.type as "eventType", c.destination_id as "destinationId", c.application_id as "applicationId",
        e.session_id as "sessionId", (d.enabled or c.trigger = 'manual') and d.deleted_at is null as enabled,
        floor(extract(epoch from e.created_at))::float8 as "createdAt", p.payload, c.request_url as url,
-       d.payload_mode as "payloadMode",
+       d.payload_mode as "payloadMode", d.didit_headers_signed_with as "diditHeadersSignedWith",
        array(select s.sealed from webhook_secret s where s.destination_id = c.destination_id
              and (s.expires_at is null or s.expires_at > handoff_now()) order by s.expires_at desc nulls first) as secrets,
        array(select m.media_id::text from session_media m
@@ -187,33 +190,14 @@ interface ClaimedRow extends Omit<ClaimedDelivery, 'payload' | 'media' | 'secret
   } | null;
 }
 
-/** What a webhook secret is sealed with, and opened again: its bytes in base64 under its destination. */
-export function sealSecret(
-  sealer: PayloadSealer,
-  applicationId: string,
-  destinationId: string,
-  secret: Buffer,
-): Buffer {
-  return sealer.sealPayload(secretContext(applicationId, destinationId), secret.toString('base64'));
-}
-
-function openSecret(sealer: PayloadSealer, applicationId: string, destinationId: string, sealed: Buffer): Buffer {
-  const text = sealer.openPayload(secretContext(applicationId, destinationId), sealed);
-  if (typeof text !== 'string') throw new Error('a webhook secret is stored as text');
-  return Buffer.from(text, 'base64');
-}
-
-function secretContext(applicationId: string, destinationId: string) {
-  return { applicationId, sessionId: destinationId, category: 'webhook_secret', position: 0 };
-}
-
 /** Records an attempt with what follows from it for its delivery and destination. */
 export function recordAttempt(tx: Transaction, record: AttemptRecord): void {
   if (record.trigger === 'manual') recordSuccessByHand(tx, record);
   else recordScheduled(tx, record);
   tx.send(
     `update delivery_attempt set state = case when $2 = 'delivered' then 'delivered' else 'failed' end,
-       duration_ms = $3, connected_ip = $4, response_status = $5, response_head = $6, reason = $7, request_headers = $8
+       duration_ms = $3, connected_ip = $4, response_status = $5, response_head = $6, reason = $7, request_headers = $8,
+       body_truncated = $9, location_host = $10, hint = $11
      where attempt_id = $1`,
     [
       record.attemptId,
@@ -224,14 +208,20 @@ export function recordAttempt(tx: Transaction, record: AttemptRecord): void {
       record.responseHead,
       record.reason,
       record.requestHeaders === null ? null : JSON.stringify(record.requestHeaders),
+      record.bodyTruncated,
+      record.locationHost,
+      record.hint,
     ],
   );
-  if (record.disableDestination) {
-    tx.send('update webhook_destination set enabled = false, updated_at = handoff_now() where destination_id = $1', [
-      record.destinationId,
-    ]);
+  if (record.disables !== null) {
+    tx.send(
+      `update webhook_destination set enabled = false, disabled_reason = $2, disabled_at = handoff_now(),
+         updated_at = handoff_now()
+       where destination_id = $1 and enabled`,
+      [record.destinationId, record.disables],
+    );
   }
-  if (record.trigger === 'auto' && record.state === 'retrying') {
+  if (record.trigger !== 'manual' && record.state === 'retrying') {
     tx.send(
       `with handed_over as (
          update delivery set owner = 'run'

@@ -27,6 +27,7 @@ export interface AttemptRow {
 /** An attempt with all that its body was, or will be, made of. */
 export interface AttemptDetail extends AttemptRow {
   readonly eventId: string;
+  readonly sequence: number;
   /** Unix seconds. */
   readonly eventAt: number;
   /** Null when it was deleted with its session. */
@@ -118,7 +119,7 @@ export async function readAttempt(
       ? (['e.session_id', which.sessionId] as const)
       : (['a.destination_id', which.destinationId] as const);
   const [row] = await tx.query<Omit<AttemptDetail, 'payload'> & { payload: Buffer | null }>(
-    `select ${COLUMNS}, e.event_id as "eventId", floor(extract(epoch from e.created_at))::float8 as "eventAt",
+    `select ${COLUMNS}, e.event_id as "eventId", e.sequence::float8 as sequence, floor(extract(epoch from e.created_at))::float8 as "eventAt",
        p.payload, d.payload_mode as "payloadMode", a.request_headers as "requestHeaders",
        case when e.dedupe_key like '%:token' then e.token_id end as "carriesToken"
      ${FROM} left join event_payload p on p.event_id = e.event_id

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { canonicalJson, canonicalProblem } from '../crypto/canonical-json.ts';
-import type { Actor } from '../domain/events.ts';
+import { isDispatched, type Actor } from '../domain/events.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { EventStore, NewEvent, PayloadSealer, SealContext } from '../sharing/ports.ts';
 import { newId } from './new-id.ts';
@@ -19,8 +19,7 @@ export function eventStore(tx: Transaction, sealer: PayloadSealer): EventStore {
       const wishes = events.flatMap((event) => {
         const eventId = newId();
         insertEvent(tx, sealer, eventId, event, actor);
-        // The run of an onboarding delivers its token itself.
-        if (event.type === 'share.received') return [];
+        if (!isDispatched(event.type)) return [];
         return [{ wish: 'dispatch' as const, tokenId: event.tokenId, subjectId: eventId, signal: null }];
       });
       if (wishes.length > 0) tx.wish(...wishes);
@@ -38,14 +37,27 @@ export function sealContextOfEvent(event: {
   return { applicationId, sessionId: sessionId ?? eventId, category: 'event', position: 0 };
 }
 
-function insertEvent(tx: Transaction, sealer: PayloadSealer, eventId: string, event: NewEvent, actor: Actor): void {
+/** Writes one event and its payload, unless this fact was told already; at the end of its subject's line. */
+export function insertEvent(
+  tx: Transaction,
+  sealer: PayloadSealer,
+  eventId: string,
+  event: NewEvent,
+  actor: Actor,
+): void {
   const { body, text } = signable(event.body);
   const salt = randomBytes(16);
   tx.send(
-    `with written as (
+    `with numbered as (
+       insert into event_sequence as s (application_id, subject_id, last)
+       select $2, $13, 1 where not exists (select 1 from event where dedupe_key = $10)
+       on conflict (application_id, subject_id) do update set last = s.last + 1
+       returning last
+     ), written as (
        insert into event
-         (event_id, application_id, type, token_id, session_id, actor_kind, actor_id, request_id, salt, digest, dedupe_key)
-       values ($1, $2, $3, $4, $5, $6, $7, $12, $8, $9, $10)
+         (event_id, application_id, type, token_id, session_id, subject_id, sequence, actor_kind, actor_id, request_id,
+          salt, digest, dedupe_key)
+       select $1::uuid, $2, $3, $4, $5, $13, last, $6, $7, $12, $8, $9, $10 from numbered
        on conflict (dedupe_key) do nothing returning event_id
      )
      insert into event_payload (event_id, application_id, payload) select event_id, $2, $11 from written`,
@@ -62,6 +74,7 @@ function insertEvent(tx: Transaction, sealer: PayloadSealer, eventId: string, ev
       event.dedupeKey,
       sealer.sealPayload(sealContextOfEvent({ ...event, eventId }), body),
       actor.requestId ?? null,
+      event.sessionId ?? event.tokenId ?? event.subjectId ?? eventId,
     ],
   );
 }

@@ -35,7 +35,7 @@ export async function writeIngestSecret(
     'select sealed from ingest_secret where application_id = $1 for update',
     [applicationId],
   );
-  const repeated = present !== undefined && openSecret(sealer, applicationId, present.sealed) === secret;
+  const repeated = present !== undefined && openIngestSecret(sealer, applicationId, present.sealed) === secret;
   const [row] = await tx.query<IngestSecretState & Record<string, unknown>>(
     repeated
       ? `update ingest_secret set updated_at = handoff_now() where application_id = $1 returning ${STATE}`
@@ -44,7 +44,7 @@ export async function writeIngestSecret(
            set sealed = excluded.sealed, previous = s.sealed, previous_until = handoff_now() + ${GRACE},
                updated_at = handoff_now()
          returning ${STATE}`,
-    repeated ? [applicationId] : [applicationId, sealer.sealPayload(contextOf(applicationId), secret)],
+    repeated ? [applicationId] : [applicationId, sealIngestSecret(sealer, applicationId, secret)],
   );
   if (row === undefined) throw new Error('a secret that was written is there');
   return row;
@@ -73,14 +73,20 @@ export async function verifyingSecrets(
   );
   if (row === undefined) throw new Error('a look at the clock has a row');
   const sealed = [row.sealed, row.previous].filter((secret) => secret !== null);
-  return { now: row.now, secrets: sealed.map((secret) => openSecret(sealer, applicationId, secret)) };
+  return { now: row.now, secrets: sealed.map((secret) => openIngestSecret(sealer, applicationId, secret)) };
+}
+
+/** What a secret is stored as. */
+export function sealIngestSecret(sealer: PayloadSealer, applicationId: string, secret: string): Buffer {
+  return sealer.sealPayload(contextOf(applicationId), secret);
 }
 
 function contextOf(applicationId: string): SealContext {
   return { applicationId, sessionId: applicationId, category: 'ingest_secret', position: 0 };
 }
 
-function openSecret(sealer: PayloadSealer, applicationId: string, sealed: Buffer): string {
+/** The text of a stored secret. */
+export function openIngestSecret(sealer: PayloadSealer, applicationId: string, sealed: Buffer): string {
   const secret = sealer.openPayload(contextOf(applicationId), sealed);
   if (typeof secret !== 'string') throw new Error('a stored secret is text');
   return secret;

@@ -1,9 +1,9 @@
 import type { SubscribableEvent } from '../domain/events.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
-import { sealSecret } from './deliveries.ts';
 import { newId } from './new-id.ts';
 import { isoColumn } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
+import { sealSecret } from './webhook-secrets.ts';
 
 /** A destination as its owner sees it, with what became of its deliveries so far. */
 export interface DestinationRow {
@@ -77,6 +77,8 @@ export async function insertDestination(
        values ($1, $2, $3, $4, $5, $6)
        on conflict (application_id, url) where deleted_at is null do nothing
        returning destination_id, application_id
+     ), healthy as (
+       insert into webhook_health (destination_id, application_id) select destination_id, application_id from made
      )
      insert into webhook_secret (secret_id, destination_id, application_id, sealed)
      select $7, destination_id, application_id, $8 from made returning destination_id`,

@@ -5,6 +5,7 @@ import { composeAttempt, SigningKeyRemoved } from './compose-attempt.ts';
 import type { PostOutcome, WebhookPoster } from './http-post.ts';
 import type { AttemptRecord, ClaimedDelivery, DeliveryState } from './ports.ts';
 import { judgeReply, type Verdict } from './reply-policy.ts';
+import type { DisablingReason } from './ports.ts';
 
 /** What an attempt needs besides its delivery. */
 export interface AttemptTools {
@@ -41,9 +42,9 @@ export async function attemptDelivery(
     return stopped('signing_key_removed');
   }
   const outcome = await tools.poster.post({ url: delivery.url, ...composed });
-  const scheduledDelayMs = delayBeforeAttempt(Math.min(attempt + 1, MAX_ATTEMPTS), Math.random());
+  const scheduledDelayMs = delayBeforeAttempt(Math.min(delivery.scheduleAttempt + 1, MAX_ATTEMPTS), Math.random());
   const verdict = judgeReply(outcome, { scheduledDelayMs, nowMs: Date.now() });
-  const state = stateAfter(verdict, attempt >= limits.maxAttempts);
+  const state = stateAfter(verdict, delivery.scheduleAttempt >= limits.maxAttempts);
   return {
     ...about,
     state,
@@ -51,7 +52,9 @@ export async function attemptDelivery(
     reason: verdict.reason,
     requestHeaders: composed.headers,
     ...observed(outcome, delivery.token !== null),
-    disableDestination: verdict.verdict === 'gone' || verdict.verdict === 'disable',
+    hint: 'hint' in verdict ? (verdict.hint ?? null) : null,
+    slowDestinationMs: 'slowDestinationMs' in verdict ? (verdict.slowDestinationMs ?? null) : null,
+    disables: disabling(verdict),
   };
 }
 
@@ -62,20 +65,42 @@ const unsent = {
   connectedIp: null,
   responseStatus: null,
   responseHead: null,
-  disableDestination: false,
+  bodyTruncated: null,
+  locationHost: null,
+  hint: null,
+  slowDestinationMs: null,
+  disables: null,
 };
 
 /** What was seen of a reply. One that may echo a share token is not kept. */
 function observed(
   outcome: PostOutcome,
   carriedToken: boolean,
-): Pick<AttemptRecord, 'durationMs' | 'connectedIp' | 'responseStatus' | 'responseHead'> {
+): Pick<
+  AttemptRecord,
+  'durationMs' | 'connectedIp' | 'responseStatus' | 'responseHead' | 'bodyTruncated' | 'locationHost'
+> {
   return {
     durationMs: Math.round(outcome.durationMs),
     connectedIp: outcome.connectedIp,
     responseStatus: outcome.kind === 'reply' ? outcome.status : null,
     responseHead: outcome.kind === 'reply' && !carriedToken ? outcome.bodyHead : null,
+    bodyTruncated: outcome.kind === 'reply' ? outcome.bodyTruncated : null,
+    locationHost: outcome.kind === 'reply' ? outcome.locationHost : null,
   };
+}
+
+function disabling({ verdict }: Verdict): DisablingReason | null {
+  switch (verdict) {
+    case 'gone':
+      return 'gone';
+    case 'disable':
+      return 'receiver';
+    case 'blocked':
+      return 'blocked';
+    default:
+      return null;
+  }
 }
 
 function stateAfter(verdict: Verdict, last: boolean): DeliveryState {

@@ -43,10 +43,17 @@ export async function composeAttempt(
     timestampSeconds: nowSeconds,
     attempt: delivery.attempt,
     secrets: [current, ...previous],
+    diditSecretIndex: delivery.diditHeadersSignedWith === 'previous' && previous.length > 0 ? 1 : 0,
+    test: isTest(content),
     ...(typeof sessionId === 'string' ? { sessionId } : {}),
     ...(typeof status === 'string' ? { status } : {}),
   });
   return { body, headers };
+}
+
+/** Didit marks a test send in the body as well as in a header. */
+function isTest({ metadata }: JsonObject): boolean {
+  return isJsonObject(metadata) && metadata['test_webhook'] === true;
 }
 
 function withFreshLinks(
@@ -72,11 +79,12 @@ function fitting(content: JsonObject): JsonObject {
  * @param timestamp Unix seconds of the attempt
  */
 export function contentOf(
-  delivery: Pick<ClaimedDelivery, 'payload' | 'payloadMode' | 'eventId' | 'createdAt'>,
+  delivery: Pick<ClaimedDelivery, 'payload' | 'payloadMode' | 'eventId' | 'createdAt' | 'sequence'>,
   timestamp: number,
 ): JsonObject {
   const { decision, ...thin } = delivery.payload;
   const stored: JsonObject =
     delivery.payloadMode === 'thin' && decision !== undefined ? { ...thin, decision_omitted: true } : delivery.payload;
-  return { ...stored, event_id: delivery.eventId, created_at: delivery.createdAt, timestamp };
+  const { eventId, createdAt, sequence } = delivery;
+  return { ...stored, event_id: eventId, sequence, created_at: createdAt, timestamp };
 }

@@ -1,22 +1,30 @@
 import type { JsonObject } from '../domain/json.ts';
 import type { ReadableMedia } from '../sharing/ports.ts';
 import type { ShareTokenClaims } from '../crypto/share-token.ts';
+import type { RetryHint } from './reply-policy.ts';
 
-/** Who wants an attempt: the schedule, or the owner by hand, beside the schedule. */
-export type AttemptTrigger = 'auto' | 'manual';
+/** Who wants an attempt: the schedule, the schedule begun again by its owner, or the owner by hand beside it. */
+export type AttemptTrigger = 'auto' | 'replay' | 'manual';
+
+/** Why a destination is switched off without its owner's doing. */
+export type DisablingReason = 'gone' | 'receiver' | 'failing' | 'blocked';
 
 /** One delivery that this process holds for one attempt; the attempt's row is written already. */
 export interface ClaimedDelivery {
   readonly deliveryId: string;
   readonly attemptId: string;
   readonly trigger: AttemptTrigger;
-  /** 1 for the first attempt of the schedule; one by hand counts those before it, of either sort. */
+  /** 1 for the first attempt of all; one by hand counts those before it, of either sort. */
   readonly attempt: number;
+  /** 1 for the first attempt of the schedule, which begins again when a delivery is replayed. */
+  readonly scheduleAttempt: number;
   readonly eventId: string;
   readonly eventType: string;
   readonly destinationId: string;
   /** Unix seconds of the event. */
   readonly createdAt: number;
+  /** Number of the event among those about its subject that this application has, from 1. */
+  readonly sequence: number;
   readonly payload: JsonObject;
   /** The files of the event's session that its application can read at this moment; null when there is no session. */
   readonly media: (ReadableMedia & { readonly applicationId: string; readonly sessionId: string }) | null;
@@ -24,14 +32,25 @@ export interface ClaimedDelivery {
   readonly payloadMode: 'full' | 'thin';
   /** False once the destination is deleted or, unless by hand, disabled: nothing is sent to it any more. */
   readonly enabled: boolean;
-  /** Live secrets, current first. */
+  /** Live secrets, current first: one, or two during a rotation's grace. */
   readonly secrets: readonly Buffer[];
+  /** Which of two live secrets signs Didit's headers. */
+  readonly diditHeadersSignedWith: 'previous' | 'current';
   /** What the token is made of again, when this event carries it. */
   readonly token: { readonly kid: string; readonly claims: ShareTokenClaims } | null;
 }
 
 /** How a delivery stands after an attempt. */
-export type DeliveryState = 'retrying' | 'delivered' | 'gone' | 'blocked' | 'aborted' | 'exhausted' | 'stopped';
+export type DeliveryState =
+  | 'retrying'
+  | 'delivered'
+  | 'gone'
+  | 'blocked'
+  | 'aborted'
+  | 'exhausted'
+  | 'stopped'
+  /** Kept until its destination is enabled again. */
+  | 'held';
 
 /** What one attempt came to, to be recorded. */
 export interface AttemptRecord {
@@ -52,15 +71,39 @@ export interface AttemptRecord {
   readonly responseStatus: number | null;
   /** The first 4 KiB of the reply, as text. */
   readonly responseHead: string | null;
-  readonly disableDestination: boolean;
+  /** Whether the reply was longer than what is kept, or was cut off; null without a reply. */
+  readonly bodyTruncated: boolean | null;
+  /** The host that a redirect points to. */
+  readonly locationHost: string | null;
+  /** What its owner should do about it. */
+  readonly hint: RetryHint | null;
+  /** Milliseconds for which the receiver wants nothing at all, when it said that it is overloaded. */
+  readonly slowDestinationMs: number | null;
+  /** Set when the attempt switches its destination off. */
+  readonly disables: DisablingReason | null;
 }
+
+/** What a look for due deliveries found. */
+export interface DueDeliveries {
+  readonly claimed: readonly ClaimedDelivery[];
+  /** A destination has more waiting, for when one of its requests in flight has ended. */
+  readonly more: boolean;
+}
+
+/** A delivery that is over, or that cannot be tried before a time: its destination is busy, slow or out of order. */
+export type DeliveryNotTaken =
+  | { readonly ended: true; readonly state: string }
+  | { readonly ended: false; readonly retryInMs: number };
 
 /** What the sender needs of the database. */
 export interface DeliveryLedger {
-  /** Takes deliveries whose first attempt is due, with a lease, and the attempts that owners want by hand. */
-  claimDue(limit: number): Promise<ClaimedDelivery[]>;
-  /** Takes one delivery of a `WebhookDelivery` run; how it stands, when it has ended or somebody else holds it. */
-  claimOne(deliveryId: string): Promise<ClaimedDelivery | { readonly ended: boolean; readonly state: string }>;
+  /**
+   * Takes deliveries whose first attempt is due, with a lease, and the attempts that owners want by hand: each
+   * application in its turn, and no more from a destination than it can take now.
+   */
+  claimDue(limit: number): Promise<DueDeliveries>;
+  /** Takes one delivery of a `WebhookDelivery` run, or says why not now. */
+  claimOne(deliveryId: string): Promise<ClaimedDelivery | DeliveryNotTaken>;
   /** Records an attempt; a first failure hands the delivery to a `WebhookDelivery` run. */
   record(record: AttemptRecord): Promise<void>;
 }

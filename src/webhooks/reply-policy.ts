@@ -21,10 +21,12 @@ export type ReplyReason =
  * - `disable`: the receiver asked for it; `delivered` says what became of this delivery.
  * - `abort`: the receiver wants no more of this one delivery.
  * - `blocked`: our own policy: stop, mark the destination blocked, write to the security log.
+ *
+ * `slowDestinationMs` is for the whole destination: nothing is sent to it for that long.
  */
 export type Verdict =
   | { verdict: 'delivered'; reason: ReplyReason }
-  | { verdict: 'retry'; reason: ReplyReason; delayMs: number; hint?: RetryHint }
+  | { verdict: 'retry'; reason: ReplyReason; delayMs: number; hint?: RetryHint; slowDestinationMs?: number }
   | { verdict: 'gone'; reason: ReplyReason }
   | { verdict: 'disable'; reason: ReplyReason; delivered: boolean }
   | { verdict: 'abort'; reason: ReplyReason }
@@ -32,6 +34,7 @@ export type Verdict =
 
 const OVERLOAD_MIN_DELAY_MS = 60_000;
 const RETRY_AFTER_MAX_MS = 24 * 3_600_000;
+const SLOW_MAX_MS = 5 * 60_000;
 const OVERLOAD = new Set([429, 502, 503, 504]);
 const MISCONFIGURED = new Set([400, 401, 403, 404, 422]);
 
@@ -51,6 +54,12 @@ function overloadDelay(retryAfter: string | null, scheduledDelayMs: number, nowM
   const asked = retryAfter === null ? null : parseRetryAfter(retryAfter, nowMs);
   const clamped = Math.min(asked ?? 0, 2 * scheduledDelayMs, RETRY_AFTER_MAX_MS);
   return Math.max(scheduledDelayMs, OVERLOAD_MIN_DELAY_MS, clamped);
+}
+
+/** How long the receiver gets nothing at all, in milliseconds: what it asked for, but five minutes at most. */
+function slowness(retryAfter: string | null, nowMs: number): number {
+  const asked = retryAfter === null ? null : parseRetryAfter(retryAfter, nowMs);
+  return Math.min(Math.max(asked ?? 0, OVERLOAD_MIN_DELAY_MS), SLOW_MAX_MS);
 }
 
 /**
@@ -79,7 +88,13 @@ export function judgeReply(outcome: PostOutcome, schedule: { scheduledDelayMs: n
   }
   if (OVERLOAD.has(status)) {
     const delayMs = overloadDelay(outcome.retryAfter, scheduledDelayMs, nowMs);
-    return { verdict: 'retry', reason, delayMs, hint: 'slow_down' };
+    return {
+      verdict: 'retry',
+      reason,
+      delayMs,
+      hint: 'slow_down',
+      slowDestinationMs: slowness(outcome.retryAfter, nowMs),
+    };
   }
   if (MISCONFIGURED.has(status)) {
     return { verdict: 'retry', reason, delayMs: scheduledDelayMs, hint: 'check_configuration' };

@@ -29,8 +29,8 @@ export function startSender(ledger: DeliveryLedger, tools: AttemptTools, options
   async function claim(): Promise<number> {
     const room = maxInFlight - inFlight.size;
     if (room <= 0) return 0;
-    const deliveries = await ledger.claimDue(room);
-    for (const delivery of deliveries) {
+    const { claimed } = await ledger.claimDue(room);
+    for (const delivery of claimed) {
       const attempt = attemptDelivery(delivery, tools)
         .then((record) => ledger.record(record))
         .catch(options.onError)
@@ -40,7 +40,7 @@ export function startSender(ledger: DeliveryLedger, tools: AttemptTools, options
         });
       inFlight.add(attempt);
     }
-    return deliveries.length;
+    return claimed.length;
   }
 
   async function loop(): Promise<void> {

@@ -16,6 +16,7 @@ test('no secret of a deployment has a default, and the example names each of the
     'ACCESS_TOKEN_KEY',
     'BLIND_INDEX_KEY',
     'HANDOFF_DB_PASSWORD',
+    'KEY_ENCRYPTION_KEYS',
     'MEDIA_LINK_KEY',
     'POSTGRES_PASSWORD',
     'SHARE_TOKEN_KEYS',

@@ -76,7 +76,8 @@ async function attemptAt(api: TestApi, owner: Brand, uuid: string, session: stri
     close: () => Promise.resolve(),
   };
   const tools = { poster, shareTokenKeys: KEYS, mediaUrl: () => '' };
-  for (const claimed of await ledger.claimDue(100)) await ledger.record(await attemptDelivery(claimed, tools));
+  for (const claimed of (await ledger.claimDue(100)).claimed)
+    await ledger.record(await attemptDelivery(claimed, tools));
   const log = await api.call(owner, 'GET', `/v3/webhook/destinations/${uuid}/deliveries/`);
   const [attempt] = log.body['results'] as { uuid: string }[];
   if (attempt === undefined) throw new Error('an attempt was made');

@@ -145,6 +145,7 @@ describe('the server', () => {
         'ACCESS_TOKEN_KEY',
         'BLIND_INDEX_KEY',
         'DATABASE_URL',
+        'KEY_ENCRYPTION_KEYS',
         'MEDIA_LINK_KEY',
         'MEDIA_STORE',
         'PORT',
@@ -152,7 +153,7 @@ describe('the server', () => {
         'SHARE_TOKEN_KEYS',
       ]),
     );
-    expect(lines).toHaveLength(8);
+    expect(lines).toHaveLength(9);
     expect(outcome.stderr).not.toContain('    at ');
   });
 

@@ -43,7 +43,8 @@ function receiver(status: number): { readonly tools: AttemptTools; readonly sent
 async function send(status: number): Promise<Sent[]> {
   const ledger = deliveryLedger(api.tenants, plainSealer);
   const { tools, sent } = receiver(status);
-  for (const claimed of await ledger.claimDue(100)) await ledger.record(await attemptDelivery(claimed, tools));
+  for (const claimed of (await ledger.claimDue(100)).claimed)
+    await ledger.record(await attemptDelivery(claimed, tools));
   return sent;
 }
 

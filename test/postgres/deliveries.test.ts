@@ -65,7 +65,11 @@ function recordOf(claimed: ClaimedDelivery, state: AttemptRecord['state'], more:
     connectedIp: '192.0.2.1',
     responseStatus: state === 'delivered' ? 204 : 500,
     responseHead: '',
-    disableDestination: false,
+    bodyTruncated: false,
+    locationHost: null,
+    hint: null,
+    slowDestinationMs: null,
+    disables: null,
     ...more,
   };
 }
@@ -78,7 +82,7 @@ const attempts = () =>
   lab.rows<{ attempt: number; state: string }>('select attempt, state from delivery_attempt order by attempt');
 
 async function claimOnly(): Promise<ClaimedDelivery> {
-  const [claimed, ...others] = await ledger().claimDue(10);
+  const [claimed, ...others] = (await ledger().claimDue(10)).claimed;
   if (claimed === undefined || others.length > 0) throw new Error('one delivery should be due');
   return claimed;
 }
@@ -135,7 +139,7 @@ describe('a claim', () => {
         Array.from({ length: 8 }, async () => {
           const mine: ClaimedDelivery[] = [];
           for (let took = -1; took !== 0;) {
-            const next = await ledger().claimDue(7);
+            const next = (await ledger().claimDue(7)).claimed;
             took = next.length;
             mine.push(...next);
           }
@@ -172,10 +176,10 @@ describe('a claim', () => {
     await destination(issuer);
     await due(1);
     await lab.rows(`update delivery set next_at = handoff_now() + interval '10 minutes'`);
-    expect(await ledger().claimDue(10)).toEqual([]);
+    expect((await ledger().claimDue(10)).claimed).toEqual([]);
     await shiftClock(lab.database.pool, '11 minutes');
     await claimOnly();
-    expect(await ledger().claimDue(10)).toEqual([]);
+    expect((await ledger().claimDue(10)).claimed).toEqual([]);
   });
 
   it('after a sender’s death finds the lost attempt unknown and tries again', async () => {
@@ -228,13 +232,13 @@ describe('a record', () => {
       { wish: 'retry_delivery', subject_id: claimed.deliveryId },
     ]);
     await shiftClock(lab.database.pool, '1 hour');
-    expect(await ledger().claimDue(10)).toEqual([]);
+    expect((await ledger().claimDue(10)).claimed).toEqual([]);
   });
 
   it('of 410 disables the destination', async () => {
     const destinationId = await destination(issuer);
     await due(1);
-    await ledger().record(recordOf(await claimOnly(), 'gone', { disableDestination: true }));
+    await ledger().record(recordOf(await claimOnly(), 'gone', { disables: 'gone' }));
     expect(
       await lab.rows('select enabled from webhook_destination where destination_id = $1', [destinationId]),
     ).toEqual([{ enabled: false }]);
@@ -255,7 +259,7 @@ describe('a record', () => {
       { attempt: 2, state: 'started' },
     ]);
     await shiftClock(lab.database.pool, '10 seconds');
-    expect(await ledger().claimDue(10)).toEqual([]);
+    expect((await ledger().claimDue(10)).claimed).toEqual([]);
   });
 
   it('that comes late with an answer ends the delivery, and nothing undoes that', async () => {
@@ -282,7 +286,7 @@ describe('the deliveries of a token', () => {
     const taken = rounds.flatMap((round) => (round.open ? round.deliveries : []));
     expect(taken).toHaveLength(2);
     expect(taken.map(({ token }) => token?.claims.jti)).toEqual([tokenId, tokenId]);
-    expect(await ledger().claimDue(10)).toEqual([]);
+    expect((await ledger().claimDue(10)).claimed).toEqual([]);
     expect(
       await lab.rows(`select 1 from event where token_id = $1 and type = 'share.received'`, [tokenId]),
     ).toHaveLength(1);

@@ -72,10 +72,10 @@ it.each(['disabled', 'deleted'])(
       await db.pool.query('update webhook_destination set enabled = false where destination_id = $1', [destinationId]);
 
     const ledger = deliveryLedger(tenants, plainSealer);
-    const claimed = await ledger.claimDue(10);
+    const claimed = (await ledger.claimDue(10)).claimed;
     expect(claimed).toHaveLength(1);
     for (const delivery of claimed) await ledger.record(await attemptDelivery(delivery, tools));
-    expect(await ledger.claimDue(10)).toEqual([]);
+    expect((await ledger.claimDue(10)).claimed).toEqual([]);
     const { rows } = await db.pool.query(
       'select state, last_reason, ended_at is not null as ended from delivery where destination_id = $1',
       [destinationId],

@@ -129,7 +129,7 @@ describe('deliveries whose run is gone', () => {
     const { tokenId } = await lab.mint(await lab.takeIn(userDocument()));
     await relay((sql) => dispatchEvents(sql, { tokenId }));
     const ledger = deliveryLedger(lab.tenants, plainSealer);
-    const [claimed] = await ledger.claimDue(1);
+    const [claimed] = (await ledger.claimDue(1)).claimed;
     if (claimed === undefined) throw new Error('a delivery is due');
     const record = {
       deliveryId: claimed.deliveryId,
@@ -143,7 +143,11 @@ describe('deliveries whose run is gone', () => {
       connectedIp: null,
       responseStatus: 500,
       responseHead: null,
-      disableDestination: false,
+      bodyTruncated: false,
+      locationHost: null,
+      hint: null,
+      slowDestinationMs: null,
+      disables: null,
     };
     await ledger.record({ ...record, state: 'retrying', retryInMs: 60_000 });
     const retry = await relay((sql) => deliveryToRetry(sql, claimed.deliveryId));

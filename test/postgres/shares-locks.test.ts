@@ -77,7 +77,7 @@ describe('lock order', () => {
     const { tokenId } = await lab.mint(await lab.takeIn(userDocument()));
     await lab.tenants.acrossTenants('relay', (sql) => dispatchEvents(sql, { tokenId }));
     const ledger = deliveryLedger(lab.tenants, plainSealer);
-    const [claimed] = await ledger.claimDue(1);
+    const [claimed] = (await ledger.claimDue(1)).claimed;
     if (claimed === undefined) throw new Error('a delivery is due');
     const where = `where delivery_id = '${claimed.deliveryId}'`;
     const record = () =>
@@ -95,7 +95,11 @@ describe('lock order', () => {
         connectedIp: null,
         responseStatus: 500,
         responseHead: null,
-        disableDestination: false,
+        bodyTruncated: false,
+        locationHost: null,
+        hint: null,
+        slowDestinationMs: null,
+        disables: null,
       });
     expect(
       await isFreeWhileWaiting(`select 1 from delivery ${where}`, `select 1 from delivery_attempt ${where}`, record),

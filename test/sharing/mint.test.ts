@@ -25,6 +25,7 @@ describe('a mint', () => {
     let minted: Awaited<ReturnType<typeof lab.mint>> | undefined;
     expect(await grown(async () => (minted = await lab.mint(sessionId, { ttlSeconds: 60 })))).toEqual({
       share_token: 1,
+      event_sequence: 1,
       event: 1,
       event_payload: 1,
       outbox: 1,

@@ -162,7 +162,11 @@ describe('a close', () => {
       connectedIp: null,
       responseStatus: 204,
       responseHead: null,
-      disableDestination: false,
+      bodyTruncated: false,
+      locationHost: null,
+      hint: null,
+      slowDestinationMs: null,
+      disables: null,
     } as const;
     await ledger.finish(answered, { withToken: true, attempt: 1 }, [record]);
     await ledger.begin(unanswered, 1);

@@ -18,6 +18,7 @@ export const NO_LIMITS = { reads: 10_000_000, writes: 10_000_000 };
 export function testContentEnv(): Record<string, string> {
   return {
     BLIND_INDEX_KEY: testKey(7),
+    KEY_ENCRYPTION_KEYS: `test-1:${testKey(6)}`,
     MEDIA_LINK_KEY: testKey(8),
     ACCESS_TOKEN_KEY: testKey(9),
     PUBLIC_URL: 'http://localhost:8080',

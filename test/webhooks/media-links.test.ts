@@ -76,7 +76,7 @@ async function send(): Promise<{ body: string; headers: Record<string, string>; 
   await api.tenants.acrossTenants('relay', (tx) => dispatchEvents(tx, { eventIds }));
   const ledger = deliveryLedger(api.tenants, plainSealer);
   const claimed = [
-    ...(await ledger.claimDue(10)),
+    ...(await ledger.claimDue(10)).claimed,
     ...(await Promise.all(
       (
         await api.database.pool.query<{ id: string }>(`select delivery_id as id from delivery where owner = 'run'`)
