@@ -54,7 +54,7 @@ export async function attemptDelivery(
     ...observed(outcome, delivery.token !== null),
     hint: 'hint' in verdict ? (verdict.hint ?? null) : null,
     slowDestinationMs: 'slowDestinationMs' in verdict ? (verdict.slowDestinationMs ?? null) : null,
-    disables: disabling(verdict),
+    disables: DISABLES[verdict.verdict] ?? null,
   };
 }
 
@@ -90,18 +90,11 @@ function observed(
   };
 }
 
-function disabling({ verdict }: Verdict): DisablingReason | null {
-  switch (verdict) {
-    case 'gone':
-      return 'gone';
-    case 'disable':
-      return 'receiver';
-    case 'blocked':
-      return 'blocked';
-    default:
-      return null;
-  }
-}
+const DISABLES: Readonly<Partial<Record<Verdict['verdict'], DisablingReason>>> = {
+  gone: 'gone',
+  disable: 'receiver',
+  blocked: 'blocked',
+};
 
 function stateAfter(verdict: Verdict, last: boolean): DeliveryState {
   switch (verdict.verdict) {
