@@ -3,6 +3,7 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { SessionKind } from './domain/decision-categories.ts';
 import {
+  DELIVERY_DUE_SIGNAL,
   FILES_EXPECTED_SIGNAL,
   MEDIA_FETCH,
   mediaFetchWorkflowId,
@@ -40,7 +41,9 @@ export interface WebhookDeliveryRun {
   readonly deliveryId: string;
   readonly eventId: string;
   readonly destinationId: string;
-  /** Milliseconds until the second attempt. */
+  /** Receives the event: attempts are shared out between receivers, so that none waits behind another's many. */
+  readonly applicationId: string;
+  /** Milliseconds until the next attempt. */
   readonly delayMs: number;
 }
 
@@ -53,8 +56,8 @@ export interface HandoffClient {
   /** Asks a run about itself; for lists and history ask Postgres. */
   queryOnboarding(tokenId: string): Promise<OnboardingView>;
   describeOnboarding(tokenId: string): Promise<RunState>;
-  /** Starts the retries of one delivery. */
-  startWebhookDelivery(run: WebhookDeliveryRun): Promise<'started' | 'already_started'>;
+  /** Starts the retries of one delivery, or tells the run that is at it to look at its row again. */
+  startWebhookDelivery(run: WebhookDeliveryRun): Promise<'started' | 'signalled'>;
   /** Starts the taking in of a file of sessions. */
   startSessionImport(importId: string): Promise<'started' | 'already_started'>;
   describeSessionImport(importId: string): Promise<RunState>;
@@ -129,20 +132,29 @@ export function connectHandoffClient(options: HandoffClientOptions = {}): Handof
     queryOnboarding: (tokenId) =>
       within(() => client.workflow.getHandle(tokenId).query<OnboardingView>(ONBOARDING_STATUS_QUERY)),
     describeOnboarding: describe,
-    startWebhookDelivery: (run) =>
-      startOnce(() =>
+    startWebhookDelivery: async (run) => {
+      const workflowId = webhookDeliveryWorkflowId(run.eventId, run.destinationId);
+      const started = await startOnce(() =>
         within(() =>
           client.workflow.start(WEBHOOK_DELIVERY, {
-            workflowId: webhookDeliveryWorkflowId(run.eventId, run.destinationId),
+            workflowId,
             taskQueue: TASK_QUEUES.webhooks,
             args: [{ deliveryId: run.deliveryId, delayMs: run.delayMs }],
-            // A run that somebody ended before its delivery may be started again; never two at once.
+            // A run that ended before its delivery, or whose delivery began anew, is followed by another; never two at once.
             workflowIdReusePolicy: 'ALLOW_DUPLICATE',
             workflowIdConflictPolicy: 'FAIL',
+            // Its attempts inherit it.
+            priority: { fairnessKey: run.applicationId },
             staticSummary: 'Retry a webhook delivery',
           }),
         ),
-      ),
+      );
+      if (started === 'started') return 'started';
+      // Not `signalWithStart`: a new run has nothing to look at before its time. One that ended meanwhile is an error,
+      // and whoever wanted this tries again.
+      await within(() => client.workflow.getHandle(workflowId).signal(DELIVERY_DUE_SIGNAL));
+      return 'signalled';
+    },
     startSessionImport: (importId) =>
       startOnce(() =>
         within(() =>

@@ -30,7 +30,10 @@ export interface ContentConfig {
   readonly mediaStore: MediaStoreConfig;
 }
 
-export interface OnboardingWorkerConfig extends CommonConfig, ContentConfig {}
+export interface OnboardingWorkerConfig extends CommonConfig, ContentConfig {
+  /** Days for which the relay keeps what webhooks told, and the log of their deliveries. */
+  readonly webhookRetention: { readonly payloadDays: number; readonly logDays: number };
+}
 
 /** What signed links to files are made of. */
 export interface MediaLinkConfig {
@@ -48,6 +51,8 @@ export interface ServerConfig extends CommonConfig, ContentConfig, MediaLinkConf
   /** Keys that stored secrets are encrypted with, the first for new ones. */
   readonly keyEncryptionKeys: KeyRing;
   readonly webhookUrlRules: WebhookUrlRules;
+  /** Days for which the payloads of events are kept: no longer stretch can be sent again. */
+  readonly webhookPayloadDays: number;
   /** Signs access tokens of people, and nothing else. */
   readonly accessTokenKey: Uint8Array;
   /** A key's calls in a minute. */
@@ -176,6 +181,17 @@ const webhookUrlRules = (env: Environment) =>
         : { allowHttp: true, allowedPorts: 'any', allowedCidrs },
     );
 
+const PAYLOAD_DAYS = 30;
+const payloadDays = wholeNumber(1, 365).default(PAYLOAD_DAYS);
+
+/** A log that ended before its payloads would say nothing of what can still be sent again. */
+const logDays = (env: Environment) => {
+  const least = Number(env['WEBHOOK_PAYLOAD_DAYS'] ?? '') || PAYLOAD_DAYS;
+  return wholeNumber(1, 3_650)
+    .default(90)
+    .refine((days) => days >= least, `must be WEBHOOK_PAYLOAD_DAYS (default ${PAYLOAD_DAYS}) or more`);
+};
+
 /** What `migrate` needs: `DATABASE_URL`. */
 export function readDatabaseConfig(env: Environment): Reading<DatabaseConfig> {
   return read(databaseShape, env, (values) => ({ databaseUrl: values.DATABASE_URL }));
@@ -183,7 +199,17 @@ export function readDatabaseConfig(env: Environment): Reading<DatabaseConfig> {
 
 /** What the onboarding worker needs: the database and what content is stored by; Temporal's own variables are read by its client. */
 export function readWorkerConfig(env: Environment): Reading<OnboardingWorkerConfig> {
-  return read({ ...commonShape, ...contentShape }, env, (values) => ({ ...common(values), ...content(values) }));
+  const shape = {
+    ...commonShape,
+    ...contentShape,
+    WEBHOOK_PAYLOAD_DAYS: payloadDays,
+    WEBHOOK_LOG_DAYS: logDays(env),
+  };
+  return read(shape, env, (values) => ({
+    ...common(values),
+    ...content(values),
+    webhookRetention: { payloadDays: values.WEBHOOK_PAYLOAD_DAYS, logDays: values.WEBHOOK_LOG_DAYS },
+  }));
 }
 
 /** What the HTTP server needs. */
@@ -195,6 +221,7 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     SHARE_TOKEN_KEYS: keyRing,
     KEY_ENCRYPTION_KEYS: keyRing,
     WEBHOOK_ALLOWED_CIDRS: webhookUrlRules(env),
+    WEBHOOK_PAYLOAD_DAYS: payloadDays,
     ACCESS_TOKEN_KEY: secretKey,
     RATE_LIMIT_READS: wholeNumber(1, 10_000_000).default(600),
     RATE_LIMIT_WRITES: wholeNumber(1, 10_000_000).default(300),
@@ -221,6 +248,7 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     shareTokenKeys: values.SHARE_TOKEN_KEYS,
     keyEncryptionKeys: values.KEY_ENCRYPTION_KEYS,
     webhookUrlRules: values.WEBHOOK_ALLOWED_CIDRS,
+    webhookPayloadDays: values.WEBHOOK_PAYLOAD_DAYS,
   }));
 }
 

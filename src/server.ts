@@ -61,6 +61,7 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
     shareTokenKeys: config.shareTokenKeys,
     style: { businessStatusCase: config.businessStatusCase },
     webhookUrlRules: config.webhookUrlRules,
+    webhookPayloadDays: config.webhookPayloadDays,
     accessTokenKey: config.accessTokenKey,
     mailer,
     showCodes: config.showCodes,

@@ -42,6 +42,7 @@ import { startRelay } from './relay/relay.ts';
 import { stopWithProblems } from './stop-with-problems.ts';
 import { createGuardedGetter } from './webhooks/http-get.ts';
 import { createWebhookPoster } from './webhooks/http-post.ts';
+import type { DisabledDestination } from './webhooks/ports.ts';
 import { startSender } from './webhooks/sender.ts';
 import type { MediaActivities, WebhookActivities } from './workflows/activity-types.ts';
 
@@ -81,6 +82,11 @@ export async function loadWorkflowBundle(): Promise<WorkflowBundleOption> {
   });
 }
 
+const NOTICES = {
+  'webhook.failing': 'webhook destination is failing',
+  'webhook.disabled': 'webhook destination switched off',
+} as const;
+
 /** Workflows, database steps and the relay. Has no outbound network but Postgres and Temporal, and no keys. */
 export async function startOnboardingWorker(
   config: OnboardingWorkerConfig,
@@ -114,7 +120,15 @@ export async function startOnboardingWorker(
   });
   const activities = { ...steps, ...importSteps };
   // Before Temporal answers: events are dispatched without it.
-  const relay = startRelay({ tenants, handoff, client, media, onError });
+  const relay = startRelay({
+    tenants,
+    handoff,
+    client,
+    media,
+    onError,
+    onNotice: (notice) => logger.warn(notice, NOTICES[notice.event]),
+    retention: config.webhookRetention,
+  });
   const worker = await connectWorker({ taskQueue: TASK_QUEUES.onboarding, activities }, parts);
   return running(worker, async () => {
     await relay.stop();
@@ -137,8 +151,13 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
   const handoff = handoffTenants(tenants, sealer, createBlindIndex(config.blindIndexKey));
   const poster = createWebhookPoster(config.webhookUrlRules);
   const tools = { poster, shareTokenKeys: config.shareTokenKeys, mediaUrl: mediaUrls(config) };
-  const ledger = deliveryLedger(tenants, sealer);
-  const tokens = tokenDeliveryLedger(handoff, sealer);
+  const onDisabled = (destination: DisabledDestination) => {
+    const line = { event: 'webhook.disabled', ...destination };
+    if (destination.reason !== 'blocked') logger.warn(line, NOTICES['webhook.disabled']);
+    else logger.warn({ ...line, security: 'egress_blocked' }, 'webhook destination is at no public address');
+  };
+  const ledger = deliveryLedger(tenants, sealer, onDisabled);
+  const tokens = tokenDeliveryLedger(handoff, sealer, onDisabled);
   const getter = createGuardedGetter({ ...config.webhookUrlRules, maxBytes: MAX_MEDIA_BYTES });
   const media = openMediaStore(config.mediaStore);
   const fetching = fetchMediaActivity({

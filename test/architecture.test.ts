@@ -18,6 +18,8 @@ const ROOMS = [
     'stop-with-problems.ts',
   ]),
   ['console', 'crash-points.ts', 'health-port.ts', 'dev', 'server.ts', 'worker.ts'],
+  // Of use to receivers, not to us.
+  ['receiver'],
 ] as const;
 const NOT_BELOW = new Map([
   ['sharing', ['workflows']],
@@ -86,6 +88,12 @@ describe('imports point one way', () => {
         target !== undefined &&
         (tierOf(target) > tierOf(room) || tierOf(target) === -1 || NOT_BELOW.get(room)?.includes(target) === true),
     );
+    expect(told(broken)).toEqual([]);
+  });
+
+  it('the receiver’s room stands alone: it imports nothing from outside, and is imported by nobody', () => {
+    expect(among('receiver').length).toBeGreaterThan(10);
+    const broken = imports.filter(({ room, target }) => (room === 'receiver') !== (target === 'receiver'));
     expect(told(broken)).toEqual([]);
   });
 

@@ -122,6 +122,7 @@ export async function createWebhookDestination(
     subscribedEvents: readonly SubscribableEvent[];
     label?: string | undefined;
     enabled?: boolean | undefined;
+    payloadMode?: 'full' | 'thin' | undefined;
   },
 ): Promise<{ destinationId: string; secret: Buffer } | null> {
   const secret = newWebhookSecret();
@@ -131,6 +132,7 @@ export async function createWebhookDestination(
     subscribedEvents: destination.subscribedEvents,
     label: destination.label ?? new URL(destination.url).host.slice(0, 255),
     enabled: destination.enabled ?? true,
+    payloadMode: destination.payloadMode ?? 'full',
     secret,
   });
   return destinationId === null ? null : { destinationId, secret };

@@ -28,7 +28,7 @@ export function deliverActivity(
       const records = await Promise.all(round.deliveries.map((delivery) => attemptDelivery(delivery, tools, limits)));
       const result = await ledger.finish(tokenId, { withToken: round.withToken, attempt }, records);
       if (records.some(({ state }) => state === 'delivered')) return { pending: result.pending };
-      if (result.pending > 0) throw stillTrying(result, records);
+      if (result.pending > 0) throw stillTrying(result, records, round.opensInMs);
       if (result.delivered > 0 || !round.withToken) return { pending: 0 };
       throw undeliverable(result);
     },
@@ -40,18 +40,24 @@ function heldByAcknowledgement(): ApplicationFailure {
   return ApplicationFailure.create({ type: 'delivery_failed', message, category: 'BENIGN' });
 }
 
-function stillTrying(result: TokenRoundResult, records: readonly AttemptRecord[]): ApplicationFailure {
+function stillTrying(
+  result: TokenRoundResult,
+  records: readonly AttemptRecord[],
+  opensInMs: number | null,
+): ApplicationFailure {
   const waits = records.flatMap(({ reason, retryInMs }) =>
     OVERLOADED.has(reason) && retryInMs !== null ? [retryInMs] : [],
   );
-  const reasons = [...new Set(records.map(({ reason }) => reason))].join(', ');
+  const allWait = waits.length === records.length;
+  // A busy one has room again after some seconds; those that wait for the same one do not come back together.
+  if (opensInMs !== null) waits.push(opensInMs + 1_000 + 2_000 * Math.random());
+  const reasons = new Set(records.map(({ reason }) => reason));
+  if (opensInMs !== null) reasons.add('busy, slow or out of order');
   return ApplicationFailure.create({
     type: 'delivery_failed',
-    message: `${result.pending} destination(s) still to be tried: ${reasons || 'another attempt is under way'}`,
+    message: `${result.pending} destination(s) still to be tried: ${[...reasons].join(', ') || 'another attempt is under way'}`,
     category: 'BENIGN',
-    ...(waits.length > 0 && waits.length === records.length
-      ? { nextRetryDelay: Math.min(LONGEST_WAIT_MS, ...waits) }
-      : {}),
+    ...(allWait && waits.length > 0 ? { nextRetryDelay: Math.min(LONGEST_WAIT_MS, ...waits) } : {}),
   });
 }
 

@@ -167,12 +167,26 @@ export const FAILURES = {
   delivery_not_found: { status: 404, detail: 'Webhook delivery not found.' },
   delivery_content_deleted: {
     status: 409,
-    detail: 'What this delivery carried was deleted with its session, so it is not sent again.',
+    detail:
+      'What this delivery carried was deleted (with its session, or at the end of its retention), so it is not sent again.',
   },
   delivery_token_ended: {
     status: 409,
     detail:
       'The share token of this delivery can no longer be used, so it is not sent again. Ask the issuer for a new one.',
+  },
+  destination_disabled: {
+    status: 409,
+    detail: 'This webhook destination is disabled: enable it first, which also sends what was held for it.',
+  },
+  rotation_in_progress: {
+    status: 409,
+    detail:
+      'Two secrets of this destination are live already. Wait until the previous one ends, or send grace_seconds: 0 to end it now.',
+  },
+  repair_in_progress: {
+    status: 409,
+    detail: 'Another recovery of this destination is running. Try again when it has answered.',
   },
 
   // Ingestion of Didit's webhooks

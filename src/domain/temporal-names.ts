@@ -20,6 +20,8 @@ export type SignalName = keyof typeof SIGNALS;
 
 /** Query of `PartnerOnboarding`: what the run itself believes. Our own API answers from Postgres. */
 export const ONBOARDING_STATUS_QUERY = 'onboardingStatus';
+/** Signal of `WebhookDelivery`: its delivery's row may want something else than what it waits for. */
+export const DELIVERY_DUE_SIGNAL = 'deliveryDue';
 /** Signal of `MediaFetch`: there are files that it may not have seen. */
 export const FILES_EXPECTED_SIGNAL = 'filesExpected';
 /** Query of `SessionImport`: how far it has come, in numbers. */

@@ -49,6 +49,8 @@ import { entityRoutes } from './routes/entities.ts';
 import { webhookDeliveryRoutes } from './routes/webhook-deliveries.ts';
 import { describeRoutes, documentationRoutes } from './routes/documentation.ts';
 import { webhookDestinationRoutes } from './routes/webhook-destinations.ts';
+import { webhookRepairRoutes } from './routes/webhook-repair.ts';
+import { webhookSecretRoutes } from './routes/webhook-secrets.ts';
 
 /** What the app stands on. */
 export interface AppDeps {
@@ -71,6 +73,8 @@ export interface AppDeps {
   readonly rateLimits: RateLimits;
   /** Accounts that one address may register in an hour. */
   readonly registrationsPerHour: number;
+  /** Days for which the payloads of events are kept; 30 by default. */
+  readonly webhookPayloadDays?: number;
   /** Milliseconds that a synchronous resend of a webhook waits for its end; 5,000 by default. */
   readonly resendWaitMs?: number;
   readonly readiness: () => Promise<Readiness>;
@@ -168,6 +172,8 @@ export function buildApp(given: AppDeps): FastifyInstance {
     onboardingRoutes,
     connectionRoutes,
     webhookDestinationRoutes,
+    webhookSecretRoutes,
+    webhookRepairRoutes,
     accountRoutes,
     organizationRoutes,
     apiKeyRoutes,

@@ -1,6 +1,8 @@
 import type { JsonObject } from '../domain/json.ts';
 import type { EventType } from '../domain/events.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
+import type { AttemptTrigger } from '../webhooks/ports.ts';
+import type { RetryHint } from '../webhooks/reply-policy.ts';
 import { DELIVERIES_CHANNEL } from './deliveries.ts';
 import { sealContextOfEvent } from './events.ts';
 import { newId } from './new-id.ts';
@@ -26,11 +28,22 @@ export interface AttemptRow {
 
 /** An attempt with all that its body was, or will be, made of. */
 export interface AttemptDetail extends AttemptRow {
+  /** 1 for the first attempt at this delivery. */
+  readonly attempt: number;
+  readonly trigger: AttemptTrigger;
+  /** A stable code, e.g. `http_500`, `timeout`, `gone`; null until the attempt ended. */
+  readonly reason: string | null;
+  readonly hint: RetryHint | null;
+  /** The first 4 KiB of the reply. */
+  readonly responseBody: string | null;
+  readonly bodyTruncated: boolean | null;
+  /** The host that a redirect pointed to. */
+  readonly locationHost: string | null;
   readonly eventId: string;
   readonly sequence: number;
   /** Unix seconds. */
   readonly eventAt: number;
-  /** Null when it was deleted with its session. */
+  /** Null when it was deleted, with its session or at the end of its retention. */
   readonly payload: JsonObject | null;
   readonly payloadMode: 'full' | 'thin';
   readonly requestHeaders: Readonly<Record<string, string>> | null;
@@ -38,42 +51,49 @@ export interface AttemptDetail extends AttemptRow {
   readonly carriesToken: string | null;
 }
 
-/** Days in UTC, `YYYY-MM-DD`, both of them included. */
+/** Which attempts are wanted; days are in UTC, `YYYY-MM-DD`, both of them included. */
 export interface AttemptFilter {
   readonly dateFrom?: string | undefined;
   readonly dateTo?: string | undefined;
+  readonly status?: AttemptRow['status'] | undefined;
+  readonly eventType?: EventType | undefined;
 }
 
-const OUTCOME = `a.response_status as "responseStatus", a.duration_ms as "responseTimeMs",
-  case a.state when 'started' then 'pending' else a.state end as status`;
+const STATUS = `case a.state when 'started' then 'pending' else a.state end`;
+
+const OUTCOME = `a.response_status as "responseStatus", a.duration_ms as "responseTimeMs", ${STATUS} as status`;
 
 const COLUMNS = `a.attempt_id as "attemptId", e.session_id as "sessionId", a.request_url as "requestUrl", ${OUTCOME}, e.type as "eventType",
   ${isoColumn('a.created_at')} as "createdAt"`;
 
 const FROM = `from delivery_attempt a join delivery v on v.delivery_id = a.delivery_id join event e on e.event_id = v.event_id`;
 
-const IN_RANGE = `a.application_id = $1 and a.destination_id = $2
+const WANTED = `a.application_id = $1 and a.destination_id = $2
   and ($3::date is null or a.created_at >= $3::date::timestamp at time zone 'UTC')
-  and ($4::date is null or a.created_at < ($4::date + 1)::timestamp at time zone 'UTC')`;
+  and ($4::date is null or a.created_at < ($4::date + 1)::timestamp at time zone 'UTC')
+  and ($5::text is null or ${STATUS} = $5)
+  and ($6::text is null or exists (
+    select 1 from delivery w join event o on o.event_id = w.event_id where w.delivery_id = a.delivery_id and o.type = $6))`;
 
 /** Attempts at one destination, newest first; null when the application has no such destination. */
 export async function listAttempts(
   tx: Transaction,
   applicationId: string,
   destinationId: string,
-  { dateFrom, dateTo }: AttemptFilter,
+  filter: AttemptFilter,
   page: { readonly limit: number; readonly offset: number },
 ): Promise<{ count: number; rows: AttemptRow[] } | null> {
-  const range = [applicationId, destinationId, dateFrom ?? null, dateTo ?? null];
+  const { dateFrom, dateTo, status, eventType } = filter;
+  const wanted = [applicationId, destinationId, dateFrom ?? null, dateTo ?? null, status ?? null, eventType ?? null];
   const [there, [total], rows] = await Promise.all([
     tx.query(
       'select 1 from webhook_destination where application_id = $1 and destination_id = $2 and deleted_at is null',
       [applicationId, destinationId],
     ),
-    tx.query<{ count: number }>(`select count(*)::int as count from delivery_attempt a where ${IN_RANGE}`, range),
+    tx.query<{ count: number }>(`select count(*)::int as count from delivery_attempt a where ${WANTED}`, wanted),
     tx.query<AttemptRow>(
-      `select ${COLUMNS} ${FROM} where ${IN_RANGE} order by a.created_at desc, a.attempt_id desc limit $5 offset $6`,
-      [...range, page.limit, page.offset],
+      `select ${COLUMNS} ${FROM} where ${WANTED} order by a.created_at desc, a.attempt_id desc limit $7 offset $8`,
+      [...wanted, page.limit, page.offset],
     ),
   ]);
   return there.length === 0 ? null : { count: total?.count ?? 0, rows };
@@ -119,7 +139,9 @@ export async function readAttempt(
       ? (['e.session_id', which.sessionId] as const)
       : (['a.destination_id', which.destinationId] as const);
   const [row] = await tx.query<Omit<AttemptDetail, 'payload'> & { payload: Buffer | null }>(
-    `select ${COLUMNS}, e.event_id as "eventId", e.sequence::float8 as sequence, floor(extract(epoch from e.created_at))::float8 as "eventAt",
+    `select ${COLUMNS}, a.attempt, a.trigger, a.reason, a.hint, a.response_head as "responseBody",
+       a.body_truncated as "bodyTruncated", a.location_host as "locationHost", e.event_id as "eventId",
+       e.sequence::float8 as sequence, floor(extract(epoch from e.created_at))::float8 as "eventAt",
        p.payload, d.payload_mode as "payloadMode", a.request_headers as "requestHeaders",
        case when e.dedupe_key like '%:token' then e.token_id end as "carriesToken"
      ${FROM} left join event_payload p on p.event_id = e.event_id

@@ -1,7 +1,7 @@
 import type { SessionKind } from '../domain/decision-categories.ts';
 import type { EntityComment, EntityContent, EntityState } from '../domain/entity.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { EntityKey, EntityStore, PayloadSealer, SealContext, SessionRow } from '../sharing/ports.ts';
+import type { EntityKey, EntityStore, LockedEntity, PayloadSealer, SealContext, SessionRow } from '../sharing/ports.ts';
 import { newId } from './new-id.ts';
 import { uuidOrNull } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
@@ -89,13 +89,15 @@ export function forgetSessionTimes(tx: Transaction, applicationId: string, sessi
 export function entityStore(tx: Transaction, sealer: PayloadSealer): EntityStore {
   return {
     lock: async (key) => {
-      const [row] = await tx.query<Pick<EntityState, 'status'> & { entityId: string; profile: Buffer | null }>(
-        `select entity_id as "entityId", status, profile from entity where ${BY_KEY} for update`,
+      const [row] = await tx.query<Omit<LockedEntity, keyof EntityContent> & { profile: Buffer | null }>(
+        `select entity_id as "entityId", vendor_data as "vendorData", status, profile,
+           (select a.environment from application a where a.application_id = entity.application_id) as environment
+         from entity where ${BY_KEY} for update`,
         keyParameters(key),
       );
       if (row === undefined) return null;
-      const { entityId, status, profile } = row;
-      return { entityId, status, ...openContent(sealer, key.applicationId, entityId, profile) };
+      const { profile, ...entity } = row;
+      return { ...entity, ...openContent(sealer, key.applicationId, entity.entityId, profile) };
     },
     update: (applicationId, entityId, { status, profile, metadata }, comments) => {
       tx.send(

@@ -1,18 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { canonicalJson, canonicalProblem } from '../crypto/canonical-json.ts';
 import { isDispatched, type Actor } from '../domain/events.ts';
-import type { JsonObject } from '../domain/json.ts';
 import type { EventStore, NewEvent, PayloadSealer, SealContext } from '../sharing/ports.ts';
 import { newId } from './new-id.ts';
+import { signablePayload } from './signable-payload.ts';
 import type { Transaction } from './tenants.ts';
 
-/** A signed body holds at most 64 KiB (contract row 30); the sender adds a token and times to the stored part. */
-const MAX_PAYLOAD_BYTES = 62 * 1024;
-
-/** Members that hold a customer's own text; all others are ids, enums and times. */
-const FREE_TEXT = ['metadata', 'vendor_data', 'partner_reason'];
-
-/** SQL of events. The payload is checked against the signing profile here, so that no state change fails for it. */
+/** SQL of events. The payload is held to the signing profile here, so that no state change fails for it. */
 export function eventStore(tx: Transaction, sealer: PayloadSealer): EventStore {
   return {
     insert: (events, actor) => {
@@ -37,7 +30,10 @@ export function sealContextOfEvent(event: {
   return { applicationId, sessionId: sessionId ?? eventId, category: 'event', position: 0 };
 }
 
-/** Writes one event and its payload, unless this fact was told already; at the end of its subject's line. */
+/**
+ * Writes one event and its payload, at the end of its subject's line. A fact that was told already changes nothing and
+ * takes no number, also when it was told while this waited for its turn in the line.
+ */
 export function insertEvent(
   tx: Transaction,
   sealer: PayloadSealer,
@@ -45,13 +41,13 @@ export function insertEvent(
   event: NewEvent,
   actor: Actor,
 ): void {
-  const { body, text } = signable(event.body);
+  const { body, text } = signablePayload(event.body);
   const salt = randomBytes(16);
   tx.send(
     `with numbered as (
        insert into event_sequence as s (application_id, subject_id, last)
        select $2, $13, 1 where not exists (select 1 from event where dedupe_key = $10)
-       on conflict (application_id, subject_id) do update set last = s.last + 1
+       on conflict (application_id, subject_id) do update set last = s.last + 1 where not event_is_told($10)
        returning last
      ), written as (
        insert into event
@@ -77,16 +73,4 @@ export function insertEvent(
       event.sessionId ?? event.tokenId ?? event.subjectId ?? eventId,
     ],
   );
-}
-
-/** The body as it can be signed: whole, or without its decision (and metadata) when those step outside the profile. */
-function signable(body: JsonObject): { body: JsonObject; text: string } {
-  if (canonicalProblem(body) === null) {
-    const text = canonicalJson(body);
-    if (Buffer.byteLength(text) <= MAX_PAYLOAD_BYTES) return { body, text };
-  }
-  const { decision: _decision, ...thin } = body;
-  thin['decision_omitted'] = true;
-  for (const key of FREE_TEXT) if (canonicalProblem(thin[key] ?? null) !== null) delete thin[key];
-  return { body: thin, text: canonicalJson(thin) };
 }

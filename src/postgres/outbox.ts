@@ -88,13 +88,22 @@ export async function runToStart(
   return row ?? null;
 }
 
-/** What a delivery's retries are started with, when it has not ended. */
-export async function deliveryToRetry(
-  tx: Transaction,
-  deliveryId: string,
-): Promise<{ deliveryId: string; eventId: string; destinationId: string; delayMs: number } | null> {
-  const [row] = await tx.query<{ deliveryId: string; eventId: string; destinationId: string; delayMs: number }>(
+/** What a delivery's retries are started with. */
+export interface DeliveryToRetry {
+  readonly deliveryId: string;
+  readonly eventId: string;
+  readonly destinationId: string;
+  /** The receiving application. */
+  readonly applicationId: string;
+  /** Milliseconds. */
+  readonly delayMs: number;
+}
+
+/** What a delivery's retries are started with, when a run has to make them. */
+export async function deliveryToRetry(tx: Transaction, deliveryId: string): Promise<DeliveryToRetry | null> {
+  const [row] = await tx.query<DeliveryToRetry & Record<string, unknown>>(
     `select delivery_id as "deliveryId", event_id as "eventId", destination_id as "destinationId",
+       application_id as "applicationId",
        greatest(0, ceil(extract(epoch from next_at - handoff_now()) * 1000))::float8 as "delayMs"
      from delivery where delivery_id = $1 and owner = 'run' and ended_at is null`,
     [deliveryId],
@@ -104,7 +113,7 @@ export async function deliveryToRetry(
 
 /**
  * Settles what a killed sender left: an attempt that nobody will record is `unknown`, and a token's or notice's delivery
- * whose onboarding has ended is over.
+ * whose onboarding has ended is over, as is a test send. One by hand that can't be sent any more has failed.
  */
 export function settleLostAttempts(tx: Transaction): void {
   tx.send(
@@ -112,6 +121,27 @@ export function settleLostAttempts(tx: Transaction): void {
      from event e join onboarding o on o.token_id = e.token_id
      where e.event_id = d.event_id and d.owner = 'onboarding' and d.ended_at is null and o.ended_at is not null
        and coalesce(d.lease_until, d.created_at) < handoff_now() - interval '1 minute'`,
+  );
+  tx.send(
+    `update delivery d set state = 'exhausted', last_reason = 'unknown', ended_at = handoff_now()
+     from delivery_attempt a
+     where a.delivery_id = d.delivery_id and a.state = 'started' and a.started_at < handoff_now() - interval '2 minutes'
+       and d.owner = 'hand' and d.ended_at is null`,
+  );
+  tx.send(
+    `with ended as (
+       update delivery_attempt a set state = 'failed', reason = unsendable.reason
+       from (
+         select a.attempt_id, case when w.deleted_at is null then 'payload_deleted' else 'destination_deleted' end as reason
+         from delivery_attempt a join delivery d on d.delivery_id = a.delivery_id
+         join webhook_destination w on w.destination_id = a.destination_id
+         left join event_payload p on p.event_id = d.event_id
+         where a.state = 'pending' and (w.deleted_at is not null or p.event_id is null) for update of d
+       ) unsendable
+       where a.attempt_id = unsendable.attempt_id and a.state = 'pending' returning a.delivery_id, a.reason
+     )
+     update delivery d set state = 'stopped', last_reason = ended.reason, ended_at = handoff_now() from ended
+     where d.delivery_id = ended.delivery_id and d.owner = 'hand' and d.ended_at is null`,
   );
   tx.send(
     `update delivery_attempt a set state = 'unknown' from delivery d

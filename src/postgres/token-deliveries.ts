@@ -2,18 +2,39 @@ import { Refusal } from '../domain/failures.ts';
 import { answerOf } from '../sharing/share-answer.ts';
 import { partiesOf, receivedEvent } from '../sharing/share-events.ts';
 import type { HandoffTransaction, PayloadSealer } from '../sharing/ports.ts';
-import type { AttemptRecord, TokenDeliveryLedger, TokenRound, TokenRoundResult } from '../webhooks/ports.ts';
-import { claimDeliveries, recordAttempt } from './deliveries.ts';
+import type {
+  AttemptRecord,
+  DisabledDestination,
+  TokenDeliveryLedger,
+  TokenRound,
+  TokenRoundResult,
+} from '../webhooks/ports.ts';
+import { FREE, takeDeliveries } from './claim-deliveries.ts';
+import { CLOCK, handOver, OPENS_IN_MS } from './destination-health.ts';
 import type { HandoffTenants } from './handoff-tenants.ts';
+import { recordAttempts } from './record-attempt.ts';
 import type { Transaction } from './tenants.ts';
 
-/** {@link TokenDeliveryLedger} on Postgres. */
-export function tokenDeliveryLedger(tenants: HandoffTenants, sealer: PayloadSealer): TokenDeliveryLedger {
+/**
+ * {@link TokenDeliveryLedger} on Postgres.
+ *
+ * @param onDisabled called once for each destination that an attempt switched off, after the commit
+ */
+export function tokenDeliveryLedger(
+  tenants: HandoffTenants,
+  sealer: PayloadSealer,
+  onDisabled: (destination: DisabledDestination) => void = () => {},
+): TokenDeliveryLedger {
   return {
     begin: (tokenId, attempt) =>
       tenants.acrossTenants('delivery', (tx, sql) => begin(tx, sql, sealer, tokenId, attempt)),
-    finish: (tokenId, round, records) =>
-      tenants.acrossTenants('delivery', (tx, sql) => finish(tx, sql, tokenId, round, records)),
+    finish: async (tokenId, round, records) => {
+      const { result, disabled } = await tenants.acrossTenants('delivery', (tx, sql) =>
+        finish(tx, sql, sealer, tokenId, round, records),
+      );
+      disabled.forEach(onDisabled);
+      return result;
+    },
   };
 }
 
@@ -49,28 +70,53 @@ async function begin(
      on conflict (event_id, destination_id) do nothing`,
     [event.dedupeKey],
   );
-  const deliveries = await claimDeliveries(
-    sql,
-    sealer,
-    `select d.delivery_id from delivery d join event e on e.event_id = d.event_id
-     where e.dedupe_key = $1 and d.ended_at is null and (d.lease_until is null or d.lease_until < handoff_now())
-     for update of d`,
-    [event.dedupeKey],
-  );
-  return { open: true, withToken, deliveries };
+  sql.send(LOCK_DESTINATIONS, [event.dedupeKey]);
+  sql.send(STOP_DISABLED, [event.dedupeKey]);
+  const [taken, [left]] = await Promise.all([
+    takeDeliveries(sql, sealer, { sql: PICK_TOKEN, values: [event.dedupeKey], byHand: false }),
+    sql.query<{ opensInMs: number }>(OPENS_NEXT, [event.dedupeKey]),
+  ]);
+  const deliveries = taken.map(({ claimed }) => claimed);
+  return { open: true, withToken, deliveries, opensInMs: left === undefined ? null : Math.max(0, left.opensInMs) };
 }
+
+const LOCK_DESTINATIONS = `with locked as materialized (
+    select h.destination_id from webhook_health h where h.destination_id in (
+      select v.destination_id from delivery v join event e on e.event_id = v.event_id
+      where e.dedupe_key = $1 and v.ended_at is null)
+    order by h.destination_id for update of h
+  ) select ${handOver('locked')} from locked`;
+
+/** Nothing of a token is held: it lives too short. */
+const STOP_DISABLED = `with ${CLOCK}
+  update delivery v set state = 'stopped', last_reason = 'destination_disabled', ended_at = clock.now, lease_until = null
+  from clock, event e, webhook_destination d
+  where e.dedupe_key = $1 and v.event_id = e.event_id and v.ended_at is null and ${FREE}
+    and d.destination_id = v.destination_id and not d.enabled`;
+
+const PICK_TOKEN = `picked as (
+    select v.delivery_id from clock, room r join delivery v on v.destination_id = r.destination_id
+    join event e on e.event_id = v.event_id
+    where e.dedupe_key = $1 and v.ended_at is null and ${FREE} and least(r.allowance, r.free) > 0 for update of v
+  )`;
+
+/** Of the destinations that let nothing through, the one that will do so first. */
+const OPENS_NEXT = `with ${CLOCK}
+  select coalesce(${OPENS_IN_MS}, 0) as "opensInMs"
+  from clock, event e join delivery v on v.event_id = e.event_id
+  join webhook_health h on h.destination_id = v.destination_id
+  where e.dedupe_key = $1 and v.ended_at is null and ${FREE} order by 1 limit 1`;
 
 async function finish(
   tx: HandoffTransaction,
   sql: Transaction,
+  sealer: PayloadSealer,
   tokenId: string,
   round: { readonly withToken: boolean; readonly attempt: number },
   records: readonly AttemptRecord[],
-): Promise<TokenRoundResult> {
+): Promise<{ result: TokenRoundResult; disabled: readonly DisabledDestination[] }> {
   tx.onboardings.lock(tokenId);
-  // In one order over all tokens: a record may write its destination's row.
-  const inOrder = [...records].sort((a, b) => (a.destinationId < b.destinationId ? -1 : 1));
-  for (const record of inOrder) recordAttempt(sql, record);
+  const disabled = await recordAttempts(sql, sealer, records);
   const delivered = records.some(({ state }) => state === 'delivered');
   if (!round.withToken) {
     tx.onboardings.endStep(tokenId, 'deliver', delivered ? 'noticed' : 'not_noticed', round.attempt);
@@ -88,7 +134,8 @@ async function finish(
      where e.token_id = $1 and e.dedupe_key like $2`,
     [tokenId, `%:${round.withToken ? 'token' : 'notice'}`],
   );
-  return { delivered: row?.delivered ?? 0, pending: row?.pending ?? 0, failedStates: row?.failed ?? [] };
+  const result = { delivered: row?.delivered ?? 0, pending: row?.pending ?? 0, failedStates: row?.failed ?? [] };
+  return { result, disabled };
 }
 
 /** Ends what is left of a token's deliveries: nobody may send it any more. */

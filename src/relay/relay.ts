@@ -19,7 +19,10 @@ import { forgetRateLimitWindows } from '../postgres/rate-limits.ts';
 import { takeImportsToCheck } from '../postgres/session-imports.ts';
 import type { HandoffTenants } from '../postgres/handoff-tenants.ts';
 import type { Tenants } from '../postgres/tenants.ts';
+import type { DestinationNotice } from '../postgres/destination-upkeep.ts';
+import type { WebhookRetention } from '../postgres/webhook-retention.ts';
 import { carryOut } from './carry-out.ts';
+import { forgetOldWebhooks, moveDeliveries, tendDestinations } from './webhook-upkeep.ts';
 
 export interface RelayOptions {
   readonly tenants: Tenants;
@@ -28,6 +31,9 @@ export interface RelayOptions {
   readonly media: MediaStore;
   /** What went wrong, for the log; the relay goes on. */
   readonly onError: (error: unknown) => void;
+  /** A webhook destination that nothing gets through to, for the log. */
+  readonly onNotice: (notice: DestinationNotice) => void;
+  readonly retention: WebhookRetention;
   /** Milliseconds between looks at the outbox; default 1,000. */
   readonly pollMs?: number;
   /** Seconds after which an open onboarding is compared with its run again; default 10. */
@@ -37,6 +43,8 @@ export interface RelayOptions {
 const BATCH = 100;
 /** Between two looks for files that nobody refers to any more. */
 const SWEEP_MS = 3 * 60_000;
+/** Between two looks for webhooks that are kept no longer. */
+const RETENTION_MS = 10 * 60_000;
 
 /**
  * Carries out what the callers' processes could not: the wishes that are left, and the rows whose runs somebody ended
@@ -63,7 +71,10 @@ export function startRelay(options: RelayOptions): { stop(): Promise<void> } {
   const running = Promise.all([
     repeatedly(pollMs, () => carryOutWishes(options)),
     repeatedly(pollMs, () => compareWithTemporal(options)),
+    repeatedly(pollMs, () => moveDeliveries(options.tenants)),
     repeatedly(60_000, () => tidy(options)),
+    repeatedly(60_000, () => tend(options)),
+    repeatedly(RETENTION_MS, () => forgetOldWebhooks(options.tenants, options.retention)),
     repeatedly(SWEEP_MS, () => sweepMedia(options.tenants, options.media)),
   ]);
   return {
@@ -150,5 +161,10 @@ async function tidy({ tenants }: RelayOptions): Promise<boolean> {
     forgetEmailThrottles(tx);
     wishOverdueFetches(tx);
   });
+  return false;
+}
+
+async function tend({ handoff, onNotice }: RelayOptions): Promise<boolean> {
+  await tendDestinations(handoff, onNotice);
   return false;
 }

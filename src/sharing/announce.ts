@@ -1,5 +1,6 @@
 import type { Actor } from '../domain/events.ts';
 import type { JsonObject } from '../domain/json.ts';
+import { dataUpdatedEvent, type DataTrigger } from './data-updated.ts';
 import { decisionWithReferences, type DecisionStyle } from './decision.ts';
 import type { HandoffTransaction, SessionRow, StoredDecision } from './ports.ts';
 import { resubmissionOf } from './resubmission.ts';
@@ -30,6 +31,21 @@ export async function announceStatus(
   const about = { tokenId: null, cause, businessId, ...(resubmitInfo && { resubmitInfo }) };
   tx.events.insert([statusUpdatedEvent(stored.session, decision, { ...about, style })], actor);
   return stored;
+}
+
+/** Tells the owner's destinations that a session's content changed, while its status stayed. */
+export async function announceData(
+  tx: HandoffTransaction,
+  { applicationId, sessionId }: Pick<SessionRow, 'applicationId' | 'sessionId'>,
+  { cause, trigger }: { readonly cause: string; readonly trigger: DataTrigger },
+  actor: Actor,
+  style: DecisionStyle,
+): Promise<void> {
+  const stored = await tx.sessions.readDecision(applicationId, sessionId);
+  if (stored === null) throw new Error('a session that was changed is there');
+  const businessId = await tx.sessions.businessIdOf(stored.session);
+  const decision = decisionWithReferences(stored, tx.sealer, style);
+  tx.events.insert([dataUpdatedEvent(stored.session, decision, { trigger, cause, businessId, style })], actor);
 }
 
 /** Tells how a simulation ended. */

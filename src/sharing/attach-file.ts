@@ -1,12 +1,15 @@
+import type { Actor } from '../domain/events.ts';
 import { invalidFields, Refusal } from '../domain/failures.ts';
 import { isJsonObject } from '../domain/json.ts';
 import { setMediaField, type MediaField } from '../domain/media-fields.ts';
 import { mediaReference, referencedMediaId } from '../domain/media-references.ts';
+import { announceData } from './announce.ts';
+import type { DecisionStyle } from './decision.ts';
 import type { HandoffTransaction, SessionFile } from './ports.ts';
 
 /**
  * Puts a stored file into a media field of an application's own session, in place of what stood there. An import of the
- * session either has it or comes before it.
+ * session either has it or comes before it. The application's destinations are told.
  *
  * @throws {Refusal} `session_not_found`; `invalid_request` on `field` when the session has no such place
  */
@@ -15,6 +18,8 @@ export async function attachFile(
   session: { readonly sessionId: string; readonly applicationId: string },
   { category, position, path }: MediaField,
   file: SessionFile,
+  actor: Actor,
+  style: DecisionStyle,
 ): Promise<void> {
   const locked = await tx.sessions.lockCheck(session, { category, position });
   if (locked === null) throw new Refusal('session_not_found');
@@ -27,6 +32,7 @@ export async function attachFile(
   const replacedFile = replacedText === null ? null : referencedMediaId(replacedText);
   if (replacedFile !== null) tx.sessions.deleteMedia(session, [replacedFile]);
   tx.sessions.insertMedia(session, [file]);
+  await announceData(tx, session, { cause: `file:${file.mediaId}`, trigger: 'file_added' }, actor, style);
 }
 
 function noSuchPlace(): Refusal {

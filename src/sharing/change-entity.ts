@@ -1,18 +1,30 @@
 import { changedEntity, type EntityChange } from '../domain/entity.ts';
+import type { Actor } from '../domain/events.ts';
 import { Refusal } from '../domain/failures.ts';
-import type { EntityKey, EntityStore } from './ports.ts';
+import { entityEvents } from './entity-events.ts';
+import type { EntityKey, EntityStore, HandoffTransaction } from './ports.ts';
 
 /**
  * The application changes what it said of a user or business, or blocks it: `PATCH /v3/users/{vendor_data}/` and its
- * like. A block waits for imports of the same `vendor_data` that are being written, and is seen by all later ones.
+ * like. A block waits for imports of the same `vendor_data` that are being written, and is seen by all later ones. What
+ * really changed is told to the application's destinations.
  *
  * @returns its id
  * @throws {Refusal} `not_found`
  */
-export async function changeEntity(store: EntityStore, key: EntityKey, change: EntityChange): Promise<string> {
+export async function changeEntity(
+  tx: Pick<HandoffTransaction, 'events' | 'newId'>,
+  store: EntityStore,
+  key: EntityKey,
+  change: EntityChange,
+  actor: Actor,
+): Promise<string> {
   const entity = await store.lock(key);
   if (entity === null) throw new Refusal('not_found');
   const { after, comments } = changedEntity(entity, change);
-  if (comments.length > 0) store.update(key.applicationId, entity.entityId, after, comments);
+  if (comments.length > 0) {
+    store.update(key.applicationId, entity.entityId, after, comments);
+    tx.events.insert(entityEvents({ ...key, ...entity }, after, comments, tx.newId()), actor);
+  }
   return entity.entityId;
 }

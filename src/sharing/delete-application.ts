@@ -1,8 +1,9 @@
 import type { Actor } from '../domain/events.ts';
 import { Refusal } from '../domain/failures.ts';
 import { recordEnding } from './close.ts';
-import type { ApplicationStore, HandoffTransaction } from './ports.ts';
+import type { ApplicationStore, HandoffTransaction, ShareFacts } from './ports.ts';
 import { answerOf } from './share-answer.ts';
+import { partiesOf } from './share-events.ts';
 
 /** Why a share ended whose issuer or partner was deleted. */
 export const DELETED_WITH_APPLICATION = 'application_deleted';
@@ -24,11 +25,15 @@ export async function deleteApplication(
   const tokenIds = await store.openShares(call.applicationId);
   // Sent in order of their ids, so that two deletions lock what they have in common in the same order.
   const shares = await Promise.all(tokenIds.map((tokenId) => tx.shares.lock(tokenId)));
-  for (const share of shares) {
-    if (share === null) continue;
+  // And then the events, by their sessions: those of several shares stand in one line.
+  for (const share of shares.filter((one) => one !== null).toSorted(bySession)) {
     const { state } = answerOf(share);
     if (state !== 'minting' && state !== 'open' && state !== 'acknowledged') continue;
     recordEnding(tx, share, 'revoked', DELETED_WITH_APPLICATION, actor);
     if (share.onboarding !== null) tx.wishSignal(share.tokenId, 'tokenRevoked', share.tokenId);
   }
+}
+
+function bySession(a: ShareFacts, b: ShareFacts): number {
+  return partiesOf(a).sessionId < partiesOf(b).sessionId ? -1 : 1;
 }

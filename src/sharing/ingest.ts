@@ -4,7 +4,7 @@ import { invalidFields, Refusal } from '../domain/failures.ts';
 import type { SourceEvent } from '../domain/ingestion.ts';
 import { isMediaReference, replaceMedia, takeOutLinks, type RemoteFile } from '../domain/media-references.ts';
 import { facetsOf } from '../domain/session-facts.ts';
-import { announceStatus } from './announce.ts';
+import { announceData, announceStatus } from './announce.ts';
 import type { DecisionStyle } from './decision.ts';
 import type {
   Environment,
@@ -26,8 +26,8 @@ export interface Ingested {
 
 /**
  * Takes a source's word about one of its sessions: the first makes our session, later ones change it, and one that was
- * made before what is stored changes nothing, in whatever order they come, nor does one that comes again. A new session and a new status are told to
- * the application's destinations.
+ * made before what is stored changes nothing, in whatever order they come, nor does one that comes again. A new session, a new status and
+ * newer content are told to the application's destinations.
  *
  * @throws {Refusal} `application_deleted`; `external_id_conflict` when the stored session is of the other kind;
  *   `invalid_request` when the word is of another environment than the stored session, or for a new one the application
@@ -67,7 +67,8 @@ export async function ingestSourceEvent(
     return { sessionId, result: 'stale' };
   }
   const session = changed(known.session, event);
-  if (event.hasDecision && event.content !== null) {
+  const hasContent = event.hasDecision && event.content !== null;
+  if (hasContent) {
     const { written, files } = contentOf(tx, session, besideReviews(event.content, known.ownReviews));
     const touched = tx.sessions.touchEntities(applicationId, [session]);
     store.replaceContent(written);
@@ -76,6 +77,7 @@ export async function ingestSourceEvent(
   }
   store.note(session, event);
   if (session.status !== known.session.status) await announceStatus(tx, session, cause, actor, style);
+  else if (hasContent) await announceData(tx, session, { ...cause, trigger: 'ingestion' }, actor, style);
   return { sessionId, result: 'updated' };
 }
 

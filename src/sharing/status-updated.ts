@@ -25,8 +25,25 @@ export function statusUpdatedEvent(
     readonly style: DecisionStyle;
   },
 ): NewEvent {
+  const event = sessionEvent('status.updated', session, decision, about);
+  if (about.resubmitInfo === undefined) return event;
+  return { ...event, body: { ...event.body, resubmit_info: about.resubmitInfo } };
+}
+
+/** An event about a session, with its decision where the status is told with it. */
+export function sessionEvent(
+  type: 'status.updated' | 'data.updated',
+  session: SessionRow,
+  decision: DecisionWithReferences,
+  about: {
+    readonly tokenId: string | null;
+    readonly cause: string;
+    readonly businessId: string | null;
+    readonly style: DecisionStyle;
+  },
+): NewEvent {
   const body: JsonObject = {
-    webhook_type: 'status.updated',
+    webhook_type: type,
     application_id: session.applicationId,
     environment: session.environment,
     session_id: session.sessionId,
@@ -38,17 +55,16 @@ export function statusUpdatedEvent(
     metadata: decision['metadata'] ?? null,
   };
   if (TOLD_WITH_DECISION.has(session.status)) body['decision'] = decision;
-  if (about.resubmitInfo !== undefined) body['resubmit_info'] = about.resubmitInfo;
   if (session.kind === 'business') {
     body['business_session_id'] = session.sessionId;
     body['vendor_business_id'] = about.businessId;
   }
   return {
-    type: 'status.updated',
+    type,
     applicationId: session.applicationId,
     tokenId: about.tokenId,
     sessionId: session.sessionId,
-    dedupeKey: `${session.sessionId}:status.updated:${about.cause}`,
+    dedupeKey: `${session.sessionId}:${type}:${about.cause}`,
     body,
   };
 }

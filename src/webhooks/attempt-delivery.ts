@@ -3,9 +3,8 @@ import { delayBeforeAttempt, MAX_ATTEMPTS } from '../domain/delivery-schedule.ts
 import type { LinkTarget } from '../sharing/decision.ts';
 import { composeAttempt, SigningKeyRemoved } from './compose-attempt.ts';
 import type { PostOutcome, WebhookPoster } from './http-post.ts';
-import type { AttemptRecord, ClaimedDelivery, DeliveryState } from './ports.ts';
+import type { AttemptRecord, ClaimedDelivery, DeliveryState, DisablingReason } from './ports.ts';
 import { judgeReply, type Verdict } from './reply-policy.ts';
-import type { DisablingReason } from './ports.ts';
 
 /** What an attempt needs besides its delivery. */
 export interface AttemptTools {
@@ -27,22 +26,16 @@ export async function attemptDelivery(
 ): Promise<AttemptRecord> {
   const { deliveryId, attemptId, trigger, attempt, destinationId } = delivery;
   const about = { deliveryId, attemptId, trigger, attempt, destinationId };
-  const stopped = (reason: string): AttemptRecord => ({
-    ...unsent,
-    ...about,
-    state: 'stopped',
-    reason,
-  });
-  if (!delivery.enabled) return stopped('destination_disabled');
   let composed;
   try {
     composed = await composeAttempt(delivery, tools, Math.floor(Date.now() / 1000));
   } catch (error) {
     if (!(error instanceof SigningKeyRemoved)) throw error;
-    return stopped('signing_key_removed');
+    return { ...unsent, ...about, state: 'stopped', reason: 'signing_key_removed' };
   }
   const outcome = await tools.poster.post({ url: delivery.url, ...composed });
-  const scheduledDelayMs = delayBeforeAttempt(Math.min(delivery.scheduleAttempt + 1, MAX_ATTEMPTS), Math.random());
+  const next = Math.min(Math.max(delivery.scheduleAttempt, 1) + 1, MAX_ATTEMPTS);
+  const scheduledDelayMs = delayBeforeAttempt(next, Math.random());
   const verdict = judgeReply(outcome, { scheduledDelayMs, nowMs: Date.now() });
   const state = stateAfter(verdict, delivery.scheduleAttempt >= limits.maxAttempts);
   return {

@@ -1,7 +1,7 @@
 import { canonicalJson } from '../crypto/canonical-json.ts';
 import { signShareToken } from '../crypto/share-token.ts';
 import { signWebhook } from '../crypto/webhook-signature.ts';
-import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 import { withLinks } from '../sharing/decision.ts';
 import type { AttemptTools } from './attempt-delivery.ts';
 import type { ClaimedDelivery } from './ports.ts';
@@ -68,10 +68,12 @@ function withFreshLinks(
 
 /** Links are longer than what they stand for: a decision that no longer fits with them is left out. */
 function fitting(content: JsonObject): JsonObject {
-  const { decision, ...thin } = content;
-  if (decision === undefined || Buffer.byteLength(canonicalJson(content)) <= MAX_BODY_BYTES) return content;
-  return { ...thin, decision_omitted: true };
+  if (content['decision'] === undefined || Buffer.byteLength(canonicalJson(content)) <= MAX_BODY_BYTES) return content;
+  return withoutMembers(content, ['decision']);
 }
+
+/** What a thin destination fetches itself, when it wants it: whatever tells more of a person than ids and states. */
+const LEFT_OUT_OF_THIN = ['decision', 'changes'];
 
 /**
  * What an attempt's body says, before a share token joins it.
@@ -82,9 +84,15 @@ export function contentOf(
   delivery: Pick<ClaimedDelivery, 'payload' | 'payloadMode' | 'eventId' | 'createdAt' | 'sequence'>,
   timestamp: number,
 ): JsonObject {
-  const { decision, ...thin } = delivery.payload;
-  const stored: JsonObject =
-    delivery.payloadMode === 'thin' && decision !== undefined ? { ...thin, decision_omitted: true } : delivery.payload;
-  const { eventId, createdAt, sequence } = delivery;
-  return { ...stored, event_id: eventId, sequence, created_at: createdAt, timestamp };
+  const { eventId, createdAt, sequence, payload, payloadMode } = delivery;
+  const content = { ...payload, event_id: eventId, sequence, created_at: createdAt, timestamp };
+  return payloadMode === 'thin' ? withoutMembers(content, LEFT_OUT_OF_THIN) : content;
+}
+
+/** The same with `<member>_omitted: true` in the place of each of these members that is there. */
+function withoutMembers(content: JsonObject, names: readonly string[]): JsonObject {
+  const members = Object.entries(content).map(([name, value]): [string, JsonValue] =>
+    names.includes(name) ? [`${name}_omitted`, true] : [name, value],
+  );
+  return Object.fromEntries(members);
 }

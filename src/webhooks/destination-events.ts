@@ -1,3 +1,4 @@
+import type { AuditEventType } from '../domain/events.ts';
 import type { Environment, NewEvent } from '../sharing/ports.ts';
 import type { DisablingReason } from './ports.ts';
 
@@ -34,6 +35,11 @@ export function disabledEvent(
 ): NewEvent {
   const { reason, disabledAt } = details;
   return destinationEvent('webhook.disabled', destination, disabledAt, { reason, disabled_at: disabledAt });
+}
+
+/** A secret of a destination was made or shown: who did it stands in the audit trail, and is sent to nobody. */
+export function secretEvent(type: AuditEventType, destination: DestinationFacts, cause: string): NewEvent {
+  return destinationEvent(type, destination, cause, {});
 }
 
 function destinationEvent(

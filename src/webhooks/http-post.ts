@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { Agent, Client, Pool, type buildConnector, type Dispatcher } from 'undici';
 
 import {
@@ -53,8 +54,6 @@ export type WebhookPost = {
   url: string;
   headers: Record<string, string>;
   body: string | Buffer;
-  /** Gives the attempt up: `post` then rejects with the signal's reason, unless the reply's headers are there. */
-  signal?: AbortSignal;
 };
 
 /** Settings of a poster; times in milliseconds, defaults from webhooks.md A5. */
@@ -65,7 +64,7 @@ export type WebhookPosterOptions = WebhookUrlRules & {
   headersTimeoutMs?: number;
   /** For the whole attempt, body and waiting for a connection included. Default 15,000. */
   attemptTimeoutMs?: number;
-  /** Bytes of a reply that are read before the connection is cut. Default 65,536. */
+  /** Bytes of a reply, its headers and their like included, that are read before the connection is cut. Default 65,536. */
   maxReplyBytes?: number;
   /** Bytes of a reply that are kept. Default 4,096. */
   keptReplyBytes?: number;
@@ -79,25 +78,58 @@ export type WebhookPosterOptions = WebhookUrlRules & {
 
 /** Sends webhooks over connections that it keeps and reuses. */
 export type WebhookPoster = {
-  /** One attempt: never a redirect, never a retry. Rejects only when given up by its signal, or after `close`. */
+  /** One attempt: never a redirect, never a retry. Rejects only after `close`. */
   readonly post: (post: WebhookPost) => Promise<PostOutcome>;
   /** Waits for the attempts under way and closes every connection. */
   readonly close: () => Promise<void>;
 };
 
-type Link = { remoteAddress: string | null };
+/** A client's connection of the moment: who is at its other end, and how much a reply has brought. */
+class Link {
+  #socket: Socket | null = null;
+  #watched = false;
+  #exchange: Exchange | null = null;
+  #bytesBefore = 0;
+  readonly #maxReplyBytes: number;
 
-/** One connection that tells each exchange who is at its other end. */
+  constructor(maxReplyBytes: number) {
+    this.#maxReplyBytes = maxReplyBytes;
+  }
+
+  connected(socket: Socket | null): void {
+    this.#socket = socket;
+    this.#watched = false;
+  }
+
+  /** Counts for an exchange from now on, and returns the other end's address. */
+  carry(exchange: Exchange): string | null {
+    const socket = this.#socket;
+    if (socket === null) return null;
+    this.#exchange = exchange;
+    this.#bytesBefore = socket.bytesRead;
+    // Once undici listens, so that it has read the headers of what is then cut off. It counts bodies by itself, but
+    // neither 1xx replies nor what decorates a chunk.
+    if (!this.#watched) {
+      socket.on('readable', () => {
+        if (socket.bytesRead - this.#bytesBefore > this.#maxReplyBytes) this.#exchange?.abandon(new ReplyTooLarge());
+      });
+    }
+    this.#watched = true;
+    return socket.remoteAddress ?? null;
+  }
+}
+
+/** One connection that tells each exchange its link. */
 class TracedClient extends Client {
   readonly #link: Link;
 
-  constructor(origin: URL, options: Client.Options, connector: buildConnector.connector) {
-    const link: Link = { remoteAddress: null };
+  constructor(origin: URL, options: Client.Options, connector: buildConnector.connector, maxReplyBytes: number) {
+    const link = new Link(maxReplyBytes);
     super(origin, {
       ...options,
       connect: (target, callback) =>
         connector(target, (...result) => {
-          link.remoteAddress = result[1]?.remoteAddress ?? null;
+          link.connected(result[1]);
           callback(...result);
         }),
     });
@@ -112,6 +144,10 @@ class TracedClient extends Client {
 
 class AttemptTimeout extends Error {
   readonly code = 'ATTEMPT_TIMEOUT';
+}
+
+class ReplyTooLarge extends Error {
+  readonly code = 'REPLY_TOO_LARGE';
 }
 
 /**
@@ -150,7 +186,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       return;
     }
     this.#controller = controller;
-    this.connectedIp = this.link?.remoteAddress ?? null;
+    this.connectedIp = this.link?.carry(this) ?? null;
   }
 
   onResponseStart(_controller: unknown, status: number, headers: Record<string, string | string[] | undefined>): void {
@@ -195,7 +231,7 @@ const MESSAGES: Record<PostFailureCode, string> = {
   connect: 'No connection',
   tls: 'The TLS connection was refused: check the certificate',
   reset: 'The connection was closed before a reply',
-  response_too_large: 'The headers of the reply are too large',
+  response_too_large: 'The reply is too large',
   failed: 'The request failed',
 };
 
@@ -209,7 +245,7 @@ const CODES: readonly [RegExp, PostFailureCode][] = [
     'tls',
   ],
   [/^(?:ECONNRESET|EPIPE|UND_ERR_SOCKET)$/, 'reset'],
-  [/^UND_ERR_(?:HEADERS_OVERFLOW|RES_EXCEEDED_MAX_SIZE)$/, 'response_too_large'],
+  [/^(?:REPLY_TOO_LARGE|UND_ERR_(?:HEADERS_OVERFLOW|RES_EXCEEDED_MAX_SIZE))$/, 'response_too_large'],
 ];
 
 /** The code of what went wrong while sending or receiving, and a sentence that names neither host nor content. */
@@ -253,7 +289,8 @@ function createTargetReader(rules: WebhookUrlRules): (url: string) => Target {
  * @throws {RangeError} when an entry of `allowedCidrs` is no network
  */
 export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoster {
-  const { attemptTimeoutMs = 15_000, connectTimeoutMs = 5_000, keptReplyBytes = 4_096, extraCa, lookup } = options;
+  const { attemptTimeoutMs = 15_000, connectTimeoutMs = 5_000, extraCa, lookup } = options;
+  const { maxReplyBytes = 65_536, keptReplyBytes = 4_096 } = options;
   const connector = createGuardedConnector({
     allowedCidrs: options.allowedCidrs,
     connectTimeoutMs,
@@ -264,20 +301,18 @@ export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoste
     allowH2: false,
     headersTimeout: options.headersTimeoutMs ?? 10_000,
     bodyTimeout: 0,
-    maxResponseSize: options.maxReplyBytes ?? 65_536,
     connections: options.connectionsPerOrigin ?? 100,
     factory: (origin, poolOptions) =>
       new Pool(origin, {
         ...(poolOptions as Pool.Options),
-        factory: (target, clientOptions) => new TracedClient(target, clientOptions, connector),
+        factory: (target, clientOptions) => new TracedClient(target, clientOptions, connector, maxReplyBytes),
       }),
   });
 
   const readTarget = createTargetReader(options);
   let closing: Promise<void> | null = null;
 
-  async function post({ url, headers, body, signal }: WebhookPost): Promise<PostOutcome> {
-    signal?.throwIfAborted();
+  async function post({ url, headers, body }: WebhookPost): Promise<PostOutcome> {
     // No outcome: it must not count as an attempt of the receiver's.
     if (closing !== null) throw new Error('The webhook poster is closed: make another to send more.');
     const started = performance.now();
@@ -297,14 +332,11 @@ export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoste
       body,
       opaque: exchange,
     };
-    const cancel = () => exchange.abandon(new Error('given up'));
-    signal?.addEventListener('abort', cancel, { once: true });
     // A cleared timer; AbortSignal.timeout would keep every finished attempt for the whole limit.
     const timer = setTimeout(() => exchange.abandon(new AttemptTimeout()), attemptTimeoutMs);
     agent.dispatch(request, exchange);
     const error = await exchange.settled;
     clearTimeout(timer);
-    signal?.removeEventListener('abort', cancel);
 
     if (exchange.status !== null) {
       return {
@@ -317,7 +349,6 @@ export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoste
         ...end(),
       };
     }
-    signal?.throwIfAborted();
     return { kind: 'failure', ...describeFailure(error ?? new Error('no reply')), ...end() };
   }
 

@@ -30,8 +30,6 @@ export interface ClaimedDelivery {
   readonly media: (ReadableMedia & { readonly applicationId: string; readonly sessionId: string }) | null;
   readonly url: string;
   readonly payloadMode: 'full' | 'thin';
-  /** False once the destination is deleted or, unless by hand, disabled: nothing is sent to it any more. */
-  readonly enabled: boolean;
   /** Live secrets, current first: one, or two during a rotation's grace. */
   readonly secrets: readonly Buffer[];
   /** Which of two live secrets signs Didit's headers. */
@@ -88,6 +86,15 @@ export interface DueDeliveries {
   readonly claimed: readonly ClaimedDelivery[];
   /** A destination has more waiting, for when one of its requests in flight has ended. */
   readonly more: boolean;
+  /** Another process was looking at a destination that has something due: look again in a moment. */
+  readonly busy: boolean;
+}
+
+/** A destination that an attempt switched off, for the log. */
+export interface DisabledDestination {
+  readonly applicationId: string;
+  readonly destinationId: string;
+  readonly reason: DisablingReason;
 }
 
 /** A delivery that is over, or that cannot be tried before a time: its destination is busy, slow or out of order. */
@@ -112,7 +119,16 @@ export interface DeliveryLedger {
 export type TokenRound =
   /** Over for good, or held while an acknowledgement is carried out. */
   | { readonly open: false; readonly over: boolean }
-  | { readonly open: true; readonly withToken: boolean; readonly deliveries: readonly ClaimedDelivery[] };
+  | {
+      readonly open: true;
+      readonly withToken: boolean;
+      readonly deliveries: readonly ClaimedDelivery[];
+      /**
+       * Milliseconds until the first of the destinations takes it that do not now, since they are slow or out of order;
+       * 0 when that one is only busy, null when there is none.
+       */
+      readonly opensInMs: number | null;
+    };
 
 /** How a token's deliveries stand after a round. */
 export interface TokenRoundResult {

@@ -5,9 +5,11 @@ import {
   isCancellation,
   proxyActivities,
   sleep,
+  workflowInfo,
 } from '@temporalio/workflow';
 import { TASK_QUEUES } from '../domain/temporal-names.ts';
 import type { WebhookActivities } from './activity-types.ts';
+import { HANDOFF_PARTNER } from './search-attributes.ts';
 
 /** A delivery of `share.received` that goes on beside the race. */
 export interface TokenDelivery {
@@ -34,8 +36,11 @@ export function startDelivery(order: {
   readonly attempts?: number;
   readonly onAnswered: () => void;
 }): TokenDelivery {
+  const partnerId = workflowInfo().typedSearchAttributes.get(HANDOFF_PARTNER);
   const { deliverShareToken } = proxyActivities<WebhookActivities>({
     taskQueue: TASK_QUEUES.webhooks,
+    // Partners take turns: none waits behind another's many. A run that somebody started by hand names none.
+    ...(partnerId === undefined ? {} : { priority: { fairnessKey: partnerId } }),
     // One attempt takes at most 15 s for all destinations together; the rest is for the database.
     startToCloseTimeout: '30s',
     // A little longer than the token lives: the activity itself sees the expiry, by the database's clock.

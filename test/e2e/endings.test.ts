@@ -120,7 +120,7 @@ describe('revoked', () => {
     await partner.endpoint.heard('share.revoked', tokenId);
     const attempts = () =>
       stack.database.pool
-        .query('select state from delivery_attempt where application_id = $1', [partner.id])
+        .query(`select state from delivery_attempt where application_id = $1 and trigger = 'auto'`, [partner.id])
         .then(({ rows }) => rows);
     await expect.poll(attempts).toEqual([{ state: 'delivered' }, { state: 'delivered' }]);
     expectFinishedSteps(await brands.read(partner, tokenId));

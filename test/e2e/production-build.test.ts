@@ -54,11 +54,21 @@ it('builds, with the workflow bundle and the migrations inside', () => {
     'dist/workflow-bundle.js',
     'dist/server.js',
     'dist/worker.js',
+    'dist/receiver/index.d.ts',
     'dist/postgres/migrations/0001_handoff.sql',
     'dist/postgres/migrations/0002_contract.sql',
   ]) {
     expect(existsSync(`${PROJECT}/${file}`), file).toBe(true);
   }
+});
+
+it('offers the receiver’s module under the package’s own name', () => {
+  const script = "import { verifyWebhook } from 'handoff/webhooks'; console.log(typeof verifyWebhook)";
+  const { stdout, stderr } = spawnSync('node', ['--input-type=module', '--eval', script], {
+    cwd: PROJECT,
+    encoding: 'utf8',
+  });
+  expect(stdout.trim(), stderr).toBe('function');
 });
 
 it('migrates, once', () => {

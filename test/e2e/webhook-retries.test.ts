@@ -58,6 +58,10 @@ test('a notification that fails goes on in a run of its own until it is delivere
   expect(stamps).toEqual([...new Set(stamps)].sort((a, b) => a - b));
   expect(new Set(received.map(({ headers }) => headers['x-signature-v2'])).size).toBe(3);
   expect(signatureProblems(partner.endpoint)).toEqual([]);
+
+  // The ping of the new destination came long before.
+  expect(partner.endpoint.pings.map(({ headers }) => headers['x-didit-test-webhook'])).toEqual(['true']);
+  expect(signatureProblems({ ...partner.endpoint, received: partner.endpoint.pings })).toEqual([]);
 });
 
 test('a destination that is gone ends a notification at once, without a run', async () => {

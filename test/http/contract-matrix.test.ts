@@ -42,11 +42,12 @@ interface Call {
 }
 
 /** What a route asks for besides its path and a JSON body. */
-const SPECIAL: Readonly<Record<string, { readonly query: string; readonly body: Buffer }>> = {
+const SPECIAL: Readonly<Record<string, { readonly query: string; readonly body?: Buffer }>> = {
   'POST /v1/sessions/:session_id/media/': {
     query: '?field=id_verifications.0.front_image',
     body: Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'),
   },
+  'GET /v1/webhook/destinations/:uuid/missed/': { query: `?since=${new Date().toISOString()}` },
 };
 
 /** Sends a request to a route: its example, by default, with the spare brand's key or the person's token. */

@@ -38,6 +38,7 @@ export async function holdingsOf(api: TestApi, owner: Brand, other: Brand, name 
     '/v1/onboardings/:token_id': textOf(onboarding, 'token_id'),
     '/v1/connections/:connection_id': textOf(connection, 'connection_id'),
     '/v3/webhook/destinations/:uuid': uuid,
+    '/v1/webhook/destinations/:uuid': uuid,
     '/v3/webhook/destinations/:uuid/deliveries/:delivery_uuid': attempt,
     '/v3/session/:session_id/webhook/:delivery_uuid': attempt,
     '/v3/session/imports/:uuid': textOf(file, 'uuid'),

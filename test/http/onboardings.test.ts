@@ -170,8 +170,9 @@ describe('GET /v1/onboardings/{token_id}/', () => {
     const tokenId = await open();
     await mintStep(tokenId);
     await api.database.pool.query(
-      `with e as (insert into event (event_id, application_id, type, token_id, actor_kind, salt, digest, dedupe_key)
-         values (gen_random_uuid(), $2::uuid, 'share.received', $1::uuid, 'system', '', '', gen_random_uuid()::text) returning event_id),
+      `with e as (insert into event
+           (event_id, application_id, type, token_id, subject_id, sequence, actor_kind, salt, digest, dedupe_key)
+         values (gen_random_uuid(), $2::uuid, 'share.received', $1::uuid, $1::uuid, 1, 'system', '', '', gen_random_uuid()::text) returning event_id),
        s as (insert into onboarding_step (token_id, step, started_at, attempts) values ($1::uuid, 'deliver', now(), 1)),
        w as (insert into webhook_destination (destination_id, application_id, label, url, subscribed_events)
          values (gen_random_uuid(), $2, 'x', 'https://receiver.example', '{}') returning destination_id, url),

@@ -3,6 +3,8 @@ import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { signWebhook } from '../../src/crypto/webhook-signature.ts';
+import { EVENT_TYPES } from '../../src/domain/events.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { failuresOf } from '../../src/http/openapi/failures.ts';
 import { openApiText } from '../../src/http/openapi/document.ts';
@@ -63,6 +65,72 @@ describe('the document', () => {
       (error: { stdout: string; stderr: string }) => error,
     );
     expect(`${linted.stdout}${linted.stderr}`).toContain('Your API description is valid');
+  });
+});
+
+describe('the webhooks of the document', () => {
+  interface Webhook {
+    readonly operationId: string;
+    readonly tags: readonly string[];
+    readonly summary: string;
+    readonly description: string;
+    readonly parameters: readonly { readonly $ref: string }[];
+    readonly requestBody: { readonly content: Record<string, { schema: { $ref: string }; example: JsonObject }> };
+    readonly responses: JsonObject;
+  }
+  interface Document {
+    readonly webhooks: Record<string, { readonly post: Webhook }>;
+    readonly components: {
+      readonly parameters: Record<string, { readonly name: string; readonly in: string }>;
+      readonly schemas: Record<
+        string,
+        { readonly properties: Record<string, JsonObject>; additionalProperties: false }
+      >;
+    };
+  }
+  const read = () => JSON.parse(text) as Document;
+  const each = () => Object.entries(read().webhooks).map(([type, { post }]) => ({ type, ...post }));
+
+  it('are all events that are sent, each with an example of its own', () => {
+    expect(each().map(({ type }) => type)).toEqual(EVENT_TYPES);
+    const { schemas } = read().components;
+    for (const { type, tags, requestBody } of each()) {
+      const content = requestBody.content['application/json'];
+      const schema = schemas[content?.schema.$ref.replace('#/components/schemas/', '') ?? ''];
+      expect([type, tags, content?.example['webhook_type']]).toEqual([type, ['Webhooks'], type]);
+      expect(schema).toMatchObject({ properties: { webhook_type: { const: type } }, additionalProperties: false });
+    }
+    expect(schemas['StatusUpdatedEvent']?.properties['decision']).toEqual({ $ref: '#/components/schemas/Decision' });
+  });
+
+  it('have names of their own, and say what a receiver needs to know', () => {
+    const names = [...each(), ...routes.map(({ contract }) => contract)].map(({ operationId }) => operationId);
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+    for (const { summary, description, responses } of each()) {
+      expect(Math.min(summary.length, description.length)).toBeGreaterThan(10);
+      expect(Object.keys(responses)).toEqual(['410', '429', '503', '2XX', 'default']);
+    }
+  });
+
+  it('come with the headers that every attempt has', () => {
+    const signed = signWebhook({
+      eventId: '0199a3c4-8888-7aaa-8bbb-0123456789ab',
+      webhookType: 'webhook.ping',
+      body: '{}',
+      timestampSeconds: 1,
+      attempt: 1,
+      secrets: [Buffer.alloc(32, 1)],
+      test: true,
+    });
+    // Of every request that has a body.
+    const { 'content-type': _type, 'user-agent': _agent, ...own } = signed;
+    const { parameters } = read().components;
+    const headersOf = ({ parameters: listed }: Webhook) =>
+      listed.map(({ $ref }) => parameters[$ref.replace('#/components/parameters/', '')]?.name.toLowerCase());
+    for (const webhook of each()) {
+      const names = Object.keys(own).filter((name) => webhook.type === 'webhook.ping' || !name.includes('test'));
+      expect(new Set(headersOf(webhook))).toEqual(new Set(names));
+    }
   });
 });
 

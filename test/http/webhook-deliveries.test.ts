@@ -2,59 +2,39 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Webhook } from 'standardwebhooks';
 import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
-import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts';
+import { dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
 import { mintForOnboarding } from '../../src/sharing/mint.ts';
-import { attemptDelivery, type AttemptTools } from '../../src/webhooks/attempt-delivery.ts';
+import { attemptDelivery } from '../../src/webhooks/attempt-delivery.ts';
 import { testBlindIndex } from '../support/app-parts.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { KEYS, testApi, textOf, type Answer, type Brand } from './api.ts';
 import { mint, takeIn } from './documents.ts';
+import { receiver, sendAll, sendSoon, type Sent } from './webhook-sends.ts';
 
 const api = testApi();
 const UNKNOWN = '0198c0de-0000-7000-8000-000000000000';
 const ALL = '/v3/webhook/destinations/';
 let serial = 0;
 
-interface Sent {
-  readonly url: string;
-  readonly body: string;
-  readonly headers: Readonly<Record<string, string>>;
-}
+const send = (status: number) => sendAll(api, status);
 
-/** A receiver that answers with this status, and what it got. */
-function receiver(status: number): { readonly tools: AttemptTools; readonly sent: Sent[] } {
-  const sent: Sent[] = [];
-  const reply = { kind: 'reply', status, retryAfter: null, webhookDelivery: null, locationHost: null } as const;
-  const about = { bodyHead: '', bodyTruncated: false, connectedIp: '192.0.2.1', durationMs: 12 };
-  const poster: AttemptTools['poster'] = {
-    post: ({ url, body, headers }) => {
-      sent.push({ url, body: String(body), headers });
-      return Promise.resolve({ ...reply, ...about });
-    },
-    close: () => Promise.resolve(),
-  };
-  return { tools: { poster, shareTokenKeys: KEYS, mediaUrl: () => 'http://files.test/' }, sent };
-}
-
-/** One look of the sender: everything that is due goes to a receiver with this answer. */
-async function send(status: number): Promise<Sent[]> {
-  const ledger = deliveryLedger(api.tenants, plainSealer);
-  const { tools, sent } = receiver(status);
-  for (const claimed of (await ledger.claimDue(100)).claimed)
-    await ledger.record(await attemptDelivery(claimed, tools));
-  return sent;
-}
-
-async function destination(of: Brand): Promise<{ id: string; secret: string }> {
+/** Enabled afterwards: a destination that is made so gets a ping, which would stand in its log. */
+async function destination(
+  of: Brand,
+  subscribed_events = ['share.minted', 'share.received'],
+): Promise<{ id: string; secret: string }> {
   serial += 1;
   const made = await api.call(of, 'POST', ALL, {
     url: `https://receiver-${serial}.example/hooks`,
-    subscribed_events: ['share.minted', 'share.received'],
+    subscribed_events,
+    enabled: false,
   });
-  return { id: textOf(made, 'uuid'), secret: textOf(made, 'secret_standard_webhooks') };
+  const id = textOf(made, 'uuid');
+  await api.call(of, 'PATCH', `${ALL}${id}/`, { enabled: true });
+  return { id, secret: textOf(made, 'secret_standard_webhooks') };
 }
 
 /** An event for the issuer, dispatched. */
@@ -120,6 +100,36 @@ describe('the log of a destination', () => {
     }
   });
 
+  it('is filtered by how attempts stand and by what they tell', async () => {
+    const brand = await api.newBrand();
+    const { id } = await destination(brand);
+    await event(brand);
+    await send(500);
+    await event(brand);
+    await send(204);
+    await api.call(brand, 'POST', `/v1/webhook/destinations/${id}/test/`);
+    const counts = await Promise.all(
+      [
+        '?status=failed',
+        '?status=pending',
+        '?status=unknown',
+        '?webhook_type=share.minted',
+        '?webhook_type=share.minted&status=delivered',
+        '?webhook_type=webhook.ping',
+      ].map(async (query) => {
+        const { body } = await log(brand, id, query);
+        return [body['count'], (body['results'] as JsonObject[]).length];
+      }),
+    );
+    expect(counts).toEqual([1, 1, 0, 2, 1, 1].map((count) => [count, count]));
+    expect(await log(brand, id, '?status=sent')).toMatchObject({
+      status: 400,
+      body: { status: ['Must be one of: pending, delivered, failed, unknown.'] },
+    });
+    expect((await log(brand, id, '?webhook_type=webhook.secret_rotated')).status).toBe(400);
+    await send(204);
+  });
+
   it('shows one attempt with the headers and the body that were sent', async () => {
     const brand = await api.newBrand();
     const { id } = await destination(brand);
@@ -130,6 +140,16 @@ describe('the log of a destination', () => {
     expect(detail).toMatchObject({ status: 200, body: { ...row } });
     expect(JSON.parse(textOf(detail, 'request_header'))).toEqual(sent?.headers);
     expect(textOf(detail, 'request_body')).toBe(sent?.body);
+    expect(detail.body).toMatchObject({
+      event_id: sent?.headers['webhook-id']?.slice(4),
+      attempt: 1,
+      trigger: 'auto',
+      reason: 'http_204',
+      hint: null,
+      response_body: 'answer 204',
+      body_truncated: false,
+      location_host: null,
+    });
     const url = `${ALL}${id}/deliveries/${String(row?.['uuid'])}/`;
     const listsOnly = await api.newKey(brand, { webhooks: 'read' });
     expect(await api.call(listsOnly, 'GET', `${ALL}${id}/deliveries/`)).toMatchObject({ status: 200 });
@@ -301,8 +321,7 @@ describe('the webhooks of a session', () => {
 
   it.each([204, 500])('are sent again and answered with what came of it: %d', async (status) => {
     const answered = again(brand, first['session_id'], first['uuid']);
-    let sent: Sent[] = [];
-    for (let tries = 0; sent.length === 0 && tries < 100; tries += 1) sent = await send(status);
+    const sent = await sendSoon(api, status);
     expect(await answered).toMatchObject({
       status: 200,
       body: { response_status: status, status: status === 204 ? 'delivered' : 'failed', webhook_type: 'share.minted' },
@@ -390,10 +409,7 @@ describe('a share token in the log', () => {
 describe('a deleted session', () => {
   it('is told of by no delivery: what was sent is shown no more, and what was due is not sent', async () => {
     const owner = await api.newBrand();
-    await api.call(owner, 'POST', ALL, {
-      url: 'https://receiver-of-status.example/hooks',
-      subscribed_events: ['status.updated'],
-    });
+    await destination(owner, ['status.updated']);
     const scenario = { workflow_id: owner.workflows.user, sandbox_scenario: 'approved' };
     const make = async () => {
       const sessionId = textOf(await api.call(owner, 'POST', '/v3/session/', scenario), 'session_id');

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { testApi, textOf } from './api.ts';
+import { Webhook } from 'standardwebhooks';
+import { createWebhookDestination } from '../../src/accounts/applications.ts';
+import { plainSealer } from '../../src/crypto/payload-seal.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
+import { dispatchEvents } from '../../src/postgres/deliveries.ts';
+import { testApi, textOf, type Brand } from './api.ts';
+import { mint, takeIn } from './documents.ts';
+import { sendAll } from './webhook-sends.ts';
 
 const api = testApi();
 const ALL = '/v3/webhook/destinations/';
@@ -24,6 +31,15 @@ describe('POST /v3/webhook/destinations/', () => {
         enabled: true,
         webhook_version: 'v3',
         subscribed_events: ['status.updated', 'share.received'],
+        payload_mode: 'full',
+        didit_headers_signed_with: 'previous',
+        status: 'active',
+        disabled_reason: null,
+        disabled_at: null,
+        failing_since: null,
+        held_deliveries_count: 0,
+        previous_secret_expires_at: null,
+        ping: { status: 'pending', response_status: null, reason: null, attempted_at: null },
         summary: { total_deliveries: 0, failed_deliveries: 0, error_rate_percentage: 0, last_delivery_at: null },
       },
     });
@@ -71,6 +87,7 @@ describe('POST /v3/webhook/destinations/', () => {
     [{ enabled: 'yes' }, 'enabled', 'Must be a valid boolean: true or false.'],
     [{ label: 'l'.repeat(256) }, 'label', 'Ensure this field has no more than 255 characters.'],
     [{ webhook_version: 'v4' }, 'webhook_version', 'Must be one of: v1, v2, v3.'],
+    [{ payload_mode: 'slim' }, 'payload_mode', 'Must be one of: full, thin.'],
   ])('refuses %j on %s', async (wrong, field, sentence) => {
     const before = await api.rows();
     const sent = Object.keys(wrong).length === 0 ? {} : { ...body(), ...wrong };
@@ -119,7 +136,7 @@ describe('one destination', () => {
         { uuid: second, subscribed_events_count: 1 },
       ],
     });
-    expect(JSON.stringify(list.body)).not.toContain('secret');
+    expect(JSON.stringify(list.body)).not.toMatch(/whsec_|secret_s/);
     expect((await api.call(brand, 'DELETE', `${ALL}${first}/`)).status).toBe(204);
     expect((await api.call(brand, 'DELETE', `${ALL}${first}/`)).status).toBe(404);
     expect((await api.call(brand, 'GET', `${ALL}${first}/`)).status).toBe(404);
@@ -141,5 +158,185 @@ describe('one destination', () => {
       }
     }
     expect((await api.call(api.partner, 'GET', `${ALL}${id}/`)).status).toBe(200);
+  });
+});
+
+describe('the ping of a new destination', () => {
+  const pings = (id: string) =>
+    api.database.pool
+      .query<{ state: string }>(
+        `select a.state from delivery_attempt a join delivery d using (delivery_id) join event e using (event_id)
+         where a.destination_id = $1 and e.type = 'webhook.ping'`,
+        [id],
+      )
+      .then(({ rows }) => rows.map(({ state }) => state));
+
+  it.each([
+    [204, 'delivered'],
+    [500, 'failed'],
+  ])('is signed and sent once, whatever it subscribes to, and told of: %d', async (status, outcome) => {
+    const brand = await api.newBrand();
+    await sendAll(api, 204);
+    const made = await api.call(brand, 'POST', ALL, { ...body(), label: 'Receiver' });
+    const id = textOf(made, 'uuid');
+    const [ping, ...more] = await sendAll(api, status);
+    expect(more).toEqual([]);
+    if (ping === undefined) throw new Error('a ping was sent');
+    expect(ping.url).toBe(made.body['url']);
+    expect(ping.headers['x-didit-test-webhook']).toBe('true');
+    expect(new Webhook(textOf(made, 'secret_standard_webhooks')).verify(ping.body, { ...ping.headers })).toMatchObject({
+      webhook_type: 'webhook.ping',
+      application_id: brand.id,
+      environment: 'sandbox',
+      destination_id: id,
+      label: 'Receiver',
+      metadata: { test_webhook: true },
+      sequence: 1,
+    });
+    expect(await api.call(brand, 'GET', `${ALL}${id}/`)).toMatchObject({
+      body: { enabled: true, ping: { status: outcome, response_status: status, reason: `http_${status}` } },
+    });
+    expect(await sendAll(api, 204)).toEqual([]);
+    expect(await pings(id)).toEqual([outcome]);
+  });
+
+  it('is not sent to a disabled one, nor by whoever provisions', async () => {
+    const brand = await api.newBrand();
+    const disabled = await api.call(brand, 'POST', ALL, { ...body(), enabled: false });
+    expect(disabled).toMatchObject({
+      status: 201,
+      body: { enabled: false, status: 'disabled', disabled_reason: 'owner', ping: null },
+    });
+    expect(textOf(disabled, 'disabled_at')).toMatch(/Z$/);
+    const made = await api.tenants.withTenant(brand.id, (sql) =>
+      createWebhookDestination(sql, plainSealer, {
+        applicationId: brand.id,
+        url: 'https://provisioned.example/',
+        subscribedEvents: ['share.minted'],
+      }),
+    );
+    expect(await pings(textOf(disabled, 'uuid'))).toEqual([]);
+    expect(await pings(made?.destinationId ?? '')).toEqual([]);
+  });
+
+  it('is sent once for one Idempotency-Key', async () => {
+    const [brand, key, wanted] = [await api.newBrand(), { 'idempotency-key': 'ping-once' }, body()];
+    const made = await api.call(brand, 'POST', ALL, wanted, key);
+    await api.call(brand, 'POST', ALL, wanted, key);
+    expect(await pings(textOf(made, 'uuid'))).toEqual(['pending']);
+    await sendAll(api, 204);
+  });
+});
+
+describe('PATCH /v3/webhook/destinations/{uuid}/', () => {
+  /** A destination with one delivery of an event, which is due. */
+  async function withDelivery(of: Brand): Promise<string> {
+    const made = await api.call(of, 'POST', ALL, { ...body(), subscribed_events: ['share.minted'], enabled: false });
+    const id = textOf(made, 'uuid');
+    await api.call(of, 'PATCH', `${ALL}${id}/`, { enabled: true });
+    await mint(api, of, await takeIn(api, of), api.partner);
+    await api.tenants.acrossTenants('relay', async (sql) => {
+      const events = await sql.query<{ id: string }>('select event_id as id from event where application_id = $1', [
+        of.id,
+      ]);
+      await dispatchEvents(sql, { eventIds: events.map(({ id: eventId }) => eventId) });
+    });
+    return id;
+  }
+  const health = (id: string) =>
+    api.database.pool
+      .query<JsonObject>(
+        `select consecutive_failures as failures, circuit_open_until is not null as open, failing_since is not null as failing,
+           told_percent as told from webhook_health where destination_id = $1`,
+        [id],
+      )
+      .then(({ rows }) => rows[0]);
+  const spoil = (id: string) =>
+    api.database.pool.query(
+      `update webhook_health set consecutive_failures = 12, circuit_open_until = handoff_now() + interval '1 minute',
+         failing_since = handoff_now() - interval '3 days', told_percent = 50 where destination_id = $1`,
+      [id],
+    );
+  const HEALTHY = { failures: 0, open: false, failing: false, told: 0 };
+  const FAILING = { failures: 12, open: true, failing: true, told: 50 };
+
+  it('holds deliveries while it is disabled, and enabling it sends them with a schedule begun anew', async () => {
+    const brand = await api.newBrand();
+    const id = await withDelivery(brand);
+    await sendAll(api, 500);
+    const change = (wanted: JsonObject) => api.call(brand, 'PATCH', `${ALL}${id}/`, wanted);
+    const off = await change({ enabled: false });
+    expect(off).toMatchObject({
+      status: 200,
+      body: { enabled: false, status: 'disabled', disabled_reason: 'owner', held_deliveries_count: 1 },
+    });
+    // Saying it again changes nothing of it.
+    expect(await change({ enabled: false, label: 'off' })).toMatchObject({
+      body: { disabled_at: off.body['disabled_at'], held_deliveries_count: 1 },
+    });
+    expect(await sendAll(api, 204)).toEqual([]);
+    await spoil(id);
+    expect(await change({ enabled: true })).toMatchObject({
+      body: { status: 'active', disabled_reason: null, disabled_at: null, held_deliveries_count: 0 },
+    });
+    expect(await health(id)).toEqual(HEALTHY);
+    expect(await sendAll(api, 204)).toHaveLength(1);
+    const { rows } = await api.database.pool.query(
+      'select state, trigger, attempts, schedule_start from delivery where destination_id = $1',
+      [id],
+    );
+    expect(rows).toEqual([{ state: 'delivered', trigger: 'replay', attempts: 2, schedule_start: 1 }]);
+  });
+
+  it('keeps why it was switched off until it is enabled; a new URL forgets how it fared and enables nothing', async () => {
+    const brand = await api.newBrand();
+    const id = textOf(await api.call(brand, 'POST', ALL, { ...body(), enabled: false }), 'uuid');
+    const change = (wanted: JsonObject) => api.call(brand, 'PATCH', `${ALL}${id}/`, wanted);
+    await api.database.pool.query(
+      `update webhook_destination set disabled_reason = 'blocked' where destination_id = $1`,
+      [id],
+    );
+    await spoil(id);
+    const blocked = { enabled: false, status: 'blocked', disabled_reason: 'blocked' };
+    expect(await change({ enabled: false, label: 'Still off' })).toMatchObject({ body: blocked });
+    expect(await health(id)).toEqual(FAILING);
+    expect(await change({ url: body().url })).toMatchObject({ body: { ...blocked, failing_since: null } });
+    expect(await health(id)).toEqual(HEALTHY);
+    expect(await change({ enabled: true })).toMatchObject({ body: { status: 'active', disabled_reason: null } });
+    await spoil(id);
+    // The same URL and state are no change.
+    const { url } = (await change({})).body;
+    expect(await change({ url: url ?? null, enabled: true })).toMatchObject({
+      body: { status: 'failing', failing_since: expect.stringMatching(/Z$/) as string },
+    });
+    expect(await health(id)).toEqual(FAILING);
+  });
+
+  it('sets how bodies and Didit’s headers are made', async () => {
+    const id = textOf(await api.call(api.partner, 'POST', ALL, { ...body(), payload_mode: 'thin' }), 'uuid');
+    const change = (wanted: JsonObject) => api.call(api.partner, 'PATCH', `${ALL}${id}/`, wanted);
+    expect(await change({ didit_headers_signed_with: 'current' })).toMatchObject({
+      body: { payload_mode: 'thin', didit_headers_signed_with: 'current' },
+    });
+    expect(await change({ payload_mode: 'full', didit_headers_signed_with: 'previous' })).toMatchObject({
+      body: { payload_mode: 'full', didit_headers_signed_with: 'previous' },
+    });
+    expect(await change({ didit_headers_signed_with: 'next' })).toMatchObject({
+      status: 400,
+      body: { didit_headers_signed_with: ['Must be one of: previous, current.'] },
+    });
+    await sendAll(api, 204);
+  });
+
+  it('ends what a deleted destination would be sent', async () => {
+    const brand = await api.newBrand();
+    const id = await withDelivery(brand);
+    await api.call(brand, 'DELETE', `${ALL}${id}/`);
+    expect(await sendAll(api, 204)).toEqual([]);
+    const { rows } = await api.database.pool.query(
+      'select state, ended_at is not null as ended from delivery where destination_id = $1',
+      [id],
+    );
+    expect(rows).toEqual([{ state: 'stopped', ended: true }]);
   });
 });

@@ -4,8 +4,9 @@ import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { EVENT_TYPES, type EventType } from '../../src/domain/events.ts';
 import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
-import type { AttemptRecord, ClaimedDelivery } from '../../src/webhooks/ports.ts';
+import type { ClaimedDelivery } from '../../src/webhooks/ports.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
+import { recordOf } from '../support/delivery-lab.ts';
 import { refusalOf, shareLab, userDocument, type LabBrand } from '../support/share-lab.ts';
 
 const lab = shareLab();
@@ -50,30 +51,6 @@ async function due(count: number): Promise<void> {
   for (const eventId of await mintedEvents(count)) await dispatch({ eventIds: [eventId] });
 }
 
-function recordOf(claimed: ClaimedDelivery, state: AttemptRecord['state'], more: Partial<AttemptRecord> = {}) {
-  return {
-    deliveryId: claimed.deliveryId,
-    attemptId: claimed.attemptId,
-    trigger: claimed.trigger,
-    attempt: claimed.attempt,
-    destinationId: claimed.destinationId,
-    requestHeaders: null,
-    state,
-    retryInMs: state === 'retrying' ? 5_000 : null,
-    reason: state === 'delivered' ? 'http_204' : 'http_500',
-    durationMs: 12,
-    connectedIp: '192.0.2.1',
-    responseStatus: state === 'delivered' ? 204 : 500,
-    responseHead: '',
-    bodyTruncated: false,
-    locationHost: null,
-    hint: null,
-    slowDestinationMs: null,
-    disables: null,
-    ...more,
-  };
-}
-
 const deliveries = () =>
   lab.rows<{ state: string; owner: string; attempts: number; leased: boolean; ended: boolean }>(
     `select state, owner, attempts, lease_until is not null as leased, ended_at is not null as ended from delivery`,
@@ -105,15 +82,23 @@ describe('dispatch', () => {
     expect(await lab.rows(`select 1 from outbox where wish = 'dispatch'`)).toHaveLength(0);
   });
 
-  it('leaves out destinations that are disabled, deleted, of others or not subscribed', async () => {
-    const [disabled, deleted] = [await destination(issuer), await destination(issuer)];
+  it('leaves out destinations that are deleted, of others or not subscribed', async () => {
+    const deleted = await destination(issuer);
     await destination(issuer, ['share.imported']);
     await destination(partner);
-    await lab.rows('update webhook_destination set enabled = false where destination_id = $1', [disabled]);
     await lab.rows('update webhook_destination set deleted_at = now() where destination_id = $1', [deleted]);
     await due(2);
     expect(await deliveries()).toEqual([]);
     expect(await lab.rows(`select 1 from outbox where wish = 'dispatch'`)).toEqual([]);
+  });
+
+  it('holds what a destination would get that is switched off', async () => {
+    const disabled = await destination(issuer);
+    await lab.rows('update webhook_destination set enabled = false where destination_id = $1', [disabled]);
+    await due(2);
+    const held = { state: 'held', owner: 'sender', attempts: 0, leased: false, ended: false };
+    expect(await deliveries()).toEqual([held, held]);
+    expect((await ledger().claimDue(10)).claimed).toEqual([]);
   });
 
   it('of a token takes all of its events and nobody else’s', async () => {
@@ -131,23 +116,21 @@ describe('dispatch', () => {
 
 describe('a claim', () => {
   it('never gives one delivery to two senders', async () => {
-    await destination(issuer);
-    await destination(issuer);
-    await due(40);
+    for (let n = 0; n < 8; n += 1) await destination(issuer);
+    await due(10);
     const claimed = (
       await Promise.all(
         Array.from({ length: 8 }, async () => {
           const mine: ClaimedDelivery[] = [];
-          for (let took = -1; took !== 0;) {
-            const next = (await ledger().claimDue(7)).claimed;
-            took = next.length;
-            mine.push(...next);
+          for (let over = false; !over;) {
+            const next = await ledger().claimDue(7);
+            mine.push(...next.claimed);
+            over = next.claimed.length === 0 && !next.busy;
           }
           return mine;
         }),
       )
     ).flat();
-    // A sender that finds rows locked goes home early; whoever locked them has them.
     expect(new Set(claimed.map(({ deliveryId }) => deliveryId)).size).toBe(80);
     expect(claimed).toHaveLength(80);
     expect(new Set((await attempts()).map(({ attempt, state }) => `${attempt} ${state}`))).toEqual(
@@ -201,9 +184,12 @@ describe('a claim', () => {
     await ledger().record(recordOf(await claimOnly(), 'retrying'));
     const [row] = await lab.rows<{ delivery_id: string }>('select delivery_id from delivery');
     const deliveryId = row?.delivery_id ?? '';
+    await shiftClock(lab.database.pool, '6 seconds');
     const claims = await Promise.all(Array.from({ length: 6 }, () => ledger().claimOne(deliveryId)));
     const held = claims.filter((claim) => 'ended' in claim);
-    expect(held).toEqual(Array.from({ length: 5 }, () => ({ ended: false, state: 'retrying' })));
+    // It is leased for 45 s.
+    expect(held).toEqual(Array.from({ length: 5 }, () => ({ ended: false, retryInMs: expect.any(Number) })));
+    for (const { retryInMs } of held as { retryInMs: number }[]) expect(retryInMs).toBeGreaterThan(44_000);
     const claimed = claims.find((claim): claim is ClaimedDelivery => !('ended' in claim));
     if (claimed === undefined) throw new Error('one run has it');
     await ledger().record(recordOf(claimed, 'delivered'));
@@ -233,15 +219,6 @@ describe('a record', () => {
     ]);
     await shiftClock(lab.database.pool, '1 hour');
     expect((await ledger().claimDue(10)).claimed).toEqual([]);
-  });
-
-  it('of 410 disables the destination', async () => {
-    const destinationId = await destination(issuer);
-    await due(1);
-    await ledger().record(recordOf(await claimOnly(), 'gone', { disables: 'gone' }));
-    expect(
-      await lab.rows('select enabled from webhook_destination where destination_id = $1', [destinationId]),
-    ).toEqual([{ enabled: false }]);
   });
 
   it('that comes late never takes the delivery from who holds it by then', async () => {
@@ -338,5 +315,67 @@ describe('the deliveries of a token', () => {
     const tokenId = await lab.start(await lab.takeIn(userDocument(), issuer), order());
     const round = await tokenLedger().begin(tokenId, 1);
     expect(round).toMatchObject({ open: true, withToken: false, deliveries: [{ token: null }] });
+  });
+
+  /** Opens a round of a token with a destination of the partner's, whose health row is changed before. */
+  async function begunWith(health: string): Promise<{ tokenId: string; destinationId: string }> {
+    const destinationId = await destination(partner);
+    const tokenId = await lab.start(await lab.takeIn(userDocument(), issuer), order());
+    await lab.rows(`update webhook_health set ${health} where destination_id = $1`, [destinationId]);
+    return { tokenId, destinationId };
+  }
+
+  it.each([
+    ['slow', `slow_until = handoff_now() + interval '90 seconds'`],
+    ['out of order', `circuit_open_until = handoff_now() + interval '90 seconds'`],
+  ])('wait for a destination that is %s, and no attempt is used up', async (_how, health) => {
+    const { tokenId } = await begunWith(health);
+    const round = await tokenLedger().begin(tokenId, 1);
+    expect(round).toMatchObject({ open: true, deliveries: [], opensInMs: expect.closeTo(90_000, -4) });
+    expect(await tokenLedger().finish(tokenId, { withToken: true, attempt: 1 }, [])).toMatchObject({ pending: 1 });
+    expect(await deliveries()).toMatchObject([{ attempts: 0, ended: false }]);
+    await shiftClock(lab.database.pool, '91 seconds');
+    expect(await tokenLedger().begin(tokenId, 2)).toMatchObject({ deliveries: [{ attempt: 1 }], opensInMs: null });
+  });
+
+  it('share a destination’s ten places with notifications, and its probe', async () => {
+    const { tokenId, destinationId } = await begunWith('consecutive_failures = 0');
+    const source = await lab.takeIn(userDocument(), partner);
+    for (let n = 0; n < 12; n += 1) await dispatch(await lab.mint(source, { from: partner, to: issuer }));
+    expect((await ledger().claimDue(64)).claimed).toHaveLength(10);
+    expect(await tokenLedger().begin(tokenId, 1)).toMatchObject({ deliveries: [], opensInMs: 0 });
+
+    await lab.rows(`update delivery_attempt set state = 'failed'`);
+    await lab.rows(
+      `update webhook_health set circuit_open_until = handoff_now() - interval '1 second' where destination_id = $1`,
+      [destinationId],
+    );
+    expect(await tokenLedger().begin(tokenId, 2)).toMatchObject({ deliveries: [{ attempt: 1 }] });
+    expect((await ledger().claimDue(64)).claimed).toEqual([]);
+  });
+
+  it('end, and are never held, when their destination was switched off', async () => {
+    const { tokenId, destinationId } = await begunWith('consecutive_failures = 0');
+    await tokenLedger().begin(tokenId, 1);
+    await lab.rows('update webhook_destination set enabled = false where destination_id = $1', [destinationId]);
+    await shiftClock(lab.database.pool, '1 minute');
+    expect(await tokenLedger().begin(tokenId, 2)).toMatchObject({ open: true, deliveries: [], opensInMs: null });
+    expect(await deliveries()).toMatchObject([{ state: 'stopped', ended: true }]);
+    expect(await tokenLedger().finish(tokenId, { withToken: true, attempt: 2 }, [])).toEqual({
+      delivered: 0,
+      pending: 0,
+      failedStates: ['destination_disabled'],
+    });
+  });
+
+  it('tell of a destination that they switch off', async () => {
+    const { tokenId, destinationId } = await begunWith('consecutive_failures = 0');
+    const disabled: unknown[] = [];
+    const tokens = tokenDeliveryLedger(lab.handoff, plainSealer, (one) => disabled.push(one));
+    const round = await tokens.begin(tokenId, 1);
+    if (!round.open) throw new Error('the round was open');
+    const records = round.deliveries.map((claimed) => recordOf(claimed, 'blocked', { disables: 'blocked' }));
+    await tokens.finish(tokenId, { withToken: true, attempt: 1 }, records);
+    expect(disabled).toEqual([{ applicationId: partner.id, destinationId, reason: 'blocked' }]);
   });
 });

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
 import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
@@ -6,6 +6,7 @@ import { settleLostAttempts } from '../../src/postgres/outbox.ts';
 import { createTenants } from '../../src/postgres/tenants.ts';
 import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
 import { shiftClock, resetClock } from '../support/database.ts';
+import { deliveryLab } from '../support/delivery-lab.ts';
 import { shareLab, userDocument } from '../support/share-lab.ts';
 import { testBlindIndex } from '../support/app-parts.ts';
 
@@ -42,4 +43,44 @@ it('settles what a killed sender left once its lease is over, and not before', a
     await resetClock(lab.database.pool);
     await tenants.close();
   }
+});
+
+describe('an attempt by hand', () => {
+  const hands = deliveryLab();
+  const settle = () => hands.tenants.acrossTenants('relay', async (tx) => settleLostAttempts(tx));
+  const shown = () =>
+    hands.rows(
+      `select d.state, d.last_reason as reason, a.state as attempt from delivery d join delivery_attempt a using (delivery_id)`,
+    );
+
+  /** A test send in line. */
+  async function testSend(): Promise<string> {
+    const applicationId = await hands.application();
+    const destinationId = await hands.destination(applicationId);
+    await hands.tell(applicationId);
+    await hands.rows(`update delivery set owner = 'hand'`);
+    await hands.byHand(destinationId);
+    return destinationId;
+  }
+
+  it('whose sender was killed is unknown, and ends a test send', async () => {
+    await testSend();
+    await hands.claimOnly();
+    await settle();
+    expect(await shown()).toEqual([{ state: 'pending', reason: null, attempt: 'started' }]);
+    await hands.pass('5 minutes');
+    await settle();
+    expect(await shown()).toEqual([{ state: 'exhausted', reason: 'unknown', attempt: 'unknown' }]);
+  });
+
+  it.each([
+    ['payload_deleted', 'delete from event_payload'],
+    ['destination_deleted', 'update webhook_destination set deleted_at = now(), enabled = false'],
+  ])('that nobody can make any more has failed: %s', async (reason, change) => {
+    await testSend();
+    await hands.rows(change);
+    expect(await hands.claimAll()).toEqual([]);
+    await settle();
+    expect(await shown()).toEqual([{ state: 'stopped', reason, attempt: 'failed' }]);
+  });
 });

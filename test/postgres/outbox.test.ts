@@ -14,6 +14,7 @@ import {
 } from '../../src/postgres/outbox.ts';
 import type { Transaction, Wish } from '../../src/postgres/tenants.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
+import { recordOf } from '../support/delivery-lab.ts';
 import { shareLab, userDocument } from '../support/share-lab.ts';
 
 const lab = shareLab();
@@ -131,25 +132,7 @@ describe('deliveries whose run is gone', () => {
     const ledger = deliveryLedger(lab.tenants, plainSealer);
     const [claimed] = (await ledger.claimDue(1)).claimed;
     if (claimed === undefined) throw new Error('a delivery is due');
-    const record = {
-      deliveryId: claimed.deliveryId,
-      attemptId: claimed.attemptId,
-      trigger: claimed.trigger,
-      attempt: claimed.attempt,
-      destinationId: claimed.destinationId,
-      requestHeaders: null,
-      reason: 'http_500',
-      durationMs: 1,
-      connectedIp: null,
-      responseStatus: 500,
-      responseHead: null,
-      bodyTruncated: false,
-      locationHost: null,
-      hint: null,
-      slowDestinationMs: null,
-      disables: null,
-    };
-    await ledger.record({ ...record, state: 'retrying', retryInMs: 60_000 });
+    await ledger.record(recordOf(claimed, 'retrying', { retryInMs: 60_000 }));
     const retry = await relay((sql) => deliveryToRetry(sql, claimed.deliveryId));
     expect(retry).toMatchObject({ eventId: claimed.eventId, destinationId: claimed.destinationId });
     expect(retry?.delayMs).toBeLessThanOrEqual(60_000);
@@ -167,7 +150,7 @@ describe('deliveries whose run is gone', () => {
       { wish: 'retry_delivery', subject_id: claimed.deliveryId },
     ]);
     expect(await relay((sql) => deliveryToRetry(sql, claimed.deliveryId))).toMatchObject({ delayMs: 0 });
-    await ledger.record({ ...record, state: 'delivered', retryInMs: null });
+    await ledger.record(recordOf(claimed, 'delivered'));
     expect(await relay((sql) => deliveryToRetry(sql, claimed.deliveryId))).toBeNull();
   });
 });

@@ -117,6 +117,23 @@ describe('deleting an application', () => {
     expect((await refusalOf(remove(ids))).code).toBe('not_found');
   });
 
+  it('never meets another deletion in a deadlock, whatever sessions their shares have in common', async () => {
+    const own = createTenants({ databaseUrl: lab.database.url, maxConnections: 4 });
+    const crowd = verbs(own, { issuer: lab.issuer, partner: lab.partner });
+    try {
+      const [one, other] = [await lab.newBrand(), await lab.newBrand()];
+      const sessions: string[] = [];
+      for (let n = 0; n < 60; n += 1) sessions.push(await lab.takeIn(userDocument()));
+      for (const session of sessions) await lab.mint(session, { to: one });
+      for (const session of sessions.toReversed()) await lab.mint(session, { to: other });
+      const both = [await organized(one), await organized(other)];
+      await Promise.all(both.map((ids) => remove(ids, crowd.handoff)));
+    } finally {
+      await own.close();
+    }
+    expect(await deadlocksOf(lab.database.url)).toBe(0);
+  });
+
   it('misses no share that is being made meanwhile, by whatever way', async () => {
     const own = createTenants({ databaseUrl: lab.database.url, maxConnections: 12 });
     const crowd = verbs(own, { issuer: lab.issuer, partner: lab.partner });

@@ -33,9 +33,10 @@ afterAll(async () => {
 });
 
 const mark = (of: LabBrand, name: string, status: EntityStatus) =>
-  tenants.withTenant(of.id, (sql) =>
-    changeEntity(entityStore(sql, plainSealer), { applicationId: of.id, kind: 'user', name }, { status }),
-  );
+  racing.handoff.withTenant(of.id, (tx, sql) => {
+    const key = { applicationId: of.id, kind: 'user', name } as const;
+    return changeEntity(tx, entityStore(sql, plainSealer), key, { status }, { kind: 'system', id: null });
+  });
 
 /** Waits until so many transactions wait for a lock. */
 async function waiting(count: number): Promise<void> {

@@ -90,6 +90,7 @@ export function fakeLedger(
         return {
           open: true,
           withToken,
+          opensInMs: null,
           deliveries: claimed.map((row): ClaimedDelivery => ({
             deliveryId: row.id,
             attemptId: randomUUID(),
@@ -106,7 +107,6 @@ export function fakeLedger(
             media: null,
             url: `https://d${row.destination}.partner.example/`,
             payloadMode: 'full',
-            enabled: true,
             secrets: [SECRET],
             token: withToken
               ? {

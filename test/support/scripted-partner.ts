@@ -21,8 +21,10 @@ export interface EndpointSecrets {
 /** The webhook endpoint of one brand. */
 export interface ScriptedEndpoint {
   readonly url: string;
-  /** Every request, in the order of arrival. */
+  /** Every request but tests, in the order of arrival. */
   readonly received: readonly ReceivedWebhook[];
+  /** Tests, of which a new destination gets one: answered with 204 at once. */
+  readonly pings: readonly ReceivedWebhook[];
   /** Status for a webhook; `nth` counts the attempts at its event from 1. Every webhook gets 204 without a script. */
   script: (webhook: ReceivedWebhook, nth: number) => number | Promise<number>;
   /** Shown by the API when the destination was created. */
@@ -41,6 +43,7 @@ export interface ScriptedPartner {
 
 interface Endpoint extends ScriptedEndpoint {
   readonly received: ReceivedWebhook[];
+  readonly pings: ReceivedWebhook[];
   readonly waiting: Set<() => void>;
 }
 
@@ -58,6 +61,10 @@ export async function startScriptedPartner(): Promise<ScriptedPartner> {
     if (endpoint === undefined) return void response.writeHead(404).end();
     const body = JSON.parse(rawBody) as JsonObject;
     const webhook = { type: String(body['webhook_type']), body, rawBody, headers };
+    if (webhook.type === 'webhook.ping') {
+      endpoint.pings.push(webhook);
+      return void response.writeHead(204).end();
+    }
     endpoint.received.push(webhook);
     const attempts = endpoint.received.filter((one) => one.body['event_id'] === body['event_id']).length;
     for (const look of endpoint.waiting) look();
@@ -82,6 +89,7 @@ function newEndpoint(url: string): Endpoint {
   return {
     url,
     received,
+    pings: [],
     waiting,
     script: () => 204,
     secrets: null,
@@ -101,7 +109,7 @@ function newEndpoint(url: string): Endpoint {
 }
 
 /** What its receiver finds wrong with every webhook that an endpoint got. */
-export function signatureProblems({ received, secrets }: ScriptedEndpoint): string[] {
+export function signatureProblems({ received, secrets }: Pick<ScriptedEndpoint, 'received' | 'secrets'>): string[] {
   if (secrets === null) throw new Error('an endpoint has its secrets from its destination');
   return received.flatMap((webhook) => problemsOf(webhook, secrets).map((problem) => `${webhook.type}: ${problem}`));
 }

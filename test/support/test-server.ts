@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { inject } from 'vitest';
 import { startChild } from '../../src/dev/child-process.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 
@@ -14,14 +13,18 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
-/** Starts Temporal's test server. The SDK would leave it behind with a test process that is killed; this ends with it. */
-export async function startTestServer(): Promise<TestServer> {
+/**
+ * Starts Temporal's test server. The SDK would leave it behind with a test process that is killed; this ends with it.
+ *
+ * @param binary path of the server
+ */
+export async function startTestServer(binary: string): Promise<TestServer> {
   const folder = await mkdtemp(join(tmpdir(), 'handoff-test-server-'));
   const port = await freePort();
   const address = `127.0.0.1:${port}`;
   const child = await startChild({
     name: 'The Temporal test server',
-    command: inject('testServerPath'),
+    command: binary,
     args: [String(port)],
     logFile: join(folder, 'test-server.log'),
     ready: async () => {

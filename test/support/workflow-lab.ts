@@ -93,7 +93,7 @@ export function workflowLab(options: Pick<WorkerOptions, 'maxCachedWorkflows'> =
   beforeAll(async () => {
     // Failing activities and runs, and the server's short greeting, are of these tests' making.
     logUnexpectedWarnings(/^Activity failed|^Workflow failed|^Temporal Server 1\.16\.0 or newer is required/);
-    server = await startTestServer();
+    server = await startTestServer(inject('testServerPath'));
     opened = await connectTimeSkipping(server.address);
     const { connection, namespace } = opened;
     await connection.operatorService.addSearchAttributes({

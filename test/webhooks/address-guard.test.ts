@@ -8,6 +8,7 @@ import {
   type ResolvedAddress,
   type WebhookUrlRules,
 } from '../../src/webhooks/address-guard.ts';
+import { LOOPBACK_SPELLINGS, PRIVATE_ADDRESSES } from '../support/address-spellings.ts';
 import { receive, type Loopback } from '../support/loopback.ts';
 
 const cleanUp: (() => Promise<void>)[] = [];
@@ -46,34 +47,7 @@ const answer =
     Promise.resolve(addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })));
 
 describe('createGuardedConnector', () => {
-  const spellings = [
-    'localhost',
-    '127.0.0.1',
-    '127.1',
-    '127.0.1',
-    '127.255.255.254',
-    '2130706433',
-    '0x7f000001',
-    '0x7f.1',
-    '0x7f.0x0.0x0.0x1',
-    '0177.0.0.1',
-    '017700000001',
-    '0',
-    '0.0.0.0',
-    '%31%32%37.0.0.1',
-    '127。0。0。1',
-    '①②⑦.0.0.1',
-    '[::1]',
-    '[0:0:0:0:0:0:0:1]',
-    '[::]',
-    '[::ffff:127.0.0.1]',
-    '[::ffff:7f00:1]',
-    '[::127.0.0.1]',
-    '[64:ff9b::7f00:1]',
-    '[2002:7f00:1::]',
-  ];
-
-  test.each(spellings)('does not reach loopback as %s', async (host) => {
+  test.each(LOOPBACK_SPELLINGS)('does not reach loopback as %s', async (host) => {
     const victim = await target();
     expect(await reach(`http://${host}:${victim.port}/`, [])).toBe('EGRESS_BLOCKED');
     expect(victim.connections()).toBe(0);
@@ -87,27 +61,7 @@ describe('createGuardedConnector', () => {
     expect(victim.connections()).toBe(6);
   });
 
-  test.each([
-    '10.1.2.3',
-    '172.16.0.1',
-    '192.168.1.1',
-    '169.254.169.254',
-    '100.64.0.1',
-    '198.18.0.1',
-    '192.0.2.1',
-    '203.0.113.5',
-    '224.0.0.1',
-    '255.255.255.255',
-    'fd00::1',
-    'fe80::1',
-    'fe80::1%lo',
-    'ff02::1',
-    '::ffff:10.0.0.1',
-    '64:ff9b::a00:1',
-    '2001:db8::1',
-    '2001::1',
-    'not an address',
-  ])('does not dial a name that leads to %s', async (address) => {
+  test.each(PRIVATE_ADDRESSES)('does not dial a name that leads to %s', async (address) => {
     expect(await reach('http://receiver.test/', [], answer(address))).toBe('EGRESS_BLOCKED');
   });
 

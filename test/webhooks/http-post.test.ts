@@ -42,8 +42,8 @@ const raw = (onConnection: (socket: Socket) => void) => {
   return started(listen(server));
 };
 
-const send = (to: WebhookPoster, url: string, signal?: AbortSignal): Promise<PostOutcome> =>
-  to.post({ url, headers: { 'x-signature': 's3cret-header' }, body: '{"s3cret":"body"}', ...(signal && { signal }) });
+const send = (to: WebhookPoster, url: string): Promise<PostOutcome> =>
+  to.post({ url, headers: { 'x-signature': 's3cret-header' }, body: '{"s3cret":"body"}' });
 
 async function replyOf(listener: RequestListener, options: Partial<WebhookPosterOptions> = {}): Promise<PostReply> {
   const server = await started(receive(listener));
@@ -324,29 +324,5 @@ describe('connections', () => {
     expect(await underWay).toMatchObject({ status: 200, bodyHead: 'done' });
     await closed;
     await expect(send(sender, server.url)).rejects.toThrow('closed');
-  });
-});
-
-describe('the signal', () => {
-  test('gives up an attempt: that is no outcome of the receiver', async () => {
-    const giveUp = new AbortController();
-    const server = await started(receive(() => giveUp.abort(new Error('shutting down'))));
-    await expect(send(poster(), server.url, giveUp.signal)).rejects.toThrow('shutting down');
-    await expect(send(poster(), server.url, giveUp.signal)).rejects.toThrow('shutting down');
-  });
-
-  test('changes nothing once the headers of a reply are there', async () => {
-    const giveUp = new AbortController();
-    const server = await started(
-      receive((_request, response) => {
-        response.writeHead(200).write('begun');
-        setTimeout(() => giveUp.abort(), 100);
-      }),
-    );
-    expect(await send(poster(), server.url, giveUp.signal)).toMatchObject({
-      status: 200,
-      bodyHead: 'begun',
-      bodyTruncated: true,
-    });
   });
 });

@@ -75,9 +75,20 @@ describe('judgeReply', () => {
   });
 
   test.each([429, 502, 503, 504])('%s waits at least a minute and slows the destination', (status) => {
-    const verdict = { verdict: 'retry', reason: `http_${status}`, delayMs: MINUTE, hint: 'slow_down' };
+    const slow = { hint: 'slow_down', slowDestinationMs: MINUTE };
+    const verdict = { verdict: 'retry', reason: `http_${status}`, delayMs: MINUTE, ...slow };
     expect(judge(reply(status))).toEqual(verdict);
     expect(judge(reply(status), HOUR)).toEqual({ ...verdict, delayMs: HOUR });
+  });
+
+  test.each([
+    ['that is short', '5', MINUTE],
+    ['of two minutes', '120', 2 * MINUTE],
+    ['that is long', '86400', 5 * MINUTE],
+    ['that is a date', 'Mon, 23 Nov 2026 12:03:00 GMT', 3 * MINUTE],
+    ['that is nonsense', 'soon', MINUTE],
+  ])('Retry-After %s slows the whole destination, for five minutes at most', (_name, retryAfter, slowDestinationMs) => {
+    expect(judge(reply(503, { retryAfter }), HOUR)).toMatchObject({ slowDestinationMs });
   });
 
   test.each([

@@ -41,7 +41,8 @@ describe('a worker that is replaced', () => {
 });
 
 it('a delivery’s schedule is carried on by a new worker', async () => {
-  const run = { deliveryId: randomUUID(), eventId: randomUUID(), destinationId: randomUUID(), delayMs: 3_600_000 };
+  const ids = { deliveryId: randomUUID(), eventId: randomUUID(), destinationId: randomUUID() };
+  const run = { ...ids, applicationId: randomUUID(), delayMs: 3_600_000 };
   const attempts: number[] = [];
   lab.attemptDelivery.set(run.deliveryId, () => {
     attempts.push(1);

@@ -6,6 +6,7 @@ import { operationOf } from './operation.ts';
 import { ERROR_SCHEMAS, refusalExamples, sharedResponses } from './refusals.ts';
 import { openApiPath, type DocumentedRoute } from './routes.ts';
 import { TAGS } from './tags.ts';
+import { WEBHOOK_PARAMETERS, webhooksOf } from './webhooks.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -22,6 +23,8 @@ Routes under \`/v3\` and \`/auth/v2\` follow Didit's API; those under \`/v1\` ar
 - **Paths** end in a slash; the same path without it is served too, never redirected.
 - **Unknown fields** of a body are ignored under \`/v3\` and \`/auth/v2\`, and refused under \`/v1\`.
 - **Lists** are pages: \`{count, next, previous, results}\` with \`limit\` and \`offset\`.
+- **Webhooks** tell what happens: each is signed, tried for some three days until it is taken, and to be acted on once by
+  its \`event_id\`. \`webhooks\` in this document has them all.
 - **Limits** are counted per key and minute, and told in \`X-RateLimit-*\`; above them: 429 with \`Retry-After\`.
 
 Of Didit's routes these are not served: \`generate-pdf\`; \`update-data\`, \`update-poa-data\` and the other edits of a session's
@@ -58,6 +61,7 @@ const COMPONENTS: JsonObject = {
       description: 'Your own name for this request; it comes back in the answer and stands in our logs.',
       schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
     },
+    ...WEBHOOK_PARAMETERS,
   },
   headers: HEADERS,
 };
@@ -75,6 +79,7 @@ export function openApiDocument(routes: readonly DocumentedRoute[]): JsonObject 
     const item = (paths[openApiPath(route.url)] ??= {});
     item[route.method.toLowerCase()] = operationOf(route, schemas);
   }
+  const webhooks = webhooksOf(schemas);
   const responses = used(sharedResponses(), 'responses', JSON.stringify(paths));
   const examples = used(refusalExamples(), 'examples', JSON.stringify([paths, responses]));
   const tags = new Set<string>(routes.map(({ contract }) => contract.tag));
@@ -98,6 +103,7 @@ export function openApiDocument(routes: readonly DocumentedRoute[]): JsonObject 
       .filter(([name]) => tags.has(name))
       .map(([name, description]) => ({ name, description })),
     paths,
+    webhooks,
     components: { schemas: sorted({ ...ERROR_SCHEMAS, ...schemas.components() }), responses, examples, ...COMPONENTS },
   };
 }

@@ -181,8 +181,9 @@ function routesOf(app: FastifyInstance, { tenants, style }: AppDeps, sort: Kind)
 
   async function change(request: FastifyRequest, said: EntityChange): Promise<object> {
     const key = keyOf(request, kind);
+    const actor = { kind: 'api_key', id: callerOf(request).keyId, requestId: request.id } as const;
     return tenants.withTenant(key.applicationId, async (tx, sql) => {
-      const entityId = await changeEntity(entityStore(sql, tx.sealer), key, said);
+      const entityId = await changeEntity(tx, entityStore(sql, tx.sealer), key, said, actor);
       return bodyOf(sql, tx.sealer, key.applicationId, await readEntityById(sql, tx.sealer, key, entityId));
     });
   }

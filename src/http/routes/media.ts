@@ -46,7 +46,8 @@ export function mediaRoutes(app: FastifyInstance, { tenants, media, mediaLinkKey
   });
 
   async function upload(request: FastifyRequest, reply: FastifyReply) {
-    const { applicationId } = callerOf(request);
+    const { applicationId, keyId } = callerOf(request);
+    const actor = { kind: 'api_key', id: keyId, requestId: request.id } as const;
     const session = { applicationId, sessionId: pathId(request, 'session_id', 'session_not_found') };
     const { field } = parseQuery(uploadQuery, request);
     const { place, contentType, bytes } = fileIn(request, field);
@@ -57,7 +58,7 @@ export function mediaRoutes(app: FastifyInstance, { tenants, media, mediaLinkKey
     const { outcome, nowSeconds } = await tenants.withTenant(applicationId, async (tx, sql) => {
       const once = await oncePerKey<SessionFile>(request, sql, {
         run: async () => {
-          await attachFile(tx, session, place, stored);
+          await attachFile(tx, session, place, stored, actor, style);
           return { status: 201, resourceId: stored.mediaId, result: stored };
         },
         replay: (mediaId) => readSessionFile(sql, session, mediaId),

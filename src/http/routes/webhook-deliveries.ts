@@ -1,9 +1,5 @@
-import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { canonicalJson } from '../../crypto/canonical-json.ts';
 import { Refusal } from '../../domain/failures.ts';
-import { isJsonObject, type JsonObject } from '../../domain/json.ts';
-import { putLinksInDecision } from '../../domain/media-references.ts';
 import {
   listAttempts,
   listAttemptsOfSession,
@@ -16,17 +12,13 @@ import {
 } from '../../postgres/delivery-log.ts';
 import { answerOf } from '../../sharing/share-answer.ts';
 import type { HandoffTransaction } from '../../sharing/ports.ts';
-import { contentOf } from '../../webhooks/compose-attempt.ts';
 import type { AppDeps } from '../app.ts';
+import { attemptDetail, attemptItem, RESEND_WAIT_MS, whenEnded } from '../attempt-answers.ts';
 import { callerOf } from '../auth.ts';
 import { answerWith, oncePerKey, type Outcome } from '../idempotency.ts';
 import { pageOf } from '../paging.ts';
 import { parseBody, parseQuery, pathId } from '../requests.ts';
 import { deliveriesQuery, deliveryContracts, resendBody, sessionWebhooksQuery } from '../schemas/webhook-deliveries.ts';
-
-/** Didit's limit for the synchronous resend. */
-const RESEND_WAIT_MS = 5_000;
-const POLL_MS = 100;
 
 const ALL = '/v3/webhook/destinations/:uuid/deliveries/';
 
@@ -43,10 +35,11 @@ export function webhookDeliveryRoutes(app: FastifyInstance, { tenants, resendWai
     handler: async (request) => {
       const { applicationId } = callerOf(request);
       const destinationId = pathId(request, 'uuid', 'destination_not_found');
-      const { limit, offset, date_from: dateFrom, date_to: dateTo } = parseQuery(deliveriesQuery, request);
-      const page = { limit, offset };
+      const query = parseQuery(deliveriesQuery, request);
+      const page = { limit: query.limit, offset: query.offset };
+      const { date_from: dateFrom, date_to: dateTo, status, webhook_type: eventType } = query;
       const found = await tenants.withTenant(applicationId, (_tx, sql) =>
-        listAttempts(sql, applicationId, destinationId, { dateFrom, dateTo }, page),
+        listAttempts(sql, applicationId, destinationId, { dateFrom, dateTo, status, eventType }, page),
       );
       if (found === null) throw new Refusal('destination_not_found');
       return pageOf(request, page, { count: found.count, items: found.rows.map(attemptItem) });
@@ -103,7 +96,11 @@ export function webhookDeliveryRoutes(app: FastifyInstance, { tenants, resendWai
     handler: async (request, reply) => {
       const outcome = await sendAgain(request, attemptOfSessionIn(request), 200);
       answerWith(reply, outcome);
-      return attemptItem(await whenEnded(outcome.result, callerOf(request).applicationId));
+      const { applicationId } = callerOf(request);
+      const ended = await whenEnded(outcome.result, resendWaitMs, () =>
+        tenants.withTenant(applicationId, (_tx, sql) => readOutcome(sql, applicationId, outcome.result.attemptId)),
+      );
+      return attemptItem(ended);
     },
   });
 
@@ -131,20 +128,6 @@ export function webhookDeliveryRoutes(app: FastifyInstance, { tenants, resendWai
       'onboarding',
     );
   }
-
-  /** The attempt when it has ended, or as it stands after a while: only the senders dial out. */
-  async function whenEnded(queued: AttemptRow, applicationId: string): Promise<AttemptRow> {
-    const until = performance.now() + resendWaitMs;
-    let attempt = queued;
-    while (attempt.status === 'pending' && performance.now() < until) {
-      await setTimeout(POLL_MS);
-      const now = await tenants.withTenant(applicationId, (_tx, sql) =>
-        readOutcome(sql, applicationId, queued.attemptId),
-      );
-      attempt = { ...attempt, ...now };
-    }
-    return attempt;
-  }
 }
 
 function attemptIn(request: FastifyRequest): AttemptKey {
@@ -167,40 +150,4 @@ async function refuseEndedToken(tx: HandoffTransaction, { carriesToken }: Attemp
   if (carriesToken === null) return;
   const share = await tx.shares.look(carriesToken);
   if (share === null || answerOf(share).state !== 'open') throw new Refusal('delivery_token_ended');
-}
-
-function attemptItem(row: AttemptRow) {
-  return {
-    uuid: row.attemptId,
-    session_id: row.sessionId,
-    request_url: row.requestUrl,
-    response_status: row.responseStatus,
-    response_time_ms: row.responseTimeMs,
-    status: row.status,
-    webhook_type: row.eventType,
-    created_at: row.createdAt,
-  };
-}
-
-function attemptDetail(row: AttemptDetail) {
-  const { requestHeaders: headers } = row;
-  return {
-    ...attemptItem(row),
-    request_header: headers === null ? null : JSON.stringify(headers),
-    request_body:
-      headers === null || row.payload === null
-        ? null
-        : bodySent({ ...row, payload: row.payload }, Number(headers['x-timestamp'])),
-  };
-}
-
-/** The body as it went out at this time, without its share token and its links to files. */
-function bodySent(row: AttemptDetail & { readonly payload: JsonObject }, timestamp: number): string {
-  const content = contentOf({ ...row, createdAt: row.eventAt }, timestamp);
-  const { decision } = content;
-  return canonicalJson({
-    ...content,
-    ...(isJsonObject(decision) && { decision: putLinksInDecision(decision, () => null) }),
-    ...(row.carriesToken !== null && { share_token: null }),
-  });
 }

@@ -1,23 +1,30 @@
 import type { FastifyInstance } from 'fastify';
 import { createWebhookDestination } from '../../accounts/applications.ts';
-import { diditSecret, standardSecret } from '../../crypto/webhook-signature.ts';
 import { invalidFields, Refusal } from '../../domain/failures.ts';
+import { updateDestination } from '../../postgres/change-destination.ts';
 import {
   deleteDestination,
   listDestinations,
   readDestination,
-  updateDestination,
+  readDestinationFacts,
   type DestinationRow,
 } from '../../postgres/webhook-destinations.ts';
+import { queuePing, readLastPing, type PingOutcome } from '../../postgres/webhook-pings.ts';
+import type { Transaction } from '../../postgres/tenants.ts';
 import { checkWebhookUrl } from '../../webhooks/address-guard.ts';
 import type { AppDeps } from '../app.ts';
 import { callerOf } from '../auth.ts';
+import { destinationBody, destinationItem, newSecretForms } from '../destination-answers.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { parseBody, pathId } from '../requests.ts';
 import { changeDestinationBody, createDestinationBody, destinationContracts } from '../schemas/webhook-destinations.ts';
 
-interface Created {
+interface Shown {
   readonly row: DestinationRow;
+  readonly ping: PingOutcome | null;
+}
+
+interface Created extends Shown {
   /** Null in a replay: a secret is shown once. */
   readonly secret: Buffer | null;
 }
@@ -37,7 +44,7 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
     url: '/v3/webhook/destinations/',
     config: { needs: writes, contract: destinationContracts.create },
     handler: async (request, reply) => {
-      const { applicationId } = callerOf(request);
+      const { applicationId, keyId } = callerOf(request);
       const body = parseBody(createDestinationBody, request);
       checkUrl(body.url);
       const outcome = await tenants.withTenant(applicationId, (tx, sql) =>
@@ -49,26 +56,28 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
               subscribedEvents: body.subscribed_events,
               label: body.label,
               enabled: body.enabled,
+              payloadMode: body.payload_mode,
             });
             if (made === null) throw urlTaken();
-            const row = await readDestination(sql, applicationId, made.destinationId);
-            if (row === null) throw new Error('a destination that was written is there');
-            return { status: 201, resourceId: made.destinationId, result: { row, secret: made.secret } };
+            const { destinationId, secret } = made;
+            const facts = await readDestinationFacts(sql, applicationId, destinationId);
+            if (facts === null) throw new Error('a destination that was written is there');
+            if (body.enabled !== false) {
+              queuePing(sql, tx.sealer, facts, { kind: 'api_key', id: keyId, requestId: request.id });
+            }
+            const shown = await show(sql, applicationId, destinationId);
+            if (shown === null) throw new Error('a destination that was written is there');
+            return { status: 201, resourceId: destinationId, result: { ...shown, secret } };
           },
           replay: async (destinationId) => {
-            const row = await readDestination(sql, applicationId, destinationId);
-            return row === null ? null : { row, secret: null };
+            const shown = await show(sql, applicationId, destinationId);
+            return shown && { ...shown, secret: null };
           },
         }),
       );
       answerWith(reply, outcome);
-      const { row, secret } = outcome.result;
-      return {
-        ...destinationBody(row),
-        secret_shared_key: secret === null ? null : diditSecret(secret),
-        secret_standard_webhooks: secret === null ? null : standardSecret(secret),
-        ...(secret === null && { secret_replayed: true }),
-      };
+      const { row, ping, secret } = outcome.result;
+      return { ...destinationBody(row, ping), ...newSecretForms(secret) };
     },
   });
 
@@ -90,11 +99,9 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
     handler: async (request) => {
       const { applicationId } = callerOf(request);
       const destinationId = pathId(request, 'uuid', 'destination_not_found');
-      const row = await tenants.withTenant(applicationId, (_tx, sql) =>
-        readDestination(sql, applicationId, destinationId),
-      );
-      if (row === null) throw new Refusal('destination_not_found');
-      return destinationBody(row);
+      const shown = await tenants.withTenant(applicationId, (_tx, sql) => show(sql, applicationId, destinationId));
+      if (shown === null) throw new Refusal('destination_not_found');
+      return destinationBody(shown.row, shown.ping);
     },
   });
 
@@ -107,18 +114,20 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
       const destinationId = pathId(request, 'uuid', 'destination_not_found');
       const body = parseBody(changeDestinationBody, request);
       if (body.url !== undefined) checkUrl(body.url);
-      const row = await tenants.withTenant(applicationId, async (_tx, sql) => {
+      const shown = await tenants.withTenant(applicationId, async (_tx, sql) => {
         const changed = await updateDestination(sql, applicationId, destinationId, {
           url: body.url,
           label: body.label,
           enabled: body.enabled,
           subscribedEvents: body.subscribed_events,
+          payloadMode: body.payload_mode,
+          diditHeadersSignedWith: body.didit_headers_signed_with,
         });
         if (!changed) throw urlTaken();
-        return readDestination(sql, applicationId, destinationId);
+        return show(sql, applicationId, destinationId);
       });
-      if (row === null) throw new Refusal('destination_not_found');
-      return destinationBody(row);
+      if (shown === null) throw new Refusal('destination_not_found');
+      return destinationBody(shown.row, shown.ping);
     },
   });
 
@@ -138,50 +147,14 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
   });
 }
 
+async function show(sql: Transaction, applicationId: string, destinationId: string): Promise<Shown | null> {
+  const [row, ping] = await Promise.all([
+    readDestination(sql, applicationId, destinationId),
+    readLastPing(sql, applicationId, destinationId),
+  ]);
+  return row && { row, ping };
+}
+
 function urlTaken(): Refusal {
   return invalidFields({ url: ['This webhook destination already exists for the application.'] });
-}
-
-function destinationHead(row: DestinationRow) {
-  return {
-    uuid: row.destinationId,
-    label: row.label,
-    url: row.url,
-    enabled: row.enabled,
-    webhook_version: 'v3',
-    subscribed_events: row.subscribedEvents,
-    created_at: row.createdAt,
-    updated_at: row.updatedAt,
-  };
-}
-
-function destinationItem(row: DestinationRow) {
-  return {
-    ...destinationHead(row),
-    subscribed_events_count: row.subscribedEvents.length,
-    deliveries_count: row.attempts,
-    failed_deliveries_count: row.failed,
-    average_response_time_ms: row.averageMs,
-    error_rate_percentage: errorRate(row),
-    last_delivery_at: row.lastAt,
-  };
-}
-
-function destinationBody(row: DestinationRow) {
-  return {
-    ...destinationHead(row),
-    summary: {
-      total_deliveries: row.attempts,
-      failed_deliveries: row.failed,
-      error_rate_percentage: errorRate(row),
-      min_response_time_ms: row.minMs,
-      avg_response_time_ms: row.averageMs,
-      max_response_time_ms: row.maxMs,
-      last_delivery_at: row.lastAt,
-    },
-  };
-}
-
-function errorRate({ attempts, failed }: DestinationRow): number {
-  return attempts === 0 ? 0 : Math.round((failed / attempts) * 100);
 }

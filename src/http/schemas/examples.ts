@@ -10,6 +10,7 @@ export const EXAMPLE_IDS = {
   destination: '0199a3c4-6666-7aaa-8bbb-0123456789ab',
   delivery: '0199a3c4-7777-7aaa-8bbb-0123456789ab',
   event: '0199a3c4-8888-7aaa-8bbb-0123456789ab',
+  entity: '0199a3c4-9999-7aaa-8bbb-0123456789ab',
 } as const;
 
 /** A time of the examples. */

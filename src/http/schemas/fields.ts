@@ -59,6 +59,17 @@ const NO_DAY = 'Must be a day, written YYYY-MM-DD.';
 /** A day, `YYYY-MM-DD`. */
 export const day = z.iso.date({ ...orRequired(NO_DAY), abort: true }).refine(isCalendarDate, NO_DAY);
 
+const NO_INSTANT = 'Must be a time with its zone, such as 2026-11-23T09:15:00Z.';
+
+/** A moment of the years 1970 to 9999, ISO 8601 with its zone; given on in UTC, with up to six decimals of a second. */
+export const instant = z.iso
+  .datetime({ ...orRequired(NO_INSTANT), offset: true, abort: true })
+  .refine((text) => Date.parse(text) >= 0 && Date.parse(text) < Date.UTC(10_000, 0), NO_INSTANT)
+  .transform((text) => {
+    const [, decimals = '0'] = /\.(\d{1,6})/.exec(text) ?? [];
+    return new Date(text).toISOString().replace(/\.\d+Z$/, `.${decimals}Z`);
+  });
+
 const TTL = 'A valid integer is required.';
 
 /** Contract row 13: 60 to 86400, default 3600; digits in a string are accepted. */

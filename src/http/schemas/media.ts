@@ -38,7 +38,8 @@ export const mediaContracts = {
     summary: 'Store a file in a media field of a session',
     description:
       `The body is the file itself, at most 10 MiB, with its own Content-Type: ${FILE_TYPES.join(', ')}. It takes the ` +
-      'place of what the field held. In a list of files, the index after the last adds one.',
+      'place of what the field held. In a list of files, the index after the last adds one. Your destinations are told ' +
+      '(`data.updated`).',
     query: uploadQuery,
     bodyType: 'image/png',
     otherBodyTypes: FILE_TYPES.filter((type) => type !== 'image/png'),

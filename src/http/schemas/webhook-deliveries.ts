@@ -1,17 +1,22 @@
 import { z } from 'zod';
 import { EVENT_TYPES } from '../../domain/events.ts';
+import type { RetryHint } from '../../webhooks/reply-policy.ts';
 import { pageQuery } from '../paging.ts';
 import type { RouteContract } from './contract.ts';
 import { errorBody, idErrors, postErrors } from './errors.ts';
 import { EXAMPLE_IDS, EXAMPLE_TIME, examplePage } from './examples.ts';
-import { day, time } from './fields.ts';
+import { day, oneOf, time } from './fields.ts';
 import { pageReply } from './pages.ts';
+
+const STATUSES = ['pending', 'delivered', 'failed', 'unknown'] as const;
 
 /** Query of `GET /v3/webhook/destinations/{uuid}/deliveries/`: days in UTC, both of them included. */
 export const deliveriesQuery = z.object({
   ...pageQuery,
   date_from: day.optional().meta({ description: 'Attempts on this day or later: `YYYY-MM-DD`, in UTC.' }),
   date_to: day.optional().meta({ description: 'Attempts on this day or earlier: `YYYY-MM-DD`, in UTC.' }),
+  status: oneOf(STATUSES).optional().meta({ description: 'Attempts that stand like this.' }),
+  webhook_type: oneOf(EVENT_TYPES).optional().meta({ description: 'Attempts to send events of this type.' }),
 });
 
 /** Query of `GET /v3/session/{session_id}/webhooks/`. */
@@ -20,13 +25,15 @@ export const sessionWebhooksQuery = z.object(pageQuery);
 /** Body of `POST …/resend/`: it says nothing. */
 export const resendBody = z.object({});
 
+const HINTS = ['update_url', 'check_configuration', 'slow_down'] as const satisfies readonly RetryHint[];
+
 const attempt = z.strictObject({
   uuid: z.string(),
   session_id: z.string().nullable(),
   request_url: z.string(),
   response_status: z.int().nullable(),
   response_time_ms: z.int().nullable(),
-  status: z.enum(['pending', 'delivered', 'failed', 'unknown']),
+  status: z.enum(STATUSES),
   webhook_type: z.enum(EVENT_TYPES),
   created_at: time,
 });
@@ -39,13 +46,51 @@ export const attemptReply = attempt.meta({
 
 /** One attempt with what was sent. */
 export const attemptDetailReply = attempt
-  .extend({ request_header: z.string().nullable(), request_body: z.string().nullable() })
+  .extend({
+    event_id: z.string(),
+    attempt: z.int().meta({ description: '1 for the first attempt to send this event to this destination.' }),
+    trigger: z
+      .enum(['auto', 'replay', 'manual'])
+      .meta({ description: 'The schedule, the schedule begun anew by its owner, or one send by hand beside it.' }),
+    reason: z.string().nullable().meta({
+      description: 'A stable code, such as `http_500`, `redirect` or `timeout`; null until the attempt ended.',
+    }),
+    hint: z.enum(HINTS).nullable().meta({ description: 'What its owner should do about it.' }),
+    response_body: z
+      .string()
+      .nullable()
+      .meta({ description: 'The first 4 KiB of the reply; never of one to a share token.' }),
+    body_truncated: z
+      .boolean()
+      .nullable()
+      .meta({ description: 'Whether the reply was longer, or was cut off; null without a reply.' }),
+    location_host: z
+      .string()
+      .nullable()
+      .meta({ description: 'The host that a redirect pointed to; none is followed.' }),
+    request_header: z.string().nullable(),
+    request_body: z.string().nullable(),
+  })
   .meta({
     id: 'WebhookDeliveryDetail',
     description:
-      'An attempt with its headers and body, JSON in a string each; null as long as nothing was sent. ' +
-      'A share token and links to files are never shown: the body has null in their place.',
+      'An attempt with what was sent and what came back. Its headers and body are JSON in a string each, and null as long ' +
+      'as nothing was sent. A share token and links to files are never shown: the body has null in their place.',
   });
+
+/** Members of an attempt's detail that its row in a list lacks. */
+export const detailExample = {
+  event_id: EXAMPLE_IDS.event,
+  attempt: 1,
+  trigger: 'auto',
+  reason: 'http_204',
+  hint: null,
+  response_body: '',
+  body_truncated: false,
+  location_host: null,
+  request_header: '{"content-type":"application/json","x-timestamp":"1795425300"}',
+  request_body: `{"event_id":"${EXAMPLE_IDS.event}","webhook_type":"status.updated"}`,
+};
 
 const item = {
   uuid: EXAMPLE_IDS.delivery,
@@ -77,11 +122,7 @@ export const deliveryContracts = {
     refusals: ['delivery_not_found'],
     examples: {
       replies: {
-        200: {
-          ...item,
-          request_header: '{"content-type":"application/json","x-timestamp":"1795425300"}',
-          request_body: `{"event_id":"${EXAMPLE_IDS.event}","webhook_type":"status.updated"}`,
-        },
+        200: { ...item, ...detailExample },
       },
     },
   },

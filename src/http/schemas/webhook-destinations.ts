@@ -33,10 +33,18 @@ export const createDestinationBody = z.object({
   label: label.optional(),
   enabled: bool.optional(),
   webhook_version: version.optional(),
+  payload_mode: oneOf(['full', 'thin'])
+    .optional()
+    .meta({ description: '`thin` leaves the `decision` out of every body; `full` by default, as Didit.' }),
 });
 
 /** Body of `PATCH /v3/webhook/destinations/{uuid}/`. */
-export const changeDestinationBody = createDestinationBody.partial();
+export const changeDestinationBody = createDestinationBody.partial().extend({
+  didit_headers_signed_with: oneOf(['previous', 'current']).optional().meta({
+    description:
+      'Which secret signs Didit’s headers, which hold one value, while two are live: `current` once the receiver has it.',
+  }),
+});
 
 const destination = z.strictObject({
   uuid: z.string(),
@@ -44,7 +52,27 @@ const destination = z.strictObject({
   url: z.string(),
   enabled: z.boolean(),
   webhook_version: z.literal('v3'),
+  payload_mode: z.enum(['full', 'thin']),
+  didit_headers_signed_with: z.enum(['previous', 'current']),
   subscribed_events: z.array(z.enum(SUBSCRIBABLE_EVENTS)),
+  status: z.enum(['active', 'failing', 'disabled', 'blocked']).meta({
+    description:
+      '`failing`: nothing has got through since `failing_since`. `blocked`: disabled, since nothing is sent to such an address.',
+  }),
+  disabled_reason: z
+    .enum(['owner', 'gone', 'receiver', 'failing', 'blocked'])
+    .nullable()
+    .meta({
+      description:
+        'Your own wish, or why it was switched off: it answered 410 (`gone`), its answer asked for it (`receiver`), nothing got ' +
+        'through for five days (`failing`), or its address is refused (`blocked`).',
+    }),
+  disabled_at: time.nullable(),
+  failing_since: time.nullable(),
+  held_deliveries_count: z.int().meta({ description: 'Deliveries that wait until it is enabled again.' }),
+  previous_secret_expires_at: time
+    .nullable()
+    .meta({ description: 'Until when a second secret signs, after a rotation.' }),
   created_at: time,
   updated_at: time,
 });
@@ -64,6 +92,15 @@ export const destinationItem = destination
 /** One destination, without its secret. */
 export const destinationReply = destination
   .extend({
+    ping: z
+      .strictObject({
+        status: z.enum(['pending', 'delivered', 'failed', 'unknown']),
+        response_status: z.int().nullable(),
+        reason: z.string().nullable(),
+        attempted_at: time.nullable(),
+      })
+      .nullable()
+      .meta({ description: 'What came of the last `webhook.ping`.' }),
     summary: z.strictObject({
       total_deliveries: z.int(),
       failed_deliveries: z.int(),
@@ -76,12 +113,21 @@ export const destinationReply = destination
   })
   .meta({ id: 'WebhookDestination' });
 
-/** A created destination: its secret in both forms, this once (contract row 26); null in a replay, which says so. */
-export const createdDestinationReply = destinationReply.extend({
+/** A secret in both forms, shown this once (contract row 26); null in a replay, which says so. */
+export const secretMembers = {
   secret_shared_key: z.string().nullable(),
   secret_standard_webhooks: z.string().nullable(),
   secret_replayed: z.literal(true).optional(),
-});
+};
+
+/** A secret in both forms, as the examples have it. */
+export const EXAMPLE_SECRET = {
+  secret_shared_key: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE',
+  secret_standard_webhooks: 'whsec_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=',
+};
+
+/** A created destination with its secret. */
+export const createdDestinationReply = destinationReply.extend(secretMembers);
 
 const example = {
   uuid: EXAMPLE_IDS.destination,
@@ -89,10 +135,20 @@ const example = {
   url: 'https://partner.example/webhooks/handoff',
   enabled: true,
   webhook_version: 'v3',
+  payload_mode: 'full',
+  didit_headers_signed_with: 'previous',
   subscribed_events: ['status.updated', 'share.received'],
+  status: 'active',
+  disabled_reason: null,
+  disabled_at: null,
+  failing_since: null,
+  held_deliveries_count: 0,
+  previous_secret_expires_at: null,
   created_at: EXAMPLE_TIME,
   updated_at: EXAMPLE_TIME,
 };
+const pending = { status: 'pending', response_status: null, reason: null, attempted_at: null };
+const ping = { status: 'delivered', response_status: 204, reason: 'http_204', attempted_at: EXAMPLE_TIME };
 const summary = {
   total_deliveries: 0,
   failed_deliveries: 0,
@@ -110,18 +166,15 @@ export const destinationContracts = {
     summary: 'Create a webhook destination; its secret is shown this once',
     description:
       'One secret in two forms, for Didit’s signatures and for Standard Webhooks. An application has each URL once. Every ' +
-      `event of Didit’s can be named; sent are ${EVENT_TYPES.map((name) => `\`${name}\``).join(', ')}.`,
+      `event of Didit’s can be named; sent are ${EVENT_TYPES.map((name) => `\`${name}\``).join(', ')}. ` +
+      'An enabled destination is sent a signed `webhook.ping` at once, whatever it subscribes to; read the destination to ' +
+      'see what came of it.',
     body: createDestinationBody,
     replies: { 201: createdDestinationReply, ...postErrors },
     examples: {
       body: { url: example.url, subscribed_events: example.subscribed_events, label: example.label },
       replies: {
-        201: {
-          ...example,
-          summary,
-          secret_shared_key: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE',
-          secret_standard_webhooks: 'whsec_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=',
-        },
+        201: { ...example, ping: pending, summary, ...EXAMPLE_SECRET },
       },
     },
   },
@@ -153,19 +206,33 @@ export const destinationContracts = {
     summary: 'Read a webhook destination',
     replies: { 200: destinationReply, ...idErrors },
     refusals: ['destination_not_found'],
-    examples: { replies: { 200: { ...example, summary } } },
+    examples: { replies: { 200: { ...example, ping, summary } } },
   },
   change: {
     operationId: 'changeWebhookDestination',
     tag: 'Webhooks',
     summary: 'Change a webhook destination',
-    description: 'Members that are left out stay; `subscribed_events` is replaced as a whole. The secret stays.',
+    description:
+      'Members that are left out stay; `subscribed_events` is replaced as a whole. The secret stays. While a destination is ' +
+      'disabled its deliveries are held, and enabling it sends them, each with its schedule begun anew. A new URL does not ' +
+      'enable it.',
     body: changeDestinationBody,
     replies: { 200: destinationReply, ...bodyErrors },
     refusals: ['destination_not_found'],
     examples: {
       body: { enabled: false, label: 'Old receiver' },
-      replies: { 200: { ...example, enabled: false, label: 'Old receiver', summary } },
+      replies: {
+        200: {
+          ...example,
+          enabled: false,
+          label: 'Old receiver',
+          status: 'disabled',
+          disabled_reason: 'owner',
+          disabled_at: EXAMPLE_TIME,
+          ping,
+          summary,
+        },
+      },
     },
   },
   delete: {

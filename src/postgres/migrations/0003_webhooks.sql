@@ -20,7 +20,17 @@ create table event_sequence (
 );
 insert into event_sequence select application_id, subject_id, max(sequence) from event group by application_id, subject_id;
 
+-- Volatile, so that it sees what was committed while its caller waited for the lock of a sequence.
+create function event_is_told(key text) returns boolean language plpgsql volatile as
+  'begin return exists (select 1 from event where dedupe_key = key); end';
+
 create index event_application on event (application_id, created_at, event_id);
+
+-- Its own time, so that looking for what is too old passes over the events whose payload is gone.
+alter table event_payload add column created_at timestamptz;
+update event_payload p set created_at = e.created_at from event e where e.event_id = p.event_id;
+alter table event_payload alter column created_at set not null, alter column created_at set default handoff_now();
+create index event_payload_age on event_payload (created_at);
 
 -- ---------------------------------------------------------------- destinations
 
@@ -70,8 +80,11 @@ drop index delivery_due;
 create index delivery_waiting on delivery (destination_id, next_at)
   where ended_at is null and owner = 'sender' and state <> 'held';
 create index delivery_held on delivery (destination_id, created_at) where state = 'held';
-create index delivery_open on delivery (destination_id) where ended_at is null;
+-- What has to be held or stopped once its destination is switched off.
+create index delivery_open on delivery (destination_id)
+  where ended_at is null and state <> 'held' and owner in ('sender', 'run');
 create index delivery_age on delivery (created_at);
+create index delivery_by_hand on delivery (destination_id, created_at) where owner = 'hand';
 
 alter table delivery_attempt
   -- what was seen of the reply beside its status

@@ -1,0 +1,101 @@
+import type { AttemptRecord } from '../webhooks/ports.ts';
+import type { Transaction } from './tenants.ts';
+
+/** Requests in flight at one destination, over all processes (webhooks.md A5). */
+export const MAX_IN_FLIGHT = 10;
+
+/** How long an attempt may hold its delivery, in seconds: its 15 s limit and room for the database. */
+export const LEASE_SECONDS = 45;
+
+/** Consecutive failures that open the circuit of a destination. */
+const FAILURES_IN_A_ROW = 10;
+
+/** The share of failures that opens it as well, among so many attempts at least, in this time, of the last so many. */
+const FAILURE_SHARE = 0.7;
+const LEAST_ATTEMPTS = 10;
+const WINDOW = `interval '5 minutes'`;
+const LAST_ATTEMPTS = 100;
+
+/** How long nothing goes out before a probe. */
+const OPEN_FOR = `interval '60 seconds'`;
+
+/** A success is written at most so often, so that a healthy destination has no hot row. */
+const SUCCESS_EVERY = `interval '10 seconds'`;
+
+/** One reading of the clock for a whole statement; an index can be searched by it. */
+export const CLOCK = 'clock as materialized (select handoff_now() as now)';
+
+/** Scheduled attempts that destination `d` with the health row `h` takes by itself: all, one as a probe, or none. */
+export const ALLOWANCE = `case
+  when not d.enabled or h.slow_until > clock.now then 0
+  when h.circuit_open_until is null then ${MAX_IN_FLIGHT}
+  when h.circuit_open_until > clock.now or h.probe_until > clock.now then 0
+  else 1 end`;
+
+/** Requests at the destination of the health row `h`, of whatever sort; one whose sender died is forgotten with its lease. */
+export const IN_FLIGHT = `(select count(*)::int from delivery_attempt f
+  where f.destination_id = h.destination_id and f.state = 'started'
+    and f.started_at > clock.now - interval '${LEASE_SECONDS} seconds')`;
+
+/** Milliseconds until the destination of the health row `h` may take something; below 0 or null when it is just full. */
+export const OPENS_IN_MS = `(extract(epoch from greatest(h.slow_until, h.circuit_open_until,
+  case when h.circuit_open_until is not null then h.probe_until end) - clock.now) * 1000)::float8`;
+
+/**
+ * Hands the destinations of `selection`, whose health rows it locks, to the transaction's next statement ({@link LOCKED}).
+ * That one begins after the locks are there, and so sees what their last holders did; both go out together.
+ *
+ * @param selection relation with `destination_id`
+ */
+export const handOver = (selection: string): string =>
+  `set_config('handoff.destinations', coalesce(string_agg(${selection}.destination_id::text, ','), ''), true)`;
+
+/** The destinations that the transaction has locked, as `locked (destination_id)`. */
+export const LOCKED = `unnest(string_to_array(current_setting('handoff.destinations'), ',')::uuid[]) as locked (destination_id)`;
+
+/** Writes down how a destination fared, before anything else of the attempt is: its row is the first to be locked. */
+export function recordHealth(
+  tx: Transaction,
+  { destinationId, state, slowDestinationMs }: Pick<AttemptRecord, 'destinationId' | 'state' | 'slowDestinationMs'>,
+): void {
+  if (state === 'delivered') recordSuccess(tx, destinationId);
+  // Stopped: nothing was sent, which says nothing about the receiver.
+  else if (state !== 'stopped') recordFailure(tx, destinationId, slowDestinationMs);
+}
+
+function recordSuccess(tx: Transaction, destinationId: string): void {
+  tx.send(
+    `update webhook_health set consecutive_failures = 0, failing_since = null, told_percent = 0,
+       circuit_closed_at = case when circuit_open_until is null then circuit_closed_at else handoff_now() end,
+       circuit_open_until = null, probe_until = null, last_success_at = handoff_now()
+     where destination_id = $1 and (consecutive_failures > 0 or failing_since is not null
+       or circuit_open_until is not null or coalesce(last_success_at, '-infinity') < handoff_now() - ${SUCCESS_EVERY})`,
+    [destinationId],
+  );
+}
+
+function recordFailure(tx: Transaction, destinationId: string, slowMs: number | null): void {
+  // Apart from the change, so that it counts what was recorded while it waited.
+  tx.send('select 1 from webhook_health where destination_id = $1 for update', [destinationId]);
+  tx.send(
+    `with ${CLOCK}
+     update webhook_health h set consecutive_failures = h.consecutive_failures + 1,
+       failing_since = coalesce(h.failing_since, clock.now),
+       slow_until = greatest(h.slow_until, clock.now + make_interval(secs => $2 / 1000.0)),
+       circuit_open_until = case
+         when h.circuit_open_until > clock.now then h.circuit_open_until
+         when h.circuit_open_until is not null or h.consecutive_failures + 1 >= ${FAILURES_IN_A_ROW} or (
+           -- This attempt is still started.
+           select 1 + count(*) >= ${LEAST_ATTEMPTS}
+             and 1 + count(*) filter (where a.state = 'failed') >= ${FAILURE_SHARE} * (1 + count(*))
+           from (select state from delivery_attempt
+                 where destination_id = h.destination_id and state in ('delivered', 'failed')
+                   and request_headers is not null
+                   and created_at > greatest(clock.now - ${WINDOW}, h.circuit_closed_at)
+                 order by created_at desc limit ${LAST_ATTEMPTS - 1}) a
+         ) then clock.now + ${OPEN_FOR} end,
+       probe_until = null
+     from clock where h.destination_id = $1`,
+    [destinationId, slowMs],
+  );
+}

@@ -1,0 +1,31 @@
+/**
+ * The text that `X-Signature-V2` is over: keys sorted at every level, compact, literal UTF-8, and every number as Didit's
+ * sender (Python) writes it, so that the text stands for exactly the value that was parsed.
+ *
+ * @param value parsed JSON, not nested without end
+ */
+export function canonicalText(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalText).join(',')}]`;
+  if (typeof value === 'object' && value !== null) {
+    const members = Object.entries(value).toSorted(([a], [b]) => byCodePoints(a, b));
+    return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalText(member)}`).join(',')}}`;
+  }
+  return typeof value === 'number' ? numberText(value) : JSON.stringify(value);
+}
+
+/** JavaScript sorts by UTF-16 units, which puts characters beyond the basic plane before some of it. */
+function byCodePoints(left: string, right: string): number {
+  const [a, b] = [Array.from(left), Array.from(right)];
+  for (const [index, character] of a.entries()) {
+    const difference = (character.codePointAt(0) ?? 0) - (b[index]?.codePointAt(0) ?? -1);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+function numberText(value: number): string {
+  // All digits of whole numbers, where JavaScript has an exponent from 1e21 on.
+  if (Number.isInteger(value)) return BigInt(value).toString();
+  if (Math.abs(value) >= 1e-4) return String(value);
+  return value.toExponential().replace(/e-(\d)$/, 'e-0$1');
+}

@@ -1,0 +1,35 @@
+import type { Delivery } from './delivery.ts';
+import { parseEventBody, type VerifiedBody } from './event-body.ts';
+import { decodeBase64, type SecretKeys } from './secrets.ts';
+import { isSigned } from './signatures.ts';
+import { noMatch, WebhookVerificationError } from './verification-error.ts';
+
+/**
+ * Verifies by Standard Webhooks (`webhook-*`): id, time and the exact bytes are signed. Versions but `v1` are skipped.
+ *
+ * @throws {WebhookVerificationError}
+ */
+export async function byStandardWebhooks(
+  { header, bytes }: Delivery,
+  secrets: readonly SecretKeys[],
+): Promise<VerifiedBody> {
+  const [id, timestamp, list] = ['webhook-id', 'webhook-timestamp', 'webhook-signature'].map(header);
+  if (id === undefined || timestamp === undefined || list === undefined) {
+    throw new WebhookVerificationError('missing_headers', 'webhook-id, -timestamp and -signature are needed.');
+  }
+  // A full stop parts the members of what is signed.
+  if (id.includes('.') || !/^\d{1,12}$/.test(timestamp)) {
+    throw new WebhookVerificationError('malformed_headers', 'webhook-id or webhook-timestamp is none.');
+  }
+  const head = new TextEncoder().encode(`${id}.${timestamp}.`);
+  const message = new Uint8Array(head.length + bytes.length);
+  message.set(head);
+  message.set(bytes, head.length);
+  const keys = secrets.flatMap(({ standard }) => standard ?? []);
+  const signatures = list
+    // `Headers` puts a comma between two headers of one name.
+    .split(/,? /)
+    .flatMap((entry) => (entry.startsWith('v1,') ? [decodeBase64(entry.slice('v1,'.length))] : []));
+  if (!(await isSigned(message, keys, signatures))) throw noMatch();
+  return { body: parseEventBody(bytes), signedAt: Number(timestamp) };
+}

@@ -1,0 +1,73 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { ApplicationFailure } from '@temporalio/activity';
+import { expect, it } from 'vitest';
+import { deliverActivity } from '../../src/activities/deliver.ts';
+import type { AttemptRecord, ClaimedDelivery, TokenDeliveryLedger } from '../../src/webhooks/ports.ts';
+import { fakeNetwork, type Reply } from '../support/fake-destinations.ts';
+
+/** A round with one destination for each reply, and others that let nothing through for so long. */
+async function failureOf(replies: readonly Reply[], opensInMs: number | null): Promise<ApplicationFailure> {
+  const ledger: TokenDeliveryLedger = {
+    begin: () => Promise.resolve({ open: true, withToken: true, deliveries: replies.map(delivery), opensInMs }),
+    finish: (_tokenId, _round, records: readonly AttemptRecord[]) =>
+      Promise.resolve({ delivered: 0, pending: records.length + (opensInMs === null ? 0 : 1), failedStates: [] }),
+  };
+  const { deliverShareToken } = deliverActivity(
+    ledger,
+    fakeNetwork(
+      replies.map((reply) => () => reply),
+      [],
+    ),
+  );
+  const run = new MockActivityEnvironment().run(deliverShareToken, { tokenId: 'token' });
+  const failure: unknown = await run.catch((error: unknown) => error);
+  if (!(failure instanceof ApplicationFailure)) throw new Error('the round was to fail');
+  return failure;
+}
+
+function delivery(_reply: Reply, index: number): ClaimedDelivery {
+  return {
+    deliveryId: String(index),
+    attemptId: String(index),
+    trigger: 'auto',
+    attempt: 1,
+    scheduleAttempt: 1,
+    eventId: '0190b6a0-0000-7000-8000-000000000001',
+    eventType: 'share.received',
+    destinationId: String(index),
+    createdAt: 1_790_000_000,
+    sequence: 1,
+    payload: { webhook_type: 'share.received' },
+    media: null,
+    url: `https://d${index}.partner.example/`,
+    payloadMode: 'full',
+    secrets: [Buffer.alloc(32, 2)],
+    diditHeadersSignedWith: 'previous',
+    token: null,
+  };
+}
+
+const delayOf = ({ nextRetryDelay }: ApplicationFailure) => Number(nextRetryDelay);
+
+it('comes back when the destination that lets nothing through does so again', async () => {
+  const failure = await failureOf([], 60_000);
+  expect(failure).toMatchObject({ type: 'delivery_failed', nonRetryable: false });
+  expect(failure.message).toBe('1 destination(s) still to be tried: busy, slow or out of order');
+  expect(delayOf(failure)).toBeGreaterThanOrEqual(61_000);
+  expect(delayOf(failure)).toBeLessThanOrEqual(63_000);
+});
+
+it('comes back after some seconds when it was only busy, and after five minutes at most', async () => {
+  expect(delayOf(await failureOf([], 0))).toBeLessThanOrEqual(3_000);
+  expect(delayOf(await failureOf([], 3_600_000))).toBe(300_000);
+});
+
+it('keeps to the retry policy when a destination failed', async () => {
+  const failure = await failureOf([500], 60_000);
+  expect(failure.nextRetryDelay).toBeUndefined();
+});
+
+it('comes back as early as the first wants that asked for time', async () => {
+  expect(delayOf(await failureOf([429], null))).toBe(60_000);
+  expect(delayOf(await failureOf([429], 20_000))).toBeLessThanOrEqual(23_000);
+});

@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { notTaken, type Untaken } from '../../src/postgres/claim-one.ts';
+import { deliveryLab, recordOf } from '../support/delivery-lab.ts';
+
+const lab = deliveryLab();
+
+/** A delivery whose first attempt failed, so that a run has it. */
+async function handedOver(): Promise<{ deliveryId: string; destinationId: string; applicationId: string }> {
+  const applicationId = await lab.application();
+  const destinationId = await lab.destination(applicationId);
+  await lab.tell(applicationId);
+  const claimed = await lab.claimOnly();
+  await lab.ledger.record(recordOf(claimed, 'retrying'));
+  return { deliveryId: claimed.deliveryId, destinationId, applicationId };
+}
+
+const health = (destinationId: string, columns: string) =>
+  lab.rows(`update webhook_health set ${columns} where destination_id = $1`, [destinationId]);
+
+/** Milliseconds after which a run is told to come back. */
+async function told(deliveryId: string): Promise<number> {
+  const claim = await lab.ledger.claimOne(deliveryId);
+  if (!('ended' in claim) || claim.ended) throw new Error('the run was to wait');
+  return claim.retryInMs;
+}
+
+describe('a run gets its delivery', () => {
+  it('when its time has come, and not before', async () => {
+    const { deliveryId } = await handedOver();
+    expect(await told(deliveryId)).toBeLessThanOrEqual(5_000);
+    expect(await lab.rows('select attempts from delivery')).toEqual([{ attempts: 1 }]);
+    await lab.pass('4500 milliseconds');
+    expect(await lab.ledger.claimOne(deliveryId)).toMatchObject({ deliveryId, attempt: 2, trigger: 'auto' });
+  });
+
+  it('as the probe of a destination that was out of order', async () => {
+    const { deliveryId, destinationId } = await handedOver();
+    await lab.pass('6 seconds');
+    await health(destinationId, `circuit_open_until = handoff_now() - interval '1 second'`);
+    const [probe, waiting] = await Promise.all([
+      lab.ledger.claimOne(deliveryId),
+      lab.otherLedger().claimOne(deliveryId),
+    ]);
+    expect([probe, waiting].filter((claim) => 'eventId' in claim)).toHaveLength(1);
+    expect(
+      await lab.rows('select probe_until > handoff_now() as probing from webhook_health where destination_id = $1', [
+        destinationId,
+      ]),
+    ).toEqual([{ probing: true }]);
+  });
+});
+
+describe('a run waits, and uses up no attempt,', () => {
+  it('while its destination asked for time', async () => {
+    const { deliveryId, destinationId } = await handedOver();
+    await lab.pass('6 seconds');
+    await health(destinationId, `slow_until = handoff_now() + interval '50 seconds'`);
+    expect(await told(deliveryId)).toBeGreaterThan(49_000);
+    await lab.pass('51 seconds');
+    expect(await lab.ledger.claimOne(deliveryId)).toMatchObject({ attempt: 2 });
+  });
+
+  it('while the circuit is open, or a probe is under way', async () => {
+    const { deliveryId, destinationId } = await handedOver();
+    await lab.pass('6 seconds');
+    await health(destinationId, `circuit_open_until = handoff_now() + interval '50 seconds'`);
+    expect(await told(deliveryId)).toBeGreaterThan(49_000);
+    await lab.pass('51 seconds');
+    await health(destinationId, `probe_until = handoff_now() + interval '40 seconds'`);
+    expect(await told(deliveryId)).toBeGreaterThan(39_000);
+    expect(await lab.rows('select attempts from delivery')).toEqual([{ attempts: 1 }]);
+  });
+
+  it('while ten requests are in flight there', async () => {
+    const { deliveryId, applicationId } = await handedOver();
+    await lab.pass('6 seconds');
+    await lab.tell(applicationId, 12);
+    expect(await lab.claimAll()).toHaveLength(10);
+    const wait = await told(deliveryId);
+    expect(wait).toBeGreaterThanOrEqual(1_000);
+    expect(wait).toBeLessThanOrEqual(3_000);
+  });
+
+  it('while the senders have it', async () => {
+    const { deliveryId } = await handedOver();
+    await lab.rows(`update delivery set owner = 'sender', state = 'pending', next_at = handoff_now()`);
+    expect(await told(deliveryId)).toBeGreaterThanOrEqual(600_000);
+    expect(await lab.claimAll()).toMatchObject([{ deliveryId, attempt: 2 }]);
+  });
+});
+
+describe('a run ends', () => {
+  it('when its destination was switched off: the delivery is held', async () => {
+    const { deliveryId, destinationId } = await handedOver();
+    await lab.rows('update webhook_destination set enabled = false where destination_id = $1', [destinationId]);
+    expect(await lab.ledger.claimOne(deliveryId)).toEqual({ ended: true, state: 'held' });
+    expect(await lab.ledger.claimOne(deliveryId)).toEqual({ ended: true, state: 'held' });
+    expect(await lab.rows('select state, owner, attempts, ended_at from delivery')).toEqual([
+      { state: 'held', owner: 'sender', attempts: 1, ended_at: null },
+    ]);
+  });
+
+  it('when its destination was deleted', async () => {
+    const { deliveryId, destinationId } = await handedOver();
+    await lab.rows('update webhook_destination set enabled = false, deleted_at = now() where destination_id = $1', [
+      destinationId,
+    ]);
+    expect(await lab.ledger.claimOne(deliveryId)).toEqual({ ended: true, state: 'stopped' });
+    expect(await lab.rows('select last_reason, ended_at is not null as ended from delivery')).toEqual([
+      { last_reason: 'destination_deleted', ended: true },
+    ]);
+  });
+
+  it('when the payload was deleted', async () => {
+    const { deliveryId } = await handedOver();
+    await lab.pass('6 seconds');
+    await lab.rows('delete from event_payload');
+    expect(await lab.ledger.claimOne(deliveryId)).toEqual({ ended: true, state: 'stopped' });
+  });
+
+  it('when it asks for what is not a run’s', async () => {
+    const { deliveryId } = await handedOver();
+    await lab.pass('6 seconds');
+    await lab.rows(`update delivery set owner = 'onboarding'`);
+    expect(await lab.ledger.claimOne(deliveryId)).toEqual({ ended: true, state: 'retrying' });
+    expect(await lab.ledger.claimOne(randomUUID())).toEqual({ ended: true, state: 'stopped' });
+    expect(await lab.ledger.claimOne('no id')).toEqual({ ended: true, state: 'stopped' });
+  });
+});
+
+describe('runs that wait for one destination', () => {
+  const MINUTE = 60_000;
+  const HOUR = 60 * MINUTE;
+  const waiting: Untaken = {
+    state: 'retrying',
+    ended: false,
+    owner: 'run',
+    dueInMs: -10,
+    leasedForMs: null,
+    opensInMs: null,
+    failingForMs: 0,
+  };
+  const between = (row: Partial<Untaken>) =>
+    [0, 0.999_999].map((random) => {
+      const answer = notTaken({ ...waiting, ...row }, random);
+      return answer.ended ? Number.NaN : Math.round(answer.retryInMs / 1000);
+    });
+
+  it('come back spread over minutes, the more the longer it has been out of order', () => {
+    expect(between({ opensInMs: MINUTE, failingForMs: MINUTE })).toEqual([60, 90]);
+    expect(between({ opensInMs: MINUTE, failingForMs: HOUR })).toEqual([60, 420]);
+    expect(between({ opensInMs: MINUTE, failingForMs: 100 * HOUR })).toEqual([60, 660]);
+  });
+
+  it('come back after seconds from a full one, and later the longer it has been full', () => {
+    expect(between({})).toEqual([1, 3]);
+    expect(between({ dueInMs: -20_000 })).toEqual([10, 30]);
+    expect(between({ dueInMs: -HOUR })).toEqual([60, 180]);
+  });
+});
