@@ -56,11 +56,12 @@ export const LOCKED = `unnest(string_to_array(current_setting('handoff.destinati
 /** Writes down how a destination fared, before anything else of the attempt is: its row is the first to be locked. */
 export function recordHealth(
   tx: Transaction,
-  { destinationId, state, slowDestinationMs }: Pick<AttemptRecord, 'destinationId' | 'state' | 'slowDestinationMs'>,
+  record: Pick<AttemptRecord, 'destinationId' | 'state' | 'slowDestinationMs' | 'advisory'>,
 ): void {
+  const { destinationId, state, slowDestinationMs, advisory } = record;
   if (state === 'delivered') recordSuccess(tx, destinationId);
   // Stopped: nothing was sent, which says nothing about the receiver.
-  else if (state !== 'stopped') recordFailure(tx, destinationId, slowDestinationMs);
+  else if (state !== 'stopped' && advisory !== true) recordFailure(tx, destinationId, slowDestinationMs);
 }
 
 function recordSuccess(tx: Transaction, destinationId: string): void {

@@ -25,7 +25,8 @@ export async function attemptDelivery(
   limits: { readonly maxAttempts: number } = { maxAttempts: MAX_ATTEMPTS },
 ): Promise<AttemptRecord> {
   const { deliveryId, attemptId, trigger, attempt, destinationId } = delivery;
-  const about = { deliveryId, attemptId, trigger, attempt, destinationId };
+  const isPing = delivery.eventType === 'webhook.ping';
+  const about = { deliveryId, attemptId, trigger, attempt, destinationId, ...(isPing && { advisory: true as const }) };
   let composed;
   try {
     composed = await composeAttempt(delivery, tools, Math.floor(Date.now() / 1000));
@@ -47,7 +48,7 @@ export async function attemptDelivery(
     ...observed(outcome, delivery.token !== null),
     hint: 'hint' in verdict ? (verdict.hint ?? null) : null,
     slowDestinationMs: 'slowDestinationMs' in verdict ? (verdict.slowDestinationMs ?? null) : null,
-    disables: DISABLES[verdict.verdict] ?? null,
+    disables: isPing ? null : (DISABLES[verdict.verdict] ?? null),
   };
 }
 

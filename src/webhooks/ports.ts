@@ -77,6 +77,8 @@ export interface AttemptRecord {
   readonly hint: RetryHint | null;
   /** Milliseconds for which the receiver wants nothing at all, when it said that it is overloaded. */
   readonly slowDestinationMs: number | null;
+  /** A ping: its failure only shows how a delivery would fare. */
+  readonly advisory?: true;
   /** Set when the attempt switches its destination off. */
   readonly disables: DisablingReason | null;
 }

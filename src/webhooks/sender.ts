@@ -75,7 +75,7 @@ export function startSender(ledger: DeliveryLedger, tools: AttemptTools, options
     const { claimed, more, busy } = await ledger.claimDue(room);
     claimed.forEach(begin);
     hungry = more;
-    if (claimed.length > 0) return 0;
+    if (claimed.length === room) return 0;
     return busy ? BUSY_MS : pollMs;
   }
 

@@ -13,12 +13,11 @@ type Role = 'server' | WorkerRole;
 
 /** Who is killed in which round, while calls are made; the others live on. */
 const ROUNDS: readonly (readonly Role[])[] = [
-  ['server', 'webhooks'],
   ['server', 'onboarding', 'webhooks'],
   ['server', 'onboarding'],
 ];
 /** Calls that are answered in a round before its last kill, or a few more. */
-const CALLS = 60;
+const CALLS = 100;
 const CALLERS = 8;
 
 const stack = handoffStack({ workers: [] });

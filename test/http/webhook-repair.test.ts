@@ -123,6 +123,15 @@ describe('POST …/test/', () => {
     expect(await api.call(brand, 'GET', `${ALL}${id}/`)).toMatchObject({ body: { ping: { response_status: status } } });
   });
 
+  it('only shows how a delivery would fare: its failure changes nothing for the destination', async () => {
+    const answered = call('test');
+    await sendSoon(api, 410);
+    expect(await answered).toMatchObject({ body: { status: 'failed', reason: 'gone' } });
+    expect(await api.call(brand, 'GET', `${ALL}${id}/`)).toMatchObject({
+      body: { enabled: true, status: 'active', failing_since: null, ping: { status: 'failed', reason: 'gone' } },
+    });
+  });
+
   it('goes to a disabled destination, and is pending while nobody sends', async () => {
     await api.call(brand, 'PATCH', `${ALL}${id}/`, { enabled: false });
     const key = { 'idempotency-key': `test-${id}` };

@@ -3,7 +3,7 @@ import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { deliveryLedger } from '../../src/postgres/deliveries.ts';
 import { settleLostAttempts, takeWishes } from '../../src/postgres/outbox.ts';
 import { recordAttempts } from '../../src/postgres/record-attempt.ts';
-import { updateDestination } from '../../src/postgres/webhook-destinations.ts';
+import { updateDestination } from '../../src/postgres/change-destination.ts';
 import { carryOut } from '../../src/relay/carry-out.ts';
 import { moveDeliveries } from '../../src/relay/webhook-upkeep.ts';
 import type { AttemptRecord } from '../../src/webhooks/ports.ts';
