@@ -181,16 +181,7 @@ const webhookUrlRules = (env: Environment) =>
         : { allowHttp: true, allowedPorts: 'any', allowedCidrs },
     );
 
-const PAYLOAD_DAYS = 30;
-const payloadDays = wholeNumber(1, 365).default(PAYLOAD_DAYS);
-
-/** A log that ended before its payloads would say nothing of what can still be sent again. */
-const logDays = (env: Environment) => {
-  const least = Number(env['WEBHOOK_PAYLOAD_DAYS'] ?? '') || PAYLOAD_DAYS;
-  return wholeNumber(1, 3_650)
-    .default(90)
-    .refine((days) => days >= least, `must be WEBHOOK_PAYLOAD_DAYS (default ${PAYLOAD_DAYS}) or more`);
-};
+const payloadDays = wholeNumber(1, 365).default(30);
 
 /** What `migrate` needs: `DATABASE_URL`. */
 export function readDatabaseConfig(env: Environment): Reading<DatabaseConfig> {
@@ -203,13 +194,19 @@ export function readWorkerConfig(env: Environment): Reading<OnboardingWorkerConf
     ...commonShape,
     ...contentShape,
     WEBHOOK_PAYLOAD_DAYS: payloadDays,
-    WEBHOOK_LOG_DAYS: logDays(env),
+    WEBHOOK_LOG_DAYS: wholeNumber(1, 3_650).default(90),
   };
-  return read(shape, env, (values) => ({
+  const reading = read(shape, env, (values) => ({
     ...common(values),
     ...content(values),
     webhookRetention: { payloadDays: values.WEBHOOK_PAYLOAD_DAYS, logDays: values.WEBHOOK_LOG_DAYS },
   }));
+  if ('problems' in reading) return reading;
+  // A log that ended before its payloads would say nothing of what can still be sent again.
+  const { payloadDays: least, logDays } = reading.webhookRetention;
+  return logDays >= least
+    ? reading
+    : { problems: [`WEBHOOK_LOG_DAYS must be WEBHOOK_PAYLOAD_DAYS (${least}) or more`] };
 }
 
 /** What the HTTP server needs. */

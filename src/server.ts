@@ -41,14 +41,16 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
   const act = actNow(() => ({ tenants, client }), onError);
   acting = act;
   const sealer = createSecretSealer(config.keyEncryptionKeys, plainSealer);
-  const register = () =>
-    tenants.acrossTenants('provision', async (tx) => {
-      registerSigningKeys(tx, config.shareTokenKeys);
-      const resealed = await resealSecrets(tx, sealer);
-      if (resealed > 0) logger.info({ resealed }, 'secrets sealed with the active key');
-    });
-  const registering = untilDone(register, (error) => logger.warn({ fault: faultFacts(error) }, 'database not ready'));
-  await registering.firstTry;
+  const prepare = async () => {
+    await tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
+    const { resealed, unreadable } = await resealSecrets(tenants, sealer);
+    if (resealed > 0) logger.info({ resealed }, 'secrets sealed with the active key');
+    if (unreadable.length === 0) return;
+    const shown = { unreadable: unreadable.length, of: unreadable.slice(0, MAX_IDS_SHOWN) };
+    logger.error(shown, 'secrets that no key of KEY_ENCRYPTION_KEYS opens');
+  };
+  const preparing = untilDone(prepare, (error) => logger.warn({ fault: faultFacts(error) }, 'database not ready'));
+  await preparing.firstTry;
 
   // The same connection, with less patience: a probe that outlives its asker would hold the end up.
   const prober = connectHandoffClient({ client: client.temporal, deadlineMs: 1_500 });
@@ -86,7 +88,7 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
     close: async () => {
       await app.close();
       await mailer?.close();
-      await registering.stop();
+      await preparing.stop();
       // Temporal's client must not be closed under a call.
       await Promise.all([act.idle(), temporal.idle(), searchAttributes.idle()]);
       await client.close();
@@ -96,6 +98,8 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
   };
 }
 
+/** Ids that one line of the log names. */
+const MAX_IDS_SHOWN = 20;
 const RETRY_MS = 2_000;
 
 /** Tries until it succeeds, so that a database that comes late is no reason to die. */

@@ -42,7 +42,7 @@ import { startRelay } from './relay/relay.ts';
 import { stopWithProblems } from './stop-with-problems.ts';
 import { createGuardedGetter } from './webhooks/http-get.ts';
 import { createWebhookPoster } from './webhooks/http-post.ts';
-import type { DisabledDestination } from './webhooks/ports.ts';
+import type { AttemptFault, DisabledDestination } from './webhooks/ports.ts';
 import { startSender } from './webhooks/sender.ts';
 import type { MediaActivities, WebhookActivities } from './workflows/activity-types.ts';
 
@@ -150,7 +150,10 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
   const sealer = createSecretSealer(config.keyEncryptionKeys, plainSealer);
   const handoff = handoffTenants(tenants, sealer, createBlindIndex(config.blindIndexKey));
   const poster = createWebhookPoster(config.webhookUrlRules);
-  const tools = { poster, shareTokenKeys: config.shareTokenKeys, mediaUrl: mediaUrls(config) };
+  const docsUrl = `${config.publicUrl}/docs/`;
+  const onFault = ({ error, ...fault }: AttemptFault) =>
+    logger.error({ ...fault, ...(error !== undefined && errorKind(error)) }, 'webhook could not be sent');
+  const tools = { poster, shareTokenKeys: config.shareTokenKeys, mediaUrl: mediaUrls(config), docsUrl, onFault };
   const onDisabled = (destination: DisabledDestination) => {
     const line = { event: 'webhook.disabled', ...destination };
     if (destination.reason !== 'blocked') logger.warn(line, NOTICES['webhook.disabled']);

@@ -1,11 +1,15 @@
-import { activityInfo, ApplicationFailure } from '@temporalio/activity';
+import { activityInfo, ApplicationFailure, sleep } from '@temporalio/activity';
 import type { UndeliverableReason } from '../domain/onboarding.ts';
 import { attemptDelivery, type AttemptTools } from '../webhooks/attempt-delivery.ts';
-import type { AttemptRecord, TokenDeliveryLedger, TokenRoundResult } from '../webhooks/ports.ts';
+import type { AttemptRecord, TokenDeliveryLedger, TokenRound, TokenRoundResult } from '../webhooks/ports.ts';
 import type { WebhookActivities } from '../workflows/activity-types.ts';
 
 /** The longest wait between two attempts: a token lives a day at most. */
 const LONGEST_WAIT_MS = 5 * 60_000;
+
+/** How often a notice looks for room at busy destinations, with about two seconds in between. */
+const NOTICE_LOOKS = 4;
+const NOTICE_WAIT_MS = 2_000;
 
 /** Replies by which a receiver asks for time: its own delay then replaces the retry policy's. */
 const OVERLOADED = new Set(['http_429', 'http_502', 'http_503', 'http_504']);
@@ -18,7 +22,7 @@ export function deliverActivity(
   return {
     deliverShareToken: async ({ tokenId }) => {
       const { attempt } = activityInfo();
-      const round = await ledger.begin(tokenId, attempt);
+      const round = await beginRound(ledger, tokenId, attempt);
       if (!round.open) {
         if (round.over) return { pending: 0 };
         throw heldByAcknowledgement();
@@ -33,6 +37,19 @@ export function deliverActivity(
       throw undeliverable(result);
     },
   };
+}
+
+/**
+ * A notice has one round alone, and nothing else sends it: as long as its destinations are only busy, that round waits a
+ * little.
+ */
+async function beginRound(ledger: TokenDeliveryLedger, tokenId: string, attempt: number): Promise<TokenRound> {
+  for (let look = 1; ; look += 1) {
+    const round = await ledger.begin(tokenId, attempt);
+    const keptOut = round.open && !round.withToken && round.deliveries.length === 0 && round.opensInMs !== null;
+    if (!keptOut || look === NOTICE_LOOKS) return round;
+    await sleep(NOTICE_WAIT_MS * (0.5 + Math.random()));
+  }
 }
 
 function heldByAcknowledgement(): ApplicationFailure {

@@ -13,35 +13,37 @@ const TAG_BYTES = 16;
 
 /** A sealer that also tells which bytes it would seal anew. */
 export interface SecretSealer extends PayloadSealer {
-  /** Whether bytes are sealed with the ring's active key. */
-  isCurrent(sealed: Buffer): boolean;
+  /** What bytes begin with that are sealed with the ring's active key. */
+  readonly currentHeader: Buffer;
 }
 
 /**
  * Seals secrets with AES-256-GCM, version 0x01: version, length of the key id, key id, nonce (12 bytes), ciphertext, tag
  * (16 bytes). The row's place is authenticated with them, so that a secret copied into another row does not open.
- * Everything else, and secrets of before there were keys, go to the sealer beside it.
+ * Everything else goes to the sealer beside it.
  *
  * @param ring keys that keys are made from, the first for new secrets
+ * @throws {Error} when the ring lacks a key that it names, so that no secret is ever stored without one
  */
 export function createSecretSealer(ring: KeyRing, beside: PayloadSealer): SecretSealer {
   const keys = new Map(ring.kids.map((kid) => [kid, secretKeyOf(ring, kid)]));
+  const activeKey = secretKeyOf(ring, ring.activeKid);
   const active = Buffer.from(ring.activeKid);
   const header = Buffer.concat([Buffer.of(VERSION, active.length), active]);
 
   return {
-    isCurrent: (sealed) => sealed.subarray(0, header.length).equals(header),
+    currentHeader: header,
 
     sealPayload(context, value) {
-      const key = keys.get(ring.activeKid);
-      if (!SECRET_CATEGORIES.has(context.category) || key === undefined) return beside.sealPayload(context, value);
+      if (!SECRET_CATEGORIES.has(context.category)) return beside.sealPayload(context, value);
       const nonce = randomBytes(NONCE_BYTES);
-      const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(placeOf(context));
+      const cipher = createCipheriv('aes-256-gcm', activeKey, nonce).setAAD(placeOf(context));
       const body = Buffer.concat([cipher.update(JSON.stringify(value)), cipher.final()]);
       return Buffer.concat([header, nonce, body, cipher.getAuthTag()]);
     },
 
     openPayload(context, sealed) {
+      // Secrets of before there were keys still open: without them nothing is signed until a server has sealed them anew.
       if (!SECRET_CATEGORIES.has(context.category) || sealed[0] !== VERSION) return beside.openPayload(context, sealed);
       const start = 2 + (sealed[1] ?? 0);
       const kid = sealed.toString('latin1', 2, start);

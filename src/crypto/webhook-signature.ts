@@ -33,6 +33,8 @@ export type WebhookToSign = {
   status?: string;
   /** True for a test send: adds `x-didit-test-webhook`. */
   test?: boolean;
+  /** Where receivers read what is sent to them: named in `user-agent`. */
+  docsUrl?: string;
 };
 
 /** A fresh secret for one destination: 32 random bytes, which both signature families share. */
@@ -76,7 +78,7 @@ export function signWebhook(webhook: WebhookToSign): Record<string, string> {
   const overBody = diditSignature(body);
   return {
     'content-type': 'application/json',
-    'user-agent': `Handoff-Webhooks/${version}`,
+    'user-agent': `Handoff-Webhooks/${version}${webhook.docsUrl === undefined ? '' : ` (+${webhook.docsUrl})`}`,
     'webhook-id': webhookId,
     'webhook-timestamp': String(timestampSeconds),
     'webhook-signature': secrets.map(standardSignature).join(' '),

@@ -16,6 +16,8 @@ export interface DevTemporalOptions {
   /** Without the Web UI. */
   headless?: boolean;
   logFile: string;
+  /** Settings of the server by their names, e.g. `matching.enableFairness`. */
+  dynamicConfig?: Readonly<Record<string, string>>;
 }
 
 /** A running Temporal dev server on 127.0.0.1. */
@@ -36,6 +38,9 @@ export async function startDevTemporal(options: DevTemporalOptions): Promise<Dev
   args.push(...(uiPort === undefined ? ['--headless'] : ['--ui-port', String(uiPort)]));
   if (options.dataFile !== undefined) args.push('--db-filename', options.dataFile);
   for (const [name, type] of Object.entries(SEARCH_ATTRIBUTES)) args.push('--search-attribute', `${name}=${type}`);
+  for (const [name, value] of Object.entries(options.dynamicConfig ?? {})) {
+    args.push('--dynamic-config-value', `${name}=${value}`);
+  }
 
   const child = await startChild({
     name: 'The Temporal dev server',

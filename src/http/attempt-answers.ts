@@ -3,7 +3,7 @@ import { canonicalJson } from '../crypto/canonical-json.ts';
 import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import { putLinksInDecision } from '../domain/media-references.ts';
 import type { AttemptDetail, AttemptRow } from '../postgres/delivery-log.ts';
-import { contentOf } from '../webhooks/compose-attempt.ts';
+import { contentOf, withoutMembers } from '../webhooks/compose-attempt.ts';
 
 /** Didit's limit for the synchronous resend. */
 export const RESEND_WAIT_MS = 5_000;
@@ -65,7 +65,7 @@ export function attemptDetail(row: AttemptDetail) {
 
 /** The body as it went out at this time, without its share token and its links to files. */
 function bodySent(row: AttemptDetail & { readonly payload: JsonObject }, timestamp: number): string {
-  const content = contentOf({ ...row, createdAt: row.eventAt }, timestamp);
+  const content = withoutMembers(contentOf({ ...row, createdAt: row.eventAt }, timestamp), row.leftOut);
   const { decision } = content;
   return canonicalJson({
     ...content,

@@ -1,6 +1,6 @@
 import type { PayloadSealer } from '../sharing/ports.ts';
 import type { ClaimedDelivery, DeliveryNotTaken } from '../webhooks/ports.ts';
-import { FREE, takeDeliveries } from './claim-deliveries.ts';
+import { FREE, takeDeliveries } from './take-deliveries.ts';
 import { ALLOWANCE, CLOCK, handOver, IN_FLIGHT, MAX_IN_FLIGHT, OPENS_IN_MS } from './destination-health.ts';
 import type { Transaction } from './tenants.ts';
 
@@ -42,25 +42,26 @@ export interface Untaken extends Record<string, unknown> {
   readonly opensInMs: number | null;
   /** For how long nothing has got through to its destination. */
   readonly failingForMs: number;
+  /** Deliveries that wait at its destination, a hundred at most. */
+  readonly waiting: number;
 }
 
 /**
  * Why a run does not get its delivery, and when to ask again. Runs that wait for the same destination come back spread
- * out, the wider the longer it has been out of order, and the later the longer they have been kept from a full one.
+ * out: for one out of order within two minutes of its return, for a full one within ten seconds.
  *
  * @param random from 0 to below 1
  */
 export function notTaken(row: Untaken, random: number): DeliveryNotTaken {
-  const { state, owner, dueInMs, leasedForMs, opensInMs, failingForMs } = row;
+  const { state, owner, dueInMs, leasedForMs, opensInMs, failingForMs, waiting } = row;
   if (row.ended || state === 'held' || owner === 'onboarding' || owner === 'hand') return { ended: true, state };
   // The senders have it. A run is told when it comes back; this only finds out that it never will.
   if (owner === 'sender') return after(10 * MINUTE, 10 * MINUTE * random);
   if (leasedForMs !== null && leasedForMs > 0) return after(leasedForMs, 5 * SECOND * random);
   if (dueInMs > 0) return after(dueInMs, 0);
   if (opensInMs !== null && opensInMs > 0)
-    return after(opensInMs, within(30 * SECOND, failingForMs / 10, 10 * MINUTE) * random);
-  const waited = within(SECOND, -dueInMs / 2, MINUTE);
-  return after(waited, 2 * waited * random);
+    return after(opensInMs, within(MINUTE, failingForMs / 10, 2 * MINUTE) * random);
+  return after(SECOND, within(SECOND, waiting * 100, 9 * SECOND) * random);
 }
 
 const after = (ms: number, spread: number) => ({ ended: false as const, retryInMs: Math.ceil(ms + spread) });
@@ -92,5 +93,8 @@ const WHY_NOT = `with ${CLOCK}
     (extract(epoch from v.next_at - clock.now) * 1000)::float8 as "dueInMs",
     (extract(epoch from v.lease_until - clock.now) * 1000)::float8 as "leasedForMs",
     ${OPENS_IN_MS} as "opensInMs",
-    coalesce(extract(epoch from clock.now - h.failing_since) * 1000, 0)::float8 as "failingForMs"
+    coalesce(extract(epoch from clock.now - h.failing_since) * 1000, 0)::float8 as "failingForMs",
+    (select count(*)::int from (
+       select 1 from delivery w where w.destination_id = v.destination_id and w.ended_at is null and w.state <> 'held'
+         and w.owner in ('sender', 'run') limit 100) open) as waiting
   from clock, delivery v join webhook_health h on h.destination_id = v.destination_id where v.delivery_id = $1`;

@@ -8,6 +8,7 @@ import { sealContextOfEvent } from './events.ts';
 import { newId } from './new-id.ts';
 import { isoColumn } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
+import { hasDestination } from './webhook-destinations.ts';
 
 /** One attempt, as the owner of its destination sees it. */
 export interface AttemptRow {
@@ -45,7 +46,8 @@ export interface AttemptDetail extends AttemptRow {
   readonly eventAt: number;
   /** Null when it was deleted, with its session or at the end of its retention. */
   readonly payload: JsonObject | null;
-  readonly payloadMode: 'full' | 'thin';
+  /** Members of the payload that the body lacked. */
+  readonly leftOut: readonly string[];
   readonly requestHeaders: Readonly<Record<string, string>> | null;
   /** The share token that the body carries. */
   readonly carriesToken: string | null;
@@ -86,17 +88,14 @@ export async function listAttempts(
   const { dateFrom, dateTo, status, eventType } = filter;
   const wanted = [applicationId, destinationId, dateFrom ?? null, dateTo ?? null, status ?? null, eventType ?? null];
   const [there, [total], rows] = await Promise.all([
-    tx.query(
-      'select 1 from webhook_destination where application_id = $1 and destination_id = $2 and deleted_at is null',
-      [applicationId, destinationId],
-    ),
+    hasDestination(tx, applicationId, destinationId),
     tx.query<{ count: number }>(`select count(*)::int as count from delivery_attempt a where ${WANTED}`, wanted),
     tx.query<AttemptRow>(
       `select ${COLUMNS} ${FROM} where ${WANTED} order by a.created_at desc, a.attempt_id desc limit $7 offset $8`,
       [...wanted, page.limit, page.offset],
     ),
   ]);
-  return there.length === 0 ? null : { count: total?.count ?? 0, rows };
+  return there ? { count: total?.count ?? 0, rows } : null;
 }
 
 /** Attempts about one session, at any destination that is not deleted; null when the application has no such session. */
@@ -142,7 +141,7 @@ export async function readAttempt(
     `select ${COLUMNS}, a.attempt, a.trigger, a.reason, a.hint, a.response_head as "responseBody",
        a.body_truncated as "bodyTruncated", a.location_host as "locationHost", e.event_id as "eventId",
        e.sequence::float8 as sequence, floor(extract(epoch from e.created_at))::float8 as "eventAt",
-       p.payload, d.payload_mode as "payloadMode", a.request_headers as "requestHeaders",
+       p.payload, a.left_out as "leftOut", a.request_headers as "requestHeaders",
        case when e.dedupe_key like '%:token' then e.token_id end as "carriesToken"
      ${FROM} left join event_payload p on p.event_id = e.event_id
      join webhook_destination d on d.destination_id = a.destination_id and d.deleted_at is null

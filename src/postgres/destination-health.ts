@@ -53,50 +53,64 @@ export const handOver = (selection: string): string =>
 /** The destinations that the transaction has locked, as `locked (destination_id)`. */
 export const LOCKED = `unnest(string_to_array(current_setting('handoff.destinations'), ',')::uuid[]) as locked (destination_id)`;
 
-/** Writes down how a destination fared, before anything else of the attempt is: its row is the first to be locked. */
+/** Attempt `$2` went to where destination `$1` is now: one at a former URL says nothing of it. */
+const AT_ITS_URL = `exists (
+  select 1 from delivery_attempt judged join webhook_destination d on d.url = judged.request_url
+  where judged.attempt_id = $2 and d.destination_id = $1)`;
+
+/**
+ * Writes down how a destination fared, before anything else of the attempt is: its row is the first to be locked. An
+ * attempt of which nothing was sent, or that went to a former URL, says nothing about the receiver.
+ */
 export function recordHealth(
   tx: Transaction,
-  record: Pick<AttemptRecord, 'destinationId' | 'state' | 'slowDestinationMs' | 'advisory'>,
+  record: Pick<
+    AttemptRecord,
+    'destinationId' | 'attemptId' | 'state' | 'slowDestinationMs' | 'advisory' | 'requestHeaders'
+  >,
 ): void {
-  const { destinationId, state, slowDestinationMs, advisory } = record;
-  if (state === 'delivered') recordSuccess(tx, destinationId);
-  // Stopped: nothing was sent, which says nothing about the receiver.
-  else if (state !== 'stopped' && advisory !== true) recordFailure(tx, destinationId, slowDestinationMs);
+  if (record.requestHeaders === null) return;
+  if (record.state === 'delivered') recordSuccess(tx, record);
+  else if (record.advisory !== true) recordFailure(tx, record);
 }
 
-function recordSuccess(tx: Transaction, destinationId: string): void {
+type Fared = Pick<AttemptRecord, 'destinationId' | 'attemptId' | 'slowDestinationMs'>;
+
+function recordSuccess(tx: Transaction, { destinationId, attemptId }: Fared): void {
   tx.send(
     `update webhook_health set consecutive_failures = 0, failing_since = null, told_percent = 0,
        circuit_closed_at = case when circuit_open_until is null then circuit_closed_at else handoff_now() end,
        circuit_open_until = null, probe_until = null, last_success_at = handoff_now()
      where destination_id = $1 and (consecutive_failures > 0 or failing_since is not null
-       or circuit_open_until is not null or coalesce(last_success_at, '-infinity') < handoff_now() - ${SUCCESS_EVERY})`,
-    [destinationId],
+       or circuit_open_until is not null or coalesce(last_success_at, '-infinity') < handoff_now() - ${SUCCESS_EVERY})
+       and ${AT_ITS_URL}`,
+    [destinationId, attemptId],
   );
 }
 
-function recordFailure(tx: Transaction, destinationId: string, slowMs: number | null): void {
+function recordFailure(tx: Transaction, { destinationId, attemptId, slowDestinationMs }: Fared): void {
   // Apart from the change, so that it counts what was recorded while it waited.
   tx.send('select 1 from webhook_health where destination_id = $1 for update', [destinationId]);
   tx.send(
     `with ${CLOCK}
      update webhook_health h set consecutive_failures = h.consecutive_failures + 1,
        failing_since = coalesce(h.failing_since, clock.now),
-       slow_until = greatest(h.slow_until, clock.now + make_interval(secs => $2 / 1000.0)),
+       slow_until = greatest(h.slow_until, clock.now + make_interval(secs => $3 / 1000.0)),
        circuit_open_until = case
          when h.circuit_open_until > clock.now then h.circuit_open_until
          when h.circuit_open_until is not null or h.consecutive_failures + 1 >= ${FAILURES_IN_A_ROW} or (
            -- This attempt is still started.
            select 1 + count(*) >= ${LEAST_ATTEMPTS}
              and 1 + count(*) filter (where a.state = 'failed') >= ${FAILURE_SHARE} * (1 + count(*))
-           from (select state from delivery_attempt
-                 where destination_id = h.destination_id and state in ('delivered', 'failed')
-                   and request_headers is not null
-                   and created_at > greatest(clock.now - ${WINDOW}, h.circuit_closed_at)
-                 order by created_at desc limit ${LAST_ATTEMPTS - 1}) a
+           from (select t.state from delivery_attempt t join delivery v on v.delivery_id = t.delivery_id
+                 -- A test send is advisory.
+                 where t.destination_id = h.destination_id and t.state in ('delivered', 'failed') and v.owner <> 'hand'
+                   and t.request_headers is not null
+                   and t.created_at > greatest(clock.now - ${WINDOW}, h.circuit_closed_at)
+                 order by t.created_at desc limit ${LAST_ATTEMPTS - 1}) a
          ) then clock.now + ${OPEN_FOR} end,
        probe_until = null
-     from clock where h.destination_id = $1`,
-    [destinationId, slowMs],
+     from clock where h.destination_id = $1 and ${AT_ITS_URL}`,
+    [destinationId, attemptId, slowDestinationMs],
   );
 }

@@ -2,6 +2,7 @@ import type { SessionKind } from '../domain/decision-categories.ts';
 import type { EntityComment, EntityContent, EntityState } from '../domain/entity.ts';
 import type { JsonObject } from '../domain/json.ts';
 import type { EntityKey, EntityStore, LockedEntity, PayloadSealer, SealContext, SessionRow } from '../sharing/ports.ts';
+import { eraseEvents } from './event-erasure.ts';
 import { newId } from './new-id.ts';
 import { uuidOrNull } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
@@ -160,7 +161,10 @@ export type EntitySelection =
   | { readonly by: 'vendor_data'; readonly names: readonly string[] }
   | { readonly by: 'id'; readonly ids: readonly string[] };
 
-/** Deletes at most so many of the selected entities with their comments, and resolves to how many; sessions stay. */
+/**
+ * Deletes at most so many of the selected entities with their comments and what events told of them, and resolves to how
+ * many; sessions stay, with what events told of those.
+ */
 export async function deleteEntities(
   tx: Transaction,
   applicationId: string,
@@ -169,15 +173,21 @@ export async function deleteEntities(
   most: number,
 ): Promise<number> {
   const { condition, values } = conditionOf(selection);
-  const [row] = await tx.query<{ deleted: number }>(
-    `with doomed as materialized (
-       select entity_id from entity where application_id = $1 and session_kind = $2 ${condition}
-       order by session_kind, vendor_data limit $3 for update
-     ), gone as (delete from entity e using doomed where e.entity_id = doomed.entity_id returning 1)
-     select count(*)::float8 as deleted from gone`,
+  const doomed = await tx.query<{ id: string }>(
+    `select entity_id as id from entity where application_id = $1 and session_kind = $2 ${condition}
+     order by session_kind, vendor_data limit $3 for update`,
     [applicationId, kind, most, ...values],
   );
-  return row?.deleted ?? 0;
+  if (doomed.length === 0) return 0;
+  const ids = doomed.map(({ id }) => id);
+  // A statement after the locks: it sees what was told by those who had them before.
+  eraseEvents(tx, 'entity_deleted', {
+    select: `select event_id from event where application_id = $1 and subject_id = any ($2::uuid[])
+      and session_id is null and token_id is null`,
+    values: [applicationId, ids],
+  });
+  tx.send('delete from entity where application_id = $1 and entity_id = any ($2::uuid[])', [applicationId, ids]);
+  return ids.length;
 }
 
 function conditionOf(selection: EntitySelection): { condition: string; values: unknown[] } {

@@ -46,7 +46,7 @@ export async function releaseDeliveries(tx: Transaction, destinationId: string):
     tx,
     `with taken as (${take(HELD, 'd.enabled and d.deleted_at is null', 'order by v.created_at')})
      update delivery set state = 'pending', owner = 'sender', trigger = 'replay', schedule_start = attempts,
-       next_at = handoff_now(), lease_until = null
+       next_at = created_at, lease_until = null
      where delivery_id in (select * from taken) returning 1`,
     destinationId,
   );

@@ -1,4 +1,8 @@
+import { HAS_PAYLOAD, TOKEN_IS_OPEN } from './take-deliveries.ts';
 import type { Transaction, Wish } from './tenants.ts';
+
+/** Late runs that are asked for at once. */
+const OVERDUE_BATCH = 200;
 
 /** Wishes younger than this are left to the process that made them. In seconds. */
 const GRACE_SECONDS = 2;
@@ -50,14 +54,27 @@ export async function takeOnboardingsToCheck(
   );
 }
 
-/** Asks again for the retries of deliveries whose `WebhookDelivery` run seems to be gone. */
+/**
+ * Asks again for the retries of deliveries whose `WebhookDelivery` run seems to be gone, the longest unasked for first, so
+ * that each has its turn however many are late. Those that wait for a destination out of order are left to it, as long as
+ * somebody asks: a circuit that nobody tried for long has lost its runs.
+ */
 export function wishOverdueDeliveries(tx: Transaction): void {
   tx.send(
-    `insert into outbox (wish, subject_id)
-     select 'retry_delivery', d.delivery_id from delivery d
-     where d.owner = 'run' and d.ended_at is null and d.next_at < handoff_now() - interval '5 minutes'
-       and not exists (select 1 from outbox o where o.wish = 'retry_delivery' and o.subject_id = d.delivery_id)
-     limit 100`,
+    `with overdue as (
+       update delivery set checked_at = handoff_now()
+       where delivery_id in (
+         select v.delivery_id from delivery v
+         join webhook_health h on h.destination_id = v.destination_id
+           and coalesce(h.slow_until, '-infinity') < handoff_now()
+           and coalesce(h.circuit_open_until, '-infinity') < handoff_now() - interval '15 minutes'
+         where v.owner = 'run' and v.ended_at is null
+           and greatest(v.next_at, v.checked_at) < (select handoff_now() - interval '5 minutes')
+           and not exists (select 1 from outbox o where o.wish = 'retry_delivery' and o.subject_id = v.delivery_id)
+         order by greatest(v.next_at, v.checked_at) limit ${OVERDUE_BATCH} for update of v skip locked)
+       returning delivery_id
+     )
+     insert into outbox (wish, subject_id) select 'retry_delivery', delivery_id from overdue`,
   );
 }
 
@@ -132,11 +149,12 @@ export function settleLostAttempts(tx: Transaction): void {
     `with ended as (
        update delivery_attempt a set state = 'failed', reason = unsendable.reason
        from (
-         select a.attempt_id, case when w.deleted_at is null then 'payload_deleted' else 'destination_deleted' end as reason
-         from delivery_attempt a join delivery d on d.delivery_id = a.delivery_id
-         join webhook_destination w on w.destination_id = a.destination_id
-         left join event_payload p on p.event_id = d.event_id
-         where a.state = 'pending' and (w.deleted_at is not null or p.event_id is null) for update of d
+         select a.attempt_id, case when w.deleted_at is not null then 'destination_deleted'
+           when not ${HAS_PAYLOAD} then 'payload_deleted' else 'token_ended' end as reason
+         from delivery_attempt a join delivery v on v.delivery_id = a.delivery_id
+         join webhook_destination w on w.destination_id = a.destination_id join event e on e.event_id = v.event_id
+         where a.state = 'pending' and (w.deleted_at is not null or not ${HAS_PAYLOAD} or not ${TOKEN_IS_OPEN})
+         for update of v
        ) unsendable
        where a.attempt_id = unsendable.attempt_id and a.state = 'pending' returning a.delivery_id, a.reason
      )

@@ -22,8 +22,8 @@ export async function recordAttempts(
   for (const record of inOrder) recordDelivery(tx, record);
   for (const record of inOrder) recordAttempt(tx, record);
   const disabled: DisabledDestination[] = [];
-  for (const { destinationId, disables } of inOrder) {
-    const one = disables === null ? null : await disable(tx, sealer, destinationId, disables);
+  for (const { destinationId, attemptId, disables } of inOrder) {
+    const one = disables === null ? null : await disable(tx, sealer, { destinationId, attemptId, reason: disables });
     if (one !== null) disabled.push(one);
   }
   return disabled;
@@ -89,10 +89,14 @@ function recordScheduled(tx: Transaction, record: AttemptRecord): void {
 }
 
 function recordAttempt(tx: Transaction, record: AttemptRecord): void {
+  // A statement of its own, so that the next one sees whether what was sent was erased meanwhile: its answer goes too.
+  tx.send('select 1 from delivery_attempt where attempt_id = $1 for update', [record.attemptId]);
   tx.send(
-    `update delivery_attempt set state = case when $2 = 'delivered' then 'delivered' else 'failed' end,
-       duration_ms = $3, connected_ip = $4, response_status = $5, response_head = $6, reason = $7, request_headers = $8,
-       body_truncated = $9, location_host = $10, hint = $11
+    `update delivery_attempt a set state = case when $2 = 'delivered' then 'delivered' else 'failed' end,
+       duration_ms = $3, connected_ip = $4, response_status = $5, reason = $7, request_headers = $8,
+       body_truncated = $9, location_host = $10, hint = $11, left_out = $12,
+       response_head = (select $6::text from delivery v join event_payload p on p.event_id = v.event_id
+                        where v.delivery_id = a.delivery_id)
      where attempt_id = $1`,
     [
       record.attemptId,
@@ -106,28 +110,32 @@ function recordAttempt(tx: Transaction, record: AttemptRecord): void {
       record.bodyTruncated,
       record.locationHost,
       record.hint,
+      record.leftOut,
     ],
   );
 }
 
-/** Switches a destination off, once, and tells its application; the relay holds what it would be sent. */
+/**
+ * Switches a destination off, once, and tells its application; the relay holds what it would be sent. An attempt at a
+ * former URL switches nothing off.
+ */
 async function disable(
   tx: Transaction,
   sealer: PayloadSealer,
-  destinationId: string,
-  reason: DisablingReason,
+  { destinationId, attemptId, reason }: { destinationId: string; attemptId: string; reason: DisablingReason },
 ): Promise<DisabledDestination | null> {
   const [off] = await tx.query<DestinationFacts & { at: string }>(
     `with off as (
        update webhook_destination set enabled = false, disabled_reason = $2, disabled_at = handoff_now(),
          updated_at = handoff_now()
        where destination_id = $1 and enabled and deleted_at is null
+         and url = (select request_url from delivery_attempt where attempt_id = $3)
        returning destination_id, application_id, label, disabled_at
      )
      select off.destination_id as "destinationId", off.application_id as "applicationId", off.label, a.environment,
        ${isoColumn('off.disabled_at')} as at
      from off join application a on a.application_id = off.application_id`,
-    [destinationId, reason],
+    [destinationId, reason, attemptId],
   );
   if (off === undefined) return null;
   eventStore(tx, sealer).insert([disabledEvent(off, { reason, disabledAt: off.at })], { kind: 'system', id: null });

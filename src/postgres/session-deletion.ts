@@ -1,4 +1,5 @@
 import { forgetSessionTimes } from './entities.ts';
+import { eraseEvents } from './event-erasure.ts';
 import type { Transaction } from './tenants.ts';
 
 /** Locks a session and the people's clones that it brought, in id order after itself. */
@@ -52,21 +53,11 @@ export function deleteSessions(tx: Transaction, applicationId: string, sessionId
   );
 }
 
-/** Ends the deliveries that carry a decision of these sessions, and deletes what they carry; the events themselves stay. */
+/** Erases whatever events told of these sessions. Those of shares hold ids and states alone. */
 function forgetWhatEventsTell(tx: Transaction, applicationId: string, sessionIds: readonly string[]): void {
-  const told = `(select event_id from event where session_id = any ($1::uuid[]) and application_id = $2 and type = 'status.updated')`;
-  const values = [sessionIds, applicationId];
-  // Each a statement of its own, so that it sees what the one before it waited for.
-  tx.send(`delete from outbox where wish = 'dispatch' and subject_id in ${told}`, values);
-  tx.send(
-    `update delivery set state = 'stopped', ended_at = handoff_now(), lease_until = null, last_reason = 'session_deleted'
-     where ended_at is null and event_id in ${told}`,
-    values,
-  );
-  tx.send(
-    `update delivery_attempt set state = 'failed', reason = 'session_deleted'
-     where state = 'pending' and delivery_id in (select delivery_id from delivery where event_id in ${told})`,
-    values,
-  );
-  tx.send(`delete from event_payload where event_id in ${told}`, values);
+  eraseEvents(tx, 'session_deleted', {
+    select: `select event_id from event
+      where application_id = $1 and session_id = any ($2::uuid[]) and type not like 'share.%'`,
+    values: [applicationId, sessionIds],
+  });
 }

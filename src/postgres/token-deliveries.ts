@@ -9,10 +9,10 @@ import type {
   TokenRound,
   TokenRoundResult,
 } from '../webhooks/ports.ts';
-import { FREE, takeDeliveries } from './claim-deliveries.ts';
 import { CLOCK, handOver, OPENS_IN_MS } from './destination-health.ts';
 import type { HandoffTenants } from './handoff-tenants.ts';
 import { recordAttempts } from './record-attempt.ts';
+import { CARRIES_TOKEN, FREE, takeDeliveries } from './take-deliveries.ts';
 import type { Transaction } from './tenants.ts';
 
 /**
@@ -138,13 +138,19 @@ async function finish(
   return { result, disabled };
 }
 
-/** Ends what is left of a token's deliveries: nobody may send it any more. */
+/** Ends what is left of a token's deliveries, and what is wanted of them by hand: nobody may send it any more. */
 export function stopTokenDeliveries(tx: Transaction, tokenId: string): void {
   tx.send(
     `update delivery d set state = 'stopped', ended_at = handoff_now(), lease_until = null
      from event e
      where e.event_id = d.event_id and e.token_id = $1 and e.type = 'share.received'
        and d.owner = 'onboarding' and d.ended_at is null`,
+    [tokenId],
+  );
+  tx.send(
+    `update delivery_attempt a set state = 'failed', reason = 'token_ended'
+     from event e join delivery v on v.event_id = e.event_id
+     where e.token_id = $1 and ${CARRIES_TOKEN} and a.delivery_id = v.delivery_id and a.state = 'pending'`,
     [tokenId],
   );
 }

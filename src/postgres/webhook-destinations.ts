@@ -79,6 +79,15 @@ export async function readDestination(
   return row ?? null;
 }
 
+/** Whether a destination is the application's own, and not deleted. */
+export async function hasDestination(tx: Transaction, applicationId: string, destinationId: string): Promise<boolean> {
+  const rows = await tx.query(
+    'select 1 from webhook_destination where application_id = $1 and destination_id = $2 and deleted_at is null',
+    [applicationId, destinationId],
+  );
+  return rows.length > 0;
+}
+
 /** What events about a destination, and sends to it by hand, need to know; null when it is not there. */
 export async function readDestinationFacts(
   tx: Transaction,

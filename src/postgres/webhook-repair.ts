@@ -2,10 +2,13 @@ import type { EventType } from '../domain/events.ts';
 import { DELIVERIES_CHANNEL } from './deliveries.ts';
 import { isoColumn } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
-import { lockHealth } from './webhook-destinations.ts';
+import { hasDestination, lockHealth } from './webhook-destinations.ts';
 
 /** Deliveries that one call puts in line at most. */
 export const REPAIR_LIMIT = 10_000;
+
+/** Events that {@link listMissed} finds at most: so many, of any number, say enough, and are found in time. */
+export const MISSED_LIMIT = 10_000;
 
 /** A stretch of time, both ends included: ISO 8601 in UTC. */
 export interface Span {
@@ -42,7 +45,7 @@ export interface MissedRow {
     | 'stopped';
   readonly attempts: number;
   readonly lastReason: string | null;
-  /** Null when none is planned. */
+  /** Now at the earliest; null when none is planned. */
   readonly nextAttemptAt: string | null;
 }
 
@@ -106,8 +109,9 @@ export function recoverDeliveries(
        order by e.created_at, e.event_id limit $5 + 1 for update of v
      ), done as (
        update delivery v set owner = 'sender', state = 'pending', trigger = 'replay', schedule_start = v.attempts,
-         next_at = handoff_now(), ended_at = null
-       where v.delivery_id in (select delivery_id from wanted order by created_at, event_id limit $5)
+         next_at = w.created_at, ended_at = null
+       from (select delivery_id, created_at from wanted order by created_at, event_id limit $5) w
+       where v.delivery_id = w.delivery_id
        returning 1
      )`,
     [applicationId, destinationId, span.since, span.until, limit],
@@ -132,8 +136,8 @@ export function replayMissing(
          and not ${ON_ITS_WAY}
        order by e.created_at, e.event_id limit $5 + 1
      ), done as (
-       insert into delivery (delivery_id, event_id, destination_id, application_id, owner, trigger)
-       select gen_random_uuid(), event_id, $2, $1, 'sender', 'replay'
+       insert into delivery (delivery_id, event_id, destination_id, application_id, owner, trigger, next_at)
+       select gen_random_uuid(), event_id, $2, $1, 'sender', 'replay', created_at
        from wanted order by created_at, event_id limit $5
        on conflict (event_id, destination_id) do nothing
        returning 1
@@ -143,8 +147,8 @@ export function replayMissing(
 }
 
 /**
- * Events of this time that a destination subscribes to and did not get, oldest first; null when the application has no
- * such destination.
+ * Events of this time that a destination subscribes to and did not get, oldest first, the first {@link MISSED_LIMIT} of
+ * them; null when the application has no such destination.
  */
 export async function listMissed(
   tx: Transaction,
@@ -152,25 +156,34 @@ export async function listMissed(
   destinationId: string,
   span: Span,
   page: { readonly limit: number; readonly offset: number },
+  most = MISSED_LIMIT,
 ): Promise<{ count: number; rows: MissedRow[] } | null> {
-  const values = [applicationId, destinationId, span.since, span.until];
-  const [there, [total], rows] = await Promise.all([
-    tx.query(
-      'select 1 from webhook_destination where application_id = $1 and destination_id = $2 and deleted_at is null',
-      [applicationId, destinationId],
-    ),
-    tx.query<{ count: number }>(`select count(*)::int as count ${MISSED}`, values),
-    tx.query<MissedRow>(
-      `select e.event_id as "eventId", e.type as "eventType", e.session_id as "sessionId", e.token_id as "tokenId",
-         e.sequence::float8 as sequence, ${isoColumn('e.created_at')} as "createdAt",
-         coalesce(v.state, case when ${ON_ITS_WAY} then 'pending' else 'missing' end) as state,
-         coalesce(v.attempts, 0) as attempts, v.last_reason as "lastReason",
-         case when v.ended_at is null and v.state <> 'held' then ${isoColumn('v.next_at')} end as "nextAttemptAt"
-       ${MISSED} order by e.created_at, e.event_id limit $5 offset $6`,
-      [...values, page.limit, page.offset],
+  const [there, rows] = await Promise.all([
+    hasDestination(tx, applicationId, destinationId),
+    // Looked for once, since of many events few are missed. Without a page there is a row for the count.
+    tx.query<{ [Member in keyof MissedRow]: MissedRow[Member] | null } & { total: number }>(
+      `with found as materialized (
+         select e.event_id, e.created_at, v.delivery_id ${MISSED} order by e.created_at, e.event_id limit $5
+       ), page as (
+         select e.event_id as "eventId", e.type as "eventType", e.session_id as "sessionId", e.token_id as "tokenId",
+           e.sequence::float8 as sequence, ${isoColumn('e.created_at')} as "createdAt",
+           coalesce(v.state, case when ${ON_ITS_WAY} then 'pending' else 'missing' end) as state,
+           coalesce(v.attempts, 0) as attempts, v.last_reason as "lastReason",
+           case when v.ended_at is null and v.state <> 'held' then ${isoColumn('greatest(v.next_at, handoff_now())')} end as "nextAttemptAt",
+           e.created_at as at
+         from found join event e on e.event_id = found.event_id left join delivery v on v.delivery_id = found.delivery_id
+         order by e.created_at, e.event_id limit $6 offset $7
+       )
+       select page.*, counted.total from (select count(*)::int as total from found) counted left join page on true
+       order by page.at, page."eventId"`,
+      [applicationId, destinationId, span.since, span.until, most, page.limit, page.offset],
     ),
   ]);
-  return there.length === 0 ? null : { count: total?.count ?? 0, rows };
+  if (!there) return null;
+  return {
+    count: rows[0]?.total ?? 0,
+    rows: rows.filter((row): row is MissedRow & typeof row => row.eventId !== null),
+  };
 }
 
 const IN_SPAN = 'e.application_id = $1 and e.created_at >= $3::timestamptz and e.created_at <= $4::timestamptz';
@@ -186,7 +199,9 @@ const ON_ITS_WAY = `exists (select 1 from outbox o where o.subject_id = e.event_
 const MISSED = `from event e join webhook_destination d on d.destination_id = $2 and d.application_id = e.application_id
   left join delivery v on v.event_id = e.event_id and v.destination_id = d.destination_id
   where ${IN_SPAN} and e.type = any (d.subscribed_events)
-    and (v.state <> 'delivered' and v.owner <> 'hand' or v.delivery_id is null and ${REPLAYABLE})`;
+    and (v.state <> 'delivered' and v.owner <> 'hand'
+      -- What was erased is nobody's any more, or it would be missing for ever.
+      or v.delivery_id is null and ${REPLAYABLE} and ${HAS_PAYLOAD})`;
 
 async function repair(tx: Transaction, statement: string, values: readonly unknown[]): Promise<Repaired> {
   const [row] = await tx.query<Repaired>(

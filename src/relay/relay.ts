@@ -154,12 +154,13 @@ async function compareImport(importId: string, { handoff, client }: RelayOptions
 
 async function tidy({ tenants }: RelayOptions): Promise<boolean> {
   await tenants.acrossTenants('relay', async (tx) => {
-    wishOverdueDeliveries(tx);
     settleLostAttempts(tx);
     forgetIdempotencyKeys(tx);
     forgetRateLimitWindows(tx);
     forgetEmailThrottles(tx);
     wishOverdueFetches(tx);
+    // Last: it keeps deliveries locked, and nothing after it waits for others.
+    wishOverdueDeliveries(tx);
   });
   return false;
 }

@@ -3,7 +3,7 @@ import { delayBeforeAttempt, MAX_ATTEMPTS } from '../domain/delivery-schedule.ts
 import type { LinkTarget } from '../sharing/decision.ts';
 import { composeAttempt, SigningKeyRemoved } from './compose-attempt.ts';
 import type { PostOutcome, WebhookPoster } from './http-post.ts';
-import type { AttemptRecord, ClaimedDelivery, DeliveryState, DisablingReason } from './ports.ts';
+import type { AttemptFault, AttemptRecord, ClaimedDelivery, DeliveryState, DisablingReason } from './ports.ts';
 import { judgeReply, type Verdict } from './reply-policy.ts';
 
 /** What an attempt needs besides its delivery. */
@@ -12,10 +12,14 @@ export interface AttemptTools {
   readonly shareTokenKeys: KeyRing;
   /** Makes the links to a decision's files. */
   readonly mediaUrl: (file: LinkTarget) => string;
+  /** Where receivers read what is sent to them. */
+  readonly docsUrl: string;
+  /** Told of each attempt that failed by a fault of ours. */
+  readonly onFault?: (fault: AttemptFault) => void;
 }
 
 /**
- * Makes one attempt and says what to record. Never throws for what a receiver does.
+ * Makes one attempt and says what to record. Never throws: whatever goes wrong, the schedule goes on.
  *
  * @param limits.maxAttempts attempts after which a delivery is exhausted; a token's are limited by its expiry alone
  */
@@ -27,24 +31,37 @@ export async function attemptDelivery(
   const { deliveryId, attemptId, trigger, attempt, destinationId } = delivery;
   const isPing = delivery.eventType === 'webhook.ping';
   const about = { deliveryId, attemptId, trigger, attempt, destinationId, ...(isPing && { advisory: true as const }) };
-  let composed;
-  try {
-    composed = await composeAttempt(delivery, tools, Math.floor(Date.now() / 1000));
-  } catch (error) {
-    if (!(error instanceof SigningKeyRemoved)) throw error;
-    return { ...unsent, ...about, state: 'stopped', reason: 'signing_key_removed' };
-  }
-  const outcome = await tools.poster.post({ url: delivery.url, ...composed });
   const next = Math.min(Math.max(delivery.scheduleAttempt, 1) + 1, MAX_ATTEMPTS);
   const scheduledDelayMs = delayBeforeAttempt(next, Math.random());
+  const last = delivery.scheduleAttempt >= limits.maxAttempts;
+  const faulty = (reason: AttemptFault['reason'], error?: unknown): AttemptRecord => {
+    tools.onFault?.({ deliveryId, attemptId, destinationId, reason, ...(error !== undefined && { error }) });
+    const goesOn = last
+      ? ({ state: 'exhausted', retryInMs: null } as const)
+      : ({ state: 'retrying', retryInMs: scheduledDelayMs } as const);
+    return { ...unsent, ...about, ...goesOn, reason };
+  };
+  if (delivery.unreadable !== undefined) return faulty(delivery.unreadable);
+  let composed;
+  let outcome;
+  try {
+    composed = await composeAttempt(delivery, tools, Math.floor(Date.now() / 1000));
+    const { body, headers } = composed;
+    outcome = await tools.poster.post({ url: delivery.url, body, headers });
+  } catch (error) {
+    if (!(error instanceof SigningKeyRemoved)) return faulty('internal_error', error);
+    return { ...unsent, ...about, state: 'stopped', reason: 'signing_key_removed' };
+  }
+  const { headers, leftOut } = composed;
   const verdict = judgeReply(outcome, { scheduledDelayMs, nowMs: Date.now() });
-  const state = stateAfter(verdict, delivery.scheduleAttempt >= limits.maxAttempts);
+  const state = stateAfter(verdict, last);
   return {
     ...about,
     state,
     retryInMs: state === 'retrying' && verdict.verdict === 'retry' ? Math.round(verdict.delayMs) : null,
     reason: verdict.reason,
-    requestHeaders: composed.headers,
+    requestHeaders: headers,
+    leftOut,
     ...observed(outcome, delivery.token !== null),
     hint: 'hint' in verdict ? (verdict.hint ?? null) : null,
     slowDestinationMs: 'slowDestinationMs' in verdict ? (verdict.slowDestinationMs ?? null) : null,
@@ -55,6 +72,7 @@ export async function attemptDelivery(
 const unsent = {
   retryInMs: null,
   requestHeaders: null,
+  leftOut: [],
   durationMs: 0,
   connectedIp: null,
   responseStatus: null,

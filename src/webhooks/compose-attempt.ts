@@ -19,14 +19,17 @@ export class SigningKeyRemoved extends Error {
  * A share token and the links to files are made here, at the moment of sending, and kept nowhere.
  *
  * @param nowSeconds Unix seconds of this attempt
+ * @returns the body's content lacks the members `leftOut`
  * @throws {SigningKeyRemoved}
  */
 export async function composeAttempt(
   delivery: ClaimedDelivery,
-  { shareTokenKeys: ring, mediaUrl }: Pick<AttemptTools, 'shareTokenKeys' | 'mediaUrl'>,
+  { shareTokenKeys: ring, mediaUrl, docsUrl }: Pick<AttemptTools, 'shareTokenKeys' | 'mediaUrl' | 'docsUrl'>,
   nowSeconds: number,
-): Promise<{ body: string; headers: Record<string, string> }> {
-  const content = fitting(withFreshLinks(contentOf(delivery, nowSeconds), delivery, mediaUrl));
+): Promise<{ body: string; headers: Record<string, string>; leftOut: readonly string[] }> {
+  const full = withFreshLinks(contentOf(delivery, nowSeconds), delivery, mediaUrl);
+  const leftOut = leftOutOf(full, delivery.payloadMode);
+  const content = withoutMembers(full, leftOut);
   if (delivery.token !== null) {
     const { kid, claims } = delivery.token;
     if (ring.get(kid) === undefined) throw new SigningKeyRemoved();
@@ -44,16 +47,13 @@ export async function composeAttempt(
     attempt: delivery.attempt,
     secrets: [current, ...previous],
     diditSecretIndex: delivery.diditHeadersSignedWith === 'previous' && previous.length > 0 ? 1 : 0,
-    test: isTest(content),
+    // Not the body's own mark, which a session's metadata may have as well.
+    test: delivery.eventType === 'webhook.ping',
+    docsUrl,
     ...(typeof sessionId === 'string' ? { sessionId } : {}),
     ...(typeof status === 'string' ? { status } : {}),
   });
-  return { body, headers };
-}
-
-/** Didit marks a test send in the body as well as in a header. */
-function isTest({ metadata }: JsonObject): boolean {
-  return isJsonObject(metadata) && metadata['test_webhook'] === true;
+  return { body, headers, leftOut };
 }
 
 function withFreshLinks(
@@ -66,31 +66,30 @@ function withFreshLinks(
   return { ...content, decision: withLinks(decision, media, media, { mediaUrl }) };
 }
 
-/** Links are longer than what they stand for: a decision that no longer fits with them is left out. */
-function fitting(content: JsonObject): JsonObject {
-  if (content['decision'] === undefined || Buffer.byteLength(canonicalJson(content)) <= MAX_BODY_BYTES) return content;
-  return withoutMembers(content, ['decision']);
-}
-
 /** What a thin destination fetches itself, when it wants it: whatever tells more of a person than ids and states. */
 const LEFT_OUT_OF_THIN = ['decision', 'changes'];
 
+/** Members that a body has no place for: those that a thin destination lacks, and a decision that is too large with its links. */
+function leftOutOf(content: JsonObject, payloadMode: ClaimedDelivery['payloadMode']): readonly string[] {
+  if (payloadMode === 'thin') return LEFT_OUT_OF_THIN.filter((name) => content[name] !== undefined);
+  const fits = content['decision'] === undefined || Buffer.byteLength(canonicalJson(content)) <= MAX_BODY_BYTES;
+  return fits ? [] : ['decision'];
+}
+
 /**
- * What an attempt's body says, before a share token joins it.
+ * What an attempt's body says, before a share token joins it, and members that it has no place for leave it.
  *
  * @param timestamp Unix seconds of the attempt
  */
 export function contentOf(
-  delivery: Pick<ClaimedDelivery, 'payload' | 'payloadMode' | 'eventId' | 'createdAt' | 'sequence'>,
+  { eventId, createdAt, sequence, payload }: Pick<ClaimedDelivery, 'payload' | 'eventId' | 'createdAt' | 'sequence'>,
   timestamp: number,
 ): JsonObject {
-  const { eventId, createdAt, sequence, payload, payloadMode } = delivery;
-  const content = { ...payload, event_id: eventId, sequence, created_at: createdAt, timestamp };
-  return payloadMode === 'thin' ? withoutMembers(content, LEFT_OUT_OF_THIN) : content;
+  return { ...payload, event_id: eventId, sequence, created_at: createdAt, timestamp };
 }
 
 /** The same with `<member>_omitted: true` in the place of each of these members that is there. */
-function withoutMembers(content: JsonObject, names: readonly string[]): JsonObject {
+export function withoutMembers(content: JsonObject, names: readonly string[]): JsonObject {
   const members = Object.entries(content).map(([name, value]): [string, JsonValue] =>
     names.includes(name) ? [`${name}_omitted`, true] : [name, value],
   );

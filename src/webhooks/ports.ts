@@ -36,19 +36,12 @@ export interface ClaimedDelivery {
   readonly diditHeadersSignedWith: 'previous' | 'current';
   /** What the token is made of again, when this event carries it. */
   readonly token: { readonly kid: string; readonly claims: ShareTokenClaims } | null;
+  /** Why it can't be sent: what is stored of it does not open, and is empty here. */
+  readonly unreadable?: 'secret_unreadable' | 'payload_unreadable';
 }
 
-/** How a delivery stands after an attempt. */
-export type DeliveryState =
-  | 'retrying'
-  | 'delivered'
-  | 'gone'
-  | 'blocked'
-  | 'aborted'
-  | 'exhausted'
-  | 'stopped'
-  /** Kept until its destination is enabled again. */
-  | 'held';
+/** How a delivery stands after an attempt; one that is switched off meanwhile is held instead of `retrying`. */
+export type DeliveryState = 'retrying' | 'delivered' | 'gone' | 'blocked' | 'aborted' | 'exhausted' | 'stopped';
 
 /** What one attempt came to, to be recorded. */
 export interface AttemptRecord {
@@ -62,8 +55,10 @@ export interface AttemptRecord {
   readonly retryInMs: number | null;
   /** A stable code, e.g. `http_500`, `timeout`, `gone`. */
   readonly reason: string;
-  /** As sent; null when nothing was. */
+  /** As sent; null when nothing was, which says nothing about the receiver. */
   readonly requestHeaders: Readonly<Record<string, string>> | null;
+  /** Members of the event's content that the body lacked, each with `<member>_omitted` in its place. */
+  readonly leftOut: readonly string[];
   readonly durationMs: number;
   readonly connectedIp: string | null;
   readonly responseStatus: number | null;
@@ -90,6 +85,24 @@ export interface DueDeliveries {
   readonly more: boolean;
   /** Another process was looking at a destination that has something due: look again in a moment. */
   readonly busy: boolean;
+}
+
+/** An attempt that failed by a fault of ours, for the log: ids, a stable code, and what was thrown if something was. */
+export interface AttemptFault {
+  readonly deliveryId: string;
+  readonly attemptId: string;
+  readonly destinationId: string;
+  readonly reason: 'secret_unreadable' | 'payload_unreadable' | 'internal_error';
+  readonly error?: unknown;
+}
+
+/** An attempt that failed by a fault of ours, for the log: ids, a stable code, and what was thrown if something was. */
+export interface AttemptFault {
+  readonly deliveryId: string;
+  readonly attemptId: string;
+  readonly destinationId: string;
+  readonly reason: 'secret_unreadable' | 'payload_unreadable' | 'internal_error';
+  readonly error?: unknown;
 }
 
 /** A destination that an attempt switched off, for the log. */

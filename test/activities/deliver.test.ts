@@ -71,3 +71,23 @@ it('comes back as early as the first wants that asked for time', async () => {
   expect(delayOf(await failureOf([429], null))).toBe(60_000);
   expect(delayOf(await failureOf([429], 20_000))).toBeLessThanOrEqual(23_000);
 });
+
+it('waits a little with a notice that its destinations are too busy for', async () => {
+  let looks = 0;
+  const ledger: TokenDeliveryLedger = {
+    begin: () => {
+      looks += 1;
+      const deliveries = looks < 3 ? [] : [delivery(204, 0)];
+      return Promise.resolve({ open: true, withToken: false, deliveries, opensInMs: looks < 3 ? 0 : null });
+    },
+    finish: (_tokenId, _round, records) =>
+      Promise.resolve({
+        delivered: records.filter(({ state }) => state === 'delivered').length,
+        pending: 0,
+        failedStates: [],
+      }),
+  };
+  const { deliverShareToken } = deliverActivity(ledger, fakeNetwork([() => 204], []));
+  expect(await new MockActivityEnvironment().run(deliverShareToken, { tokenId: 'token' })).toEqual({ pending: 0 });
+  expect(looks).toBe(3);
+});

@@ -9,6 +9,14 @@ const middle = (attempt: number) => delayBeforeAttempt(attempt, 0.5);
 describe('the delivery schedule', () => {
   test('has a delay for every attempt after the first, and spans about 76.6 hours', () => {
     expect(DELIVERY_DELAYS_MS).toHaveLength(MAX_ATTEMPTS - 1);
+    const [SECOND, MINUTE] = [1_000, 60_000];
+    expect(DELIVERY_DELAYS_MS).toEqual([
+      5 * SECOND,
+      55 * SECOND,
+      4 * MINUTE,
+      30 * MINUTE,
+      ...[1, 2, 5, 10, 14, 20, 24].map((hours) => hours * HOUR),
+    ]);
     const total = DELIVERY_DELAYS_MS.reduce((sum, delay) => sum + delay, 0);
     expect(total / HOUR).toBeCloseTo(76.58, 2);
   });

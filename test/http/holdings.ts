@@ -76,7 +76,7 @@ async function attemptAt(api: TestApi, owner: Brand, uuid: string, session: stri
       Promise.resolve({ kind: 'failure', code: 'timeout', message: '', connectedIp: null, durationMs: 1 } as const),
     close: () => Promise.resolve(),
   };
-  const tools = { poster, shareTokenKeys: KEYS, mediaUrl: () => '' };
+  const tools = { poster, shareTokenKeys: KEYS, mediaUrl: () => '', docsUrl: '' };
   for (const claimed of (await ledger.claimDue(100)).claimed)
     await ledger.record(await attemptDelivery(claimed, tools));
   const log = await api.call(owner, 'GET', `/v3/webhook/destinations/${uuid}/deliveries/`);

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import pino from 'pino';
@@ -16,7 +17,7 @@ const database = testDatabase();
 const ENTRY = fileURLToPath(new URL('../../src/server.ts', import.meta.url));
 const KEYS = `test:${Buffer.alloc(32, 7).toString('base64url')}`;
 
-async function start(temporal: string, databaseUrl = database.url) {
+async function start(temporal: string, databaseUrl = database.url, logger = pino({ level: 'silent' })) {
   const config = readServerConfig({
     DATABASE_URL: databaseUrl,
     SHARE_TOKEN_KEYS: KEYS,
@@ -27,7 +28,7 @@ async function start(temporal: string, databaseUrl = database.url) {
   const before = process.env['TEMPORAL_ADDRESS'];
   process.env['TEMPORAL_ADDRESS'] = temporal;
   try {
-    return await startServer(config, pino({ level: 'silent' }));
+    return await startServer(config, logger);
   } finally {
     if (before === undefined) delete process.env['TEMPORAL_ADDRESS'];
     else process.env['TEMPORAL_ADDRESS'] = before;
@@ -60,6 +61,23 @@ describe('one-time codes', () => {
 });
 
 describe('the server', () => {
+  it('registers its keys, and names in the log a secret that it cannot open', async () => {
+    const one = [randomUUID()];
+    await database.pool.query(
+      `insert into application (application_id, name, environment) values ($1, 'One', 'sandbox')`,
+      one,
+    );
+    await database.pool.query(`insert into ingest_secret (application_id, sealed) values ($1, '\\x01026b390000')`, one);
+    const lines: unknown[] = [];
+    const write = (line: string) => void lines.push(JSON.parse(line));
+    const server = await start(inject('temporalAddress'), database.url, pino({ level: 'error' }, { write }));
+    await server.close();
+    const { rows } = await database.pool.query('select kid, active from signing_key');
+    expect(rows).toEqual([{ kid: 'test', active: true }]);
+    expect(lines).toMatchObject([{ unreadable: 1, of: one }]);
+    await database.pool.query('delete from ingest_secret');
+  });
+
   it('is ready on a migrated database with a real Temporal', async () => {
     const server = await start(inject('temporalAddress'));
     try {

@@ -130,6 +130,36 @@ describe('the log of a destination', () => {
     await send(204);
   });
 
+  it('shows a body as it was sent, not as one would be sent now', async () => {
+    const brand = await api.newBrand();
+    const { id } = await destination(brand, ['status.updated']);
+    const payloadMode = (payload_mode: string) => api.call(brand, 'PATCH', `${ALL}${id}/`, { payload_mode });
+    await payloadMode('thin');
+    const scenario = { workflow_id: brand.workflows.user, sandbox_scenario: 'approved' };
+    const sessionId = textOf(await api.call(brand, 'POST', '/v3/session/', scenario), 'session_id');
+    await api.tenants.acrossTenants('relay', async (sql) => {
+      const told = await sql.query<{ id: string }>('select event_id as id from event where session_id = $1', [
+        sessionId,
+      ]);
+      await dispatchEvents(sql, { eventIds: told.map(({ id: eventId }) => eventId) });
+    });
+    const [thin] = await send(204);
+    await payloadMode('full');
+    const [first] = results(await log(brand, id));
+    await resend(brand, id, first?.['uuid']);
+    const [full] = await send(204);
+    await payloadMode('thin');
+    const shown = async (attempt: JsonObject | undefined) =>
+      textOf(await api.call(brand, 'GET', `${ALL}${id}/deliveries/${String(attempt?.['uuid'])}/`), 'request_body');
+    const [second] = results(await log(brand, id));
+    expect(await shown(first)).toBe(thin?.body);
+    expect(thin?.body).toContain('"decision_omitted":true');
+    expect(full?.body).toContain('"decision":');
+    expect(Object.keys(JSON.parse(await shown(second)) as object)).toEqual(
+      Object.keys(JSON.parse(full?.body ?? '') as object),
+    );
+  });
+
   it('shows one attempt with the headers and the body that were sent', async () => {
     const brand = await api.newBrand();
     const { id } = await destination(brand);

@@ -46,6 +46,7 @@ const sent: Sent[] = [];
 const tools: AttemptTools = {
   shareTokenKeys: KEYS,
   mediaUrl: ({ mediaId }) => `https://handoff.example/v1/media/${mediaId}/`,
+  docsUrl: 'https://handoff.example/docs/',
   poster: {
     post: ({ url, body }) => {
       sent.push({ to: url, body: JSON.parse(String(body)) as JsonObject, text: String(body) });

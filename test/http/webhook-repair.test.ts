@@ -6,7 +6,7 @@ import type { JsonObject } from '../../src/domain/json.ts';
 import { dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { insertEvent } from '../../src/postgres/events.ts';
 import { newId } from '../../src/postgres/new-id.ts';
-import { recoverDeliveries, replayMissing, takeForRepair } from '../../src/postgres/webhook-repair.ts';
+import { listMissed, recoverDeliveries, replayMissing, takeForRepair } from '../../src/postgres/webhook-repair.ts';
 import { testApi, textOf, type Answer, type Brand } from './api.ts';
 import { sendAll, sendSoon, type Sent } from './webhook-sends.ts';
 
@@ -94,6 +94,18 @@ const deliveries = async (): Promise<JsonObject[]> => {
   return rows;
 };
 
+/** Whether what is due is in line by the age of its event. */
+const inOrder = async () => {
+  const { rows } = await api.database.pool.query<{ ok: boolean }>(
+    `select coalesce(bool_and(age = place), false) as ok from (
+       select row_number() over (order by e.created_at, e.event_id) as age,
+         row_number() over (order by v.next_at, e.event_id) as place
+       from delivery v join event e using (event_id) where v.destination_id = $1 and v.state = 'pending') line`,
+    [id],
+  );
+  return rows[0]?.ok;
+};
+
 describe('POST …/test/', () => {
   it.each([204, 500])('sends a signed ping and answers with what came of it: %d', async (status) => {
     const answered = call('test');
@@ -161,6 +173,7 @@ describe('POST …/recover/', () => {
       expect.objectContaining({ state: 'delivered', trigger: 'auto' }),
       ...failed.map(() => due),
     ]);
+    expect(await inOrder()).toBe(true);
     // What is due already is not recovered again.
     expect(await call('recover', LATELY())).toMatchObject({ body: { recovered: 0, more: false } });
     const sent = await sendAll(api, 204);
@@ -275,6 +288,7 @@ describe('POST …/replay-missing/', () => {
     ]);
     id = later;
     expect(await call('replay-missing', span)).toMatchObject({ body: { replayed: 3, more: false } });
+    expect(await inOrder()).toBe(true);
     expect(eventsOf(await sendAll(api, 204))).toEqual([...before, String(known)].sort());
   });
 
@@ -347,6 +361,24 @@ describe('GET …/missed/', () => {
     });
   });
 
+  it('leaves out what is deleted, unless it was to be sent', async () => {
+    const [gone, missing] = await tell(2);
+    const [stopped] = await tellAndDispatch(1, { secondsAgo: 30 });
+    await end(stopped, 'stopped');
+    await api.database.pool.query('delete from event_payload where event_id = any ($1)', [[gone, stopped]]);
+    expect(results(await missed()).map((row) => row['event_id'])).toEqual([missing, stopped]);
+  });
+
+  it('counts so many at most, and shows no more', async () => {
+    const ids = await tell(5);
+    const span = { since: ago(3_600), until: ago(0) };
+    const look = (page: { limit: number; offset: number }) =>
+      api.tenants.withTenant(brand.id, (sql) => listMissed(sql, brand.id, id, span, page, 3));
+    expect(await look({ limit: 2, offset: 0 })).toMatchObject({ count: 3, rows: [{ eventId: ids[0] }, {}] });
+    expect((await look({ limit: 2, offset: 2 }))?.rows.map(({ eventId }) => eventId)).toEqual([ids[2]]);
+    expect(await look({ limit: 2, offset: 4 })).toEqual({ count: 3, rows: [] });
+  });
+
   it('tells of no test, though it subscribes to them', async () => {
     id = await destination(['webhook.ping']);
     await call('test');
@@ -414,17 +446,20 @@ describe('every repair', () => {
     expect((await call('recover', LATELY())).status).toBe(200);
   });
 
-  it('needs its privilege alone', async () => {
-    const reader = await api.newKey(brand, { webhooks: 'read' });
+  it('needs its privilege, and what sends events that of reading sessions as well', async () => {
+    const reader = await api.newKey(brand, { webhooks: 'read', sessions: 'read' });
     const writer = await api.newKey(brand, { webhooks: 'write' });
+    const sender = await api.newKey(brand, { webhooks: 'write', sessions: 'read' });
     for (const verb of ['recover', 'replay-missing', 'test']) {
       expect(await call(verb, LATELY(), {}, reader)).toMatchObject({
         status: 403,
         body: { code: 'permission_denied' },
       });
-      expect((await call(verb, verb === 'test' ? {} : LATELY(), {}, writer)).status).toBe(200);
+      const body = verb === 'test' ? {} : LATELY();
+      expect((await call(verb, body, {}, writer)).status).toBe(verb === 'test' ? 200 : 403);
+      expect((await call(verb, body, {}, sender)).status).toBe(200);
     }
-    expect((await missed(undefined, reader)).status).toBe(200);
+    expect((await missed(undefined, await api.newKey(brand, { webhooks: 'read' }))).status).toBe(200);
     expect((await missed(undefined, await api.newKey(brand, { sessions: 'write' }))).status).toBe(403);
     await sendAll(api, 204);
   });

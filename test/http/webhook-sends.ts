@@ -22,7 +22,10 @@ export function receiver(status: number): { readonly tools: AttemptTools; readon
     },
     close: () => Promise.resolve(),
   };
-  return { tools: { poster, shareTokenKeys: KEYS, mediaUrl: () => 'http://files.test/' }, sent };
+  return {
+    tools: { poster, shareTokenKeys: KEYS, mediaUrl: () => 'http://files.test/', docsUrl: 'http://docs.test/' },
+    sent,
+  };
 }
 
 /** One look of the sender: everything that is due goes to a receiver with this answer. */

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { ClaimedDelivery } from '../../src/webhooks/ports.ts';
+import { attemptDelivery, type AttemptTools } from '../../src/webhooks/attempt-delivery.ts';
+import type { PostOutcome } from '../../src/webhooks/http-post.ts';
+import type { AttemptFault, ClaimedDelivery } from '../../src/webhooks/ports.ts';
 import { deliveryLab, recordOf } from '../support/delivery-lab.ts';
+import { fakeNetwork } from '../support/fake-destinations.ts';
 
 const lab = deliveryLab();
 
@@ -13,6 +16,18 @@ function tally(claimed: readonly ClaimedDelivery[], by: (one: ClaimedDelivery) =
   for (const one of claimed) counts[by(one)] = (counts[by(one)] ?? 0) + 1;
   return counts;
 }
+
+const ANSWERED: PostOutcome = {
+  kind: 'reply',
+  status: 204,
+  retryAfter: null,
+  webhookDelivery: null,
+  locationHost: null,
+  bodyHead: '',
+  bodyTruncated: false,
+  connectedIp: null,
+  durationMs: 1,
+};
 
 describe('a destination', () => {
   it('has ten requests in flight at most, by schedule and by hand together, and room again when one ends', async () => {
@@ -66,6 +81,25 @@ describe('turns', () => {
     expect(claimed.filter(({ attemptId }) => wanted.includes(attemptId))).toHaveLength(2);
   });
 
+  it('are not taken by what one application wants by hand, however much it is', async () => {
+    const [eager, other] = [await lab.application(), await lab.application()];
+    const mine = [await lab.destination(eager), await lab.destination(eager)];
+    const ofOther = await lab.destination(other);
+    await lab.tell(eager, 1);
+    for (const one of mine) for (let n = 0; n < 6; n += 1) await lab.byHand(one);
+    await lab.tell(other, 5);
+    const { claimed } = await lab.ledger.claimDue(8);
+    expect(tally(claimed, (one) => (one.destinationId === ofOther ? 'other' : one.trigger))).toEqual({
+      manual: 4,
+      other: 4,
+    });
+    // One place: the other's, which has fewer in flight or as many.
+    const counts = tally((await lab.ledger.claimDue(2)).claimed, ({ destinationId }) =>
+      destinationId === ofOther ? 'other' : 'eager',
+    );
+    expect(counts).toEqual({ eager: 1, other: 1 });
+  });
+
   it('are shared among applications, however much one of them has', async () => {
     const [big, small] = [await lab.application(), await lab.application()];
     for (let n = 0; n < 4; n += 1) await lab.destination(big);
@@ -110,6 +144,74 @@ describe('a delivery whose payload was deleted', () => {
         [gone],
       ),
     ).toEqual([{ state: 'stopped', last_reason: 'payload_deleted', attempts: 0, ended: true, lease_until: null }]);
+  });
+});
+
+describe('a delivery that can’t be opened', () => {
+  const UNKNOWN_KEY = `'\\x01036b696400'::bytea`;
+
+  it.each([
+    ['secret_unreadable', `update webhook_secret set sealed = ${UNKNOWN_KEY} where destination_id = $1`],
+    [
+      'payload_unreadable',
+      `update event_payload p set payload = ${UNKNOWN_KEY} from delivery v where v.event_id = p.event_id and v.destination_id = $1`,
+    ],
+  ] as const)('fails by its schedule, and holds up no other: %s', async (reason, breakIt) => {
+    const [broken, fine] = [await lab.application(), await lab.application()];
+    const [bad, good] = [await lab.destination(broken), await lab.destination(fine)];
+    await lab.tell(broken);
+    await lab.tell(fine);
+    await lab.rows(breakIt, [bad]);
+    const faults: AttemptFault[] = [];
+    const posted: string[] = [];
+    const tools: AttemptTools = {
+      ...fakeNetwork([], []),
+      poster: {
+        post: ({ url }) => {
+          posted.push(url);
+          return Promise.resolve(ANSWERED);
+        },
+        close: () => Promise.resolve(),
+      },
+      onFault: (fault) => faults.push(fault),
+    };
+    const claimed = await lab.claimAll();
+    expect(claimed).toHaveLength(2);
+    for (const one of claimed) await lab.ledger.record(await attemptDelivery(one, tools));
+    expect(posted).toEqual([claimed.find(({ destinationId }) => destinationId === good)?.url]);
+    const ids = claimed.find(({ destinationId }) => destinationId === bad);
+    expect(faults).toEqual([{ deliveryId: ids?.deliveryId, attemptId: ids?.attemptId, destinationId: bad, reason }]);
+    const failed = () =>
+      lab.rows(
+        `select v.state, v.owner, v.last_reason, a.state as attempt, a.reason, a.request_headers, h.failing_since
+         from delivery v join delivery_attempt a using (delivery_id) join webhook_health h on h.destination_id = $1
+         where v.destination_id = $1 order by a.attempt desc limit 1`,
+        [bad],
+      );
+    const recorded = { last_reason: reason, attempt: 'failed', reason, request_headers: null, failing_since: null };
+    expect(await failed()).toEqual([{ state: 'retrying', owner: 'run', ...recorded }]);
+
+    // Its run goes on with it, to the end.
+    await lab.rows(`update delivery set attempts = 11, next_at = handoff_now() where destination_id = $1`, [bad]);
+    const last = await lab.ledger.claimOne(ids?.deliveryId ?? '');
+    if (!('eventId' in last)) throw new Error('the run was to get it');
+    await lab.ledger.record(await attemptDelivery(last, tools));
+    expect(await failed()).toEqual([{ state: 'exhausted', owner: 'run', ...recorded }]);
+  });
+
+  it('and one that can’t be made for any other reason fails as well', async () => {
+    const applicationId = await lab.application();
+    const destinationId = await lab.destination(applicationId);
+    await lab.tell(applicationId);
+    await lab.rows('delete from webhook_secret where destination_id = $1', [destinationId]);
+    const faults: AttemptFault[] = [];
+    const record = await attemptDelivery(await lab.claimOnly(), {
+      ...fakeNetwork([], []),
+      onFault: (fault) => faults.push(fault),
+    });
+    expect(record).toMatchObject({ state: 'retrying', reason: 'internal_error', requestHeaders: null, disables: null });
+    expect(record.retryInMs).toBeGreaterThan(0);
+    expect(faults).toMatchObject([{ destinationId, reason: 'internal_error', error: expect.any(Error) as Error }]);
   });
 });
 

@@ -140,6 +140,7 @@ describe('runs that wait for one destination', () => {
     leasedForMs: null,
     opensInMs: null,
     failingForMs: 0,
+    waiting: 1,
   };
   const between = (row: Partial<Untaken>) =>
     [0, 0.999_999].map((random) => {
@@ -147,15 +148,15 @@ describe('runs that wait for one destination', () => {
       return answer.ended ? Number.NaN : Math.round(answer.retryInMs / 1000);
     });
 
-  it('come back spread over minutes, the more the longer it has been out of order', () => {
-    expect(between({ opensInMs: MINUTE, failingForMs: MINUTE })).toEqual([60, 90]);
-    expect(between({ opensInMs: MINUTE, failingForMs: HOUR })).toEqual([60, 420]);
-    expect(between({ opensInMs: MINUTE, failingForMs: 100 * HOUR })).toEqual([60, 660]);
+  it('come back spread over one or two minutes after it may be back, however long it has been out of order', () => {
+    expect(between({ opensInMs: MINUTE, failingForMs: MINUTE })).toEqual([60, 120]);
+    expect(between({ opensInMs: MINUTE, failingForMs: 15 * MINUTE })).toEqual([60, 150]);
+    expect(between({ opensInMs: MINUTE, failingForMs: 100 * HOUR })).toEqual([60, 180]);
   });
 
-  it('come back after seconds from a full one, and later the longer it has been full', () => {
-    expect(between({})).toEqual([1, 3]);
-    expect(between({ dueInMs: -20_000 })).toEqual([10, 30]);
-    expect(between({ dueInMs: -HOUR })).toEqual([60, 180]);
+  it('come back after seconds from a full one, the more spread the more wait, however late they are', () => {
+    expect(between({})).toEqual([1, 2]);
+    expect(between({ waiting: 40, dueInMs: -20_000 })).toEqual([1, 5]);
+    expect(between({ waiting: 100, dueInMs: -HOUR })).toEqual([1, 10]);
   });
 });

@@ -3,6 +3,8 @@ import { createWebhookDestination } from '../../src/accounts/applications.ts';
 import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { EVENT_TYPES, type EventType } from '../../src/domain/events.ts';
 import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts';
+import { queueAttempt } from '../../src/postgres/delivery-log.ts';
+import { settleLostAttempts } from '../../src/postgres/outbox.ts';
 import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
 import type { ClaimedDelivery } from '../../src/webhooks/ports.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
@@ -315,6 +317,49 @@ describe('the deliveries of a token', () => {
     const tokenId = await lab.start(await lab.takeIn(userDocument(), issuer), order());
     const round = await tokenLedger().begin(tokenId, 1);
     expect(round).toMatchObject({ open: true, withToken: false, deliveries: [{ token: null }] });
+  });
+
+  describe('that are wanted by hand', () => {
+    const manual = () => lab.rows(`select state, reason from delivery_attempt where trigger = 'manual'`);
+
+    /** A token that was delivered, and is wanted again. */
+    async function wantedAgain(): Promise<string> {
+      await destination(partner);
+      const tokenId = await lab.start(await lab.takeIn(userDocument(), issuer), order());
+      const round = await tokenLedger().begin(tokenId, 1);
+      if (!round.open) throw new Error('the round was open');
+      const records = round.deliveries.map((claimed) => recordOf(claimed, 'delivered'));
+      await tokenLedger().finish(tokenId, { withToken: true, attempt: 1 }, records);
+      const [first] = records;
+      await lab.tenants.withTenant(partner.id, async (sql) => {
+        queueAttempt(sql, partner.id, first?.attemptId ?? '');
+      });
+      return tokenId;
+    }
+
+    it('are sent while the token is open', async () => {
+      const tokenId = await wantedAgain();
+      expect((await ledger().claimDue(10)).claimed).toMatchObject([
+        { trigger: 'manual', token: { claims: { jti: tokenId } } },
+      ]);
+    });
+
+    it('end with the token', async () => {
+      await lab.revoke(await wantedAgain(), issuer);
+      expect(await manual()).toEqual([{ state: 'failed', reason: 'token_ended' }]);
+      expect((await ledger().claimDue(10)).claimed).toEqual([]);
+    });
+
+    it.each([
+      ['has run out', async () => shiftClock(lab.database.pool, '2 days')],
+      ['is being imported', async (tokenId: string) => lab.acknowledge(tokenId, { by: partner })],
+    ])('are not sent when the token %s', async (_how, end) => {
+      await lab.connect(issuer, partner, {});
+      await end(await wantedAgain());
+      expect((await ledger().claimDue(10)).claimed).toEqual([]);
+      await lab.tenants.acrossTenants('relay', async (sql) => settleLostAttempts(sql));
+      expect(await manual()).toEqual([{ state: 'failed', reason: 'token_ended' }]);
+    });
   });
 
   /** Opens a round of a token with a destination of the partner's, whose health row is changed before. */

@@ -3,6 +3,7 @@ import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { deliveryLedger } from '../../src/postgres/deliveries.ts';
 import { settleLostAttempts, takeWishes } from '../../src/postgres/outbox.ts';
 import { recordAttempts } from '../../src/postgres/record-attempt.ts';
+import { queuePing } from '../../src/postgres/webhook-pings.ts';
 import { updateDestination } from '../../src/postgres/change-destination.ts';
 import { carryOut } from '../../src/relay/carry-out.ts';
 import { moveDeliveries } from '../../src/relay/webhook-upkeep.ts';
@@ -142,6 +143,36 @@ describe('the circuit of a destination', () => {
     expect(await due()).toBe(3);
   });
 
+  it('is not opened by test sends that fail', async () => {
+    const { applicationId, destinationId } = await backlog(0);
+    for (let n = 0; n < 9; n += 1) {
+      const about = { destinationId, applicationId, environment: 'sandbox', label: 'x' } as const;
+      await lab.tenants.acrossTenants('relay', async (sql) => {
+        queuePing(sql, plainSealer, about, { kind: 'system', id: null });
+      });
+      await lab.ledger.record(recordOf(await lab.claimOnly(), 'exhausted', { advisory: true }));
+    }
+    await lab.tell(applicationId);
+    await lab.attempt(1, 'retrying');
+    expect(await healthOf(destinationId)).toMatchObject({ failures: 1, open: null });
+  });
+
+  it('is neither opened nor closed by attempts at a former URL', async () => {
+    const { destinationId } = await backlog(12);
+    await lab.attempt(9, 'retrying');
+    const former = 'https://former.example/';
+    const again = async (state: AttemptRecord['state']) => {
+      await lab.byHand(destinationId, former);
+      const [claimed] = (await lab.ledger.claimDue(1)).claimed;
+      expect(claimed).toMatchObject({ trigger: 'manual', url: former });
+      await lab.ledger.record(recordOf(claimed, state, { slowDestinationMs: state === 'retrying' ? 60_000 : null }));
+    };
+    await again('retrying');
+    expect(await healthOf(destinationId)).toMatchObject({ failures: 9, open: null, slow: null });
+    await again('delivered');
+    expect(await healthOf(destinationId)).toMatchObject({ failures: 9, failing: true, succeeded: false });
+  });
+
   it('counts attempts that were sent, and no others', async () => {
     const { destinationId } = await backlog(12);
     await lab.attempt(12, 'stopped', { requestHeaders: null, responseStatus: null });
@@ -227,6 +258,17 @@ describe('a destination that an attempt switches off', () => {
         [destinationId],
       ),
     ).toEqual([]);
+  });
+
+  it('is not switched off by what a former URL answers', async () => {
+    const { destinationId } = await backlog(1);
+    await lab.attempt(1, 'delivered');
+    await lab.byHand(destinationId, 'https://former.example/');
+    await lab.ledger.record(recordOf(await lab.claimOnly(), 'gone', DISABLES));
+    expect(lab.disabled).toEqual([]);
+    expect(
+      await lab.rows('select enabled from webhook_destination where destination_id = $1', [destinationId]),
+    ).toEqual([{ enabled: true }]);
   });
 
   it('by 2xx is left with the delivery delivered', async () => {

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
 import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
+import type { HandoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import type { DestinationNotice } from '../../src/postgres/destination-upkeep.ts';
 import { dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { sealContextOfEvent } from '../../src/postgres/events.ts';
@@ -38,8 +39,9 @@ async function destination(name: string): Promise<string> {
 async function undelivered(count: number, columns: JsonObject = {}): Promise<void> {
   await lab.rows(
     `with r as (select coalesce(r.owner, 'run') as owner, coalesce(r.state, 'retrying') as state,
-         coalesce(r.attempted, true) as attempted, coalesce(r.attempt_state, 'failed') as attempt_state
-       from jsonb_to_record($4) as r(owner text, state text, attempted boolean, attempt_state text)
+         coalesce(r.attempted, true) as attempted, coalesce(r.attempt_state, 'failed') as attempt_state,
+         coalesce(r.sent, true) as sent, coalesce(r.url, (select url from webhook_destination where destination_id = $2)) as url
+       from jsonb_to_record($4) as r(owner text, state text, attempted boolean, attempt_state text, sent boolean, url text)
      ), n as (select gen_random_uuid() as event_id, gen_random_uuid() as delivery_id from generate_series(1, $3)
      ), made as (
        insert into event (event_id, application_id, type, subject_id, sequence, actor_kind, salt, digest, dedupe_key)
@@ -48,8 +50,10 @@ async function undelivered(count: number, columns: JsonObject = {}): Promise<voi
        insert into delivery (delivery_id, event_id, destination_id, application_id, owner, state, attempts)
        select delivery_id, event_id, $2, $1, owner, state, 1 from n, r
      )
-     insert into delivery_attempt (delivery_id, attempt, application_id, destination_id, request_url, state, started_at)
-     select delivery_id, 1, $1, $2, '', attempt_state, handoff_now() from n, r where attempted`,
+     insert into delivery_attempt
+       (delivery_id, attempt, application_id, destination_id, request_url, state, started_at, request_headers)
+     select delivery_id, 1, $1, $2, url, attempt_state, handoff_now(), case when sent then '{}'::jsonb end
+     from n, r where attempted`,
     [owner.id, ailing, count, JSON.stringify(columns)],
   );
 }
@@ -130,7 +134,7 @@ describe('a destination that nothing gets through to', () => {
   it('is told of to the other destinations, which get it as any event', async () => {
     await failingSinceNow();
     await undelivered(10);
-    for (const by of ['3 days', '3 days']) {
+    for (const by of ['3 days', '1 day', '2 days']) {
       await wait(by);
       await tend();
       const wishes = await lab.rows<{ subject_id: string }>(`select subject_id from outbox where wish = 'dispatch'`);
@@ -145,6 +149,7 @@ describe('a destination that nothing gets through to', () => {
       ),
     ).toEqual([
       { destination_id: other, type: 'webhook.failing', state: 'pending' },
+      { destination_id: other, type: 'webhook.failing', state: 'pending' },
       { destination_id: other, type: 'webhook.disabled', state: 'pending' },
     ]);
   });
@@ -152,7 +157,9 @@ describe('a destination that nothing gets through to', () => {
   it('is left alone before ten events did not get through', async () => {
     await failingSinceNow();
     await undelivered(9);
-    // What does not count: delivered since, never tried, a token's, a test, an attempt of before.
+    // What does not count: delivered since, never tried, a token's, a test, our own fault, a former URL, one of before.
+    await undelivered(5, { sent: false });
+    await undelivered(5, { url: 'https://former.example/' });
     await undelivered(5, { state: 'delivered' });
     await undelivered(5, { attempted: false, state: 'pending' });
     await undelivered(5, { owner: 'onboarding' });
@@ -163,8 +170,50 @@ describe('a destination that nothing gets through to', () => {
     await wait('6 days');
     expect(await tend()).toEqual([]);
     expect(await standing()).toEqual([{ ...ENABLED, told: 0 }]);
-    await undelivered(1, { attempt_state: 'unknown' });
+    await undelivered(1, { attempt_state: 'unknown', sent: false });
+    expect(await tend()).toEqual([notice(75)]);
+  });
+
+  it('is told of at least six hours before, however late it is found out', async () => {
+    await failingSinceNow();
+    await wait('6 days');
+    // A quiet one: a failure days ago, and ten within a minute now.
+    await undelivered(10);
+    expect(await tend()).toEqual([notice(75)]);
+    expect(await tend()).toEqual([]);
+    const [body] = await told();
+    const [now] = await lab.rows<{ at: Date }>('select handoff_now() as at');
+    const leftMs = Date.parse(String(body?.['disabled_after'])) - Number(now?.at);
+    expect(leftMs / 3_600_000).toBeCloseTo(6, 1);
+    await wait('5 hours 50 minutes');
+    expect(await tend()).toEqual([]);
+    await wait('11 minutes');
     expect(await tend()).toEqual([notice(100)]);
+  });
+
+  it('that can’t be looked after keeps no other waiting, and is reported', async () => {
+    const [stuck = '', next = ''] = [ailing, other].sort();
+    ailing = next;
+    await failingSinceNow();
+    await undelivered(10);
+    await wait('3 days');
+    const notices: DestinationNotice[] = [];
+    const broken: HandoffTenants = {
+      ...lab.handoff,
+      acrossTenants: (crossing, work) =>
+        lab.handoff.acrossTenants(crossing, (tx, sql) => {
+          const query: typeof sql.query = (text, values) =>
+            values?.[0] === stuck ? Promise.reject(new Error('stuck')) : sql.query(text, values);
+          return work(tx, { ...sql, query });
+        }),
+    };
+    await lab.rows(
+      `update webhook_health set failing_since = (select failing_since from webhook_health
+      where destination_id = $1) where destination_id = $2`,
+      [ailing, stuck],
+    );
+    await expect(tendDestinations(broken, (one) => notices.push(one))).rejects.toThrow('stuck');
+    expect(notices).toEqual([notice(50)]);
   });
 
   it('counts from anew after a success', async () => {

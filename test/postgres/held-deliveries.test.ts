@@ -142,7 +142,7 @@ describe('releasing', () => {
     expect(
       await lab.rows(
         `select owner, state, trigger, attempts, schedule_start, ended_at,
-           next_at between handoff_now() - interval '1 minute' and handoff_now() as due
+           next_at <= handoff_now() as due
          from delivery where destination_id = $1`,
         [id],
       ),
@@ -170,6 +170,9 @@ describe('releasing', () => {
         [id],
       ),
     ).toEqual([{ ok: true }]);
+    const inLine = `select row_number() over (order by created_at) as age, row_number() over (order by next_at) as place
+      from delivery where destination_id = $1 and state = 'pending'`;
+    expect(await lab.rows(`select 1 from (${inLine}) l where age <> place`, [id])).toEqual([]);
   });
 });
 
@@ -359,7 +362,11 @@ function answering(status: number): WebhookPoster {
   return { post: () => Promise.resolve(reply), close: () => Promise.resolve() };
 }
 
-const tools = { shareTokenKeys: parseKeyRing(`k:${Buffer.alloc(32, 3).toString('base64url')}`), mediaUrl: () => '' };
+const tools = {
+  shareTokenKeys: parseKeyRing(`k:${Buffer.alloc(32, 3).toString('base64url')}`),
+  mediaUrl: () => '',
+  docsUrl: '',
+};
 
 function statusUpdated(applicationId: string): NewEvent {
   return {

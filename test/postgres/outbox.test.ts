@@ -134,7 +134,11 @@ describe('deliveries whose run is gone', () => {
     if (claimed === undefined) throw new Error('a delivery is due');
     await ledger.record(recordOf(claimed, 'retrying', { retryInMs: 60_000 }));
     const retry = await relay((sql) => deliveryToRetry(sql, claimed.deliveryId));
-    expect(retry).toMatchObject({ eventId: claimed.eventId, destinationId: claimed.destinationId });
+    expect(retry).toMatchObject({
+      eventId: claimed.eventId,
+      destinationId: claimed.destinationId,
+      applicationId: lab.issuer.id,
+    });
     expect(retry?.delayMs).toBeLessThanOrEqual(60_000);
     await forget(
       await relay((sql) => sql.query<Wish & Record<string, unknown>>('select outbox_id as "outboxId" from outbox')),
@@ -144,6 +148,16 @@ describe('deliveries whose run is gone', () => {
     await overdue();
     expect(await lab.rows('select 1 from outbox')).toEqual([]);
     await pass('10 minutes');
+    // Its destination is slow, or tried by somebody: its run is on its way.
+    for (const column of ['slow_until', 'circuit_open_until']) {
+      await lab.rows(`update webhook_health set ${column} = handoff_now() + interval '1 minute'`);
+      await overdue();
+      await lab.rows(`update webhook_health set ${column} = handoff_now() - interval '10 minutes'`);
+      if (column === 'circuit_open_until') await overdue();
+      expect(await lab.rows('select 1 from outbox'), column).toEqual([]);
+    }
+    // Nobody has tried for long.
+    await pass('6 minutes');
     await overdue();
     await overdue();
     expect(await lab.rows('select wish, subject_id from outbox')).toEqual([
@@ -152,6 +166,41 @@ describe('deliveries whose run is gone', () => {
     expect(await relay((sql) => deliveryToRetry(sql, claimed.deliveryId))).toMatchObject({ delayMs: 0 });
     await ledger.record(recordOf(claimed, 'delivered'));
     expect(await relay((sql) => deliveryToRetry(sql, claimed.deliveryId))).toBeNull();
+  });
+
+  it('are all asked for in their turn, however many are late', async () => {
+    await lab.rows('truncate delivery, outbox cascade');
+    await lab.tenants.acrossTenants('provision', (sql) =>
+      createWebhookDestination(sql, plainSealer, {
+        applicationId: lab.issuer.id,
+        url: 'https://receiver.example/late',
+        subscribedEvents: ['share.minted'],
+      }),
+    );
+    await lab.rows(
+      `with n as (select n, gen_random_uuid() as event_id from generate_series(1, 450) n), made as (
+         insert into event (event_id, application_id, type, subject_id, sequence, actor_kind, salt, digest, dedupe_key)
+         select event_id, $1, 'share.minted', event_id, 1, 'system', '', '', event_id::text from n
+       )
+       insert into delivery (delivery_id, event_id, destination_id, application_id, owner, state, attempts)
+       select gen_random_uuid(), n.event_id, d.destination_id, $1, 'run', 'retrying', 1
+       from n, webhook_destination d where d.url = 'https://receiver.example/late'`,
+      [lab.issuer.id],
+    );
+    await pass('10 minutes');
+    const asked = new Map<string, number>();
+    for (let minute = 0; minute < 4; minute += 1) {
+      await relay(async (sql) => wishOverdueDeliveries(sql));
+      const wishes = await lab.rows<{ subject_id: string }>('delete from outbox returning subject_id');
+      for (const { subject_id: id } of wishes) asked.set(id, (asked.get(id) ?? 0) + 1);
+      await pass('1 minute');
+    }
+    expect(asked.size).toBe(450);
+    // And nobody is asked for every minute.
+    expect(Math.max(...asked.values())).toBe(1);
+    await pass('3 minutes');
+    await relay(async (sql) => wishOverdueDeliveries(sql));
+    expect(await lab.rows('select 1 from outbox')).not.toEqual([]);
   });
 });
 

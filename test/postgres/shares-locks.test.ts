@@ -95,6 +95,7 @@ describe('lock order', () => {
         connectedIp: null,
         responseStatus: 500,
         responseHead: null,
+        leftOut: [],
         bodyTruncated: false,
         locationHost: null,
         hint: null,

@@ -220,8 +220,8 @@ describe('the settings', () => {
       /^WEBHOOK_PAYLOAD_DAYS must be a whole number from 1 to 365$/,
     ],
     [{ WEBHOOK_LOG_DAYS: 'long' }, /^WEBHOOK_LOG_DAYS must be a whole number from 1 to 3650$/],
-    [{ WEBHOOK_LOG_DAYS: '29' }, /^WEBHOOK_LOG_DAYS must be WEBHOOK_PAYLOAD_DAYS \(default 30\) or more$/],
-    [{ WEBHOOK_PAYLOAD_DAYS: '100' }, /^WEBHOOK_LOG_DAYS must be WEBHOOK_PAYLOAD_DAYS \(default 30\) or more$/],
+    [{ WEBHOOK_LOG_DAYS: '29' }, /^WEBHOOK_LOG_DAYS must be WEBHOOK_PAYLOAD_DAYS \(30\) or more$/],
+    [{ WEBHOOK_PAYLOAD_DAYS: '100' }, /^WEBHOOK_LOG_DAYS must be WEBHOOK_PAYLOAD_DAYS \(100\) or more$/],
   ])('%j is a problem', (env, problem) => {
     expect(read(env)).toEqual({ problems: [expect.stringMatching(problem)] });
   });

@@ -162,6 +162,7 @@ describe('a close', () => {
       connectedIp: null,
       responseStatus: 204,
       responseHead: null,
+      leftOut: [],
       bodyTruncated: false,
       locationHost: null,
       hint: null,

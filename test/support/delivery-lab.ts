@@ -35,8 +35,11 @@ export interface DeliveryLab {
   claimAll(ledger?: DeliveryLedger): Promise<ClaimedDelivery[]>;
   /** Takes and records so many deliveries, one after the other. */
   attempt(times: number, state: AttemptRecord['state'], more?: Partial<AttemptRecord>): Promise<void>;
-  /** Puts an attempt by hand in line, for the first delivery that was made to a destination; resolves to its id. */
-  byHand(destinationId: string): Promise<string>;
+  /**
+   * Puts an attempt by hand in line, for the first delivery that was made to a destination, at its own URL if no other;
+   * resolves to its id.
+   */
+  byHand(destinationId: string, url?: string): Promise<string>;
   /** Lets the database's time pass. */
   pass(time: string): Promise<void>;
   rows<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
@@ -139,13 +142,14 @@ export function deliveryLab(): DeliveryLab {
         await lab.ledger.record(recordOf(claimed, state, more));
       }
     },
-    byHand: async (destinationId) => {
+    byHand: async (destinationId, url) => {
       const [row] = await lab.rows<{ attempt_id: string }>(
         `insert into delivery_attempt
            (delivery_id, attempt, application_id, destination_id, request_url, trigger, state)
-         select delivery_id, attempts + 1, application_id, destination_id, 'https://receiver.example/', 'manual', 'pending'
-         from delivery where destination_id = $1 order by created_at, delivery_id limit 1 returning attempt_id`,
-        [destinationId],
+         select v.delivery_id, v.attempts + 1, v.application_id, v.destination_id, coalesce($2, d.url), 'manual', 'pending'
+         from delivery v join webhook_destination d on d.destination_id = v.destination_id
+         where v.destination_id = $1 order by v.created_at, v.delivery_id limit 1 returning attempt_id`,
+        [destinationId, url ?? null],
       );
       if (row === undefined) throw new Error('the destination has a delivery');
       return row.attempt_id;
@@ -180,6 +184,7 @@ export function recordOf(
     connectedIp: '192.0.2.1',
     responseStatus: delivered ? 204 : 500,
     responseHead: '',
+    leftOut: [],
     bodyTruncated: false,
     locationHost: null,
     hint: null,

@@ -29,6 +29,7 @@ export function fakeNetwork(destinations: readonly Destination[], seen: SeenAtte
   return {
     shareTokenKeys: KEYS,
     mediaUrl: ({ mediaId }) => `http://files.test/${mediaId}/`,
+    docsUrl: 'http://docs.test/',
     poster: {
       post: async ({ url, body }) => {
         const destination = Number(new URL(url).hostname.split('.')[0]?.slice(1));

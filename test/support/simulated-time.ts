@@ -10,7 +10,10 @@ import { connectTimeSkipping, startTestServer, type TestServer } from './test-se
 
 const TYPES = { Keyword: 2, Datetime: 6 } as const;
 
-/** Temporal and Postgres on one clock that a test moves on. It stands still while a run or an activity is at work. */
+/**
+ * Temporal and Postgres on one clock that a test moves on. It stands still while a run or an activity is at work. For a
+ * stack without the onboarding worker, whose relay looks once a second: hours may pass in that.
+ */
 export interface SimulatedTime {
   /** For `handoffStack`: a time-skipping server of the test file's own. It drops priorities. */
   useTemporal(): Promise<void>;
@@ -41,7 +44,7 @@ export function simulatedTime(): SimulatedTime {
     await server?.stop();
   });
 
-  /** The relay's round: it looks once a second, in which hours may pass here. */
+  /** The relay's round. */
   async function relay({ database, handoff }: HandoffStack): Promise<void> {
     const at = (tenants ??= createTenants({ databaseUrl: database.url, maxConnections: 4 }));
     const wishes = await at.acrossTenants('relay', (tx) => takeWishes(tx, 100));

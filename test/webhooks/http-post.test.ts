@@ -42,6 +42,16 @@ const raw = (onConnection: (socket: Socket) => void) => {
   return started(listen(server));
 };
 
+/** Writes a piece again and again, as fast as the other side takes it. */
+function flood(socket: Socket, piece: string): void {
+  const chunk = piece.repeat(4_096);
+  const more = () => {
+    while (!socket.destroyed && socket.write(chunk));
+  };
+  socket.on('drain', more);
+  more();
+}
+
 const send = (to: WebhookPoster, url: string): Promise<PostOutcome> =>
   to.post({ url, headers: { 'x-signature': 's3cret-header' }, body: '{"s3cret":"body"}' });
 
@@ -142,6 +152,19 @@ describe('a reply', () => {
     expect(written).toBeLessThan(32 * 1024 * 1024);
   });
 
+  test('stays one when it goes on with what is no body: the decoration of a chunk, trailers', async () => {
+    for (const beginning of ['1;', '0\r\nx-trailer: ']) {
+      const server = await raw((socket) => {
+        socket.write(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${beginning}`);
+        flood(socket, 'x');
+      });
+      expect(await send(poster({ attemptTimeoutMs: 60_000 }), server.url)).toMatchObject({
+        status: 200,
+        bodyTruncated: true,
+      });
+    }
+  });
+
   test('stays one when its body is cut off', async () => {
     const server = await raw((socket) => {
       socket.end('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npartial');
@@ -222,6 +245,11 @@ describe('a failure', () => {
     expect(await send(poster(), server.url)).toMatchObject({ code: 'response_too_large' });
   });
 
+  test('response_too_large: announcements without end, and no reply', async () => {
+    const server = await raw((socket) => flood(socket, 'HTTP/1.1 103 Early Hints\r\n\r\n'));
+    expect(await send(poster({ attemptTimeoutMs: 60_000 }), server.url)).toMatchObject({ code: 'response_too_large' });
+  });
+
   test('failed: the receiver does not speak HTTP', async () => {
     const server = await raw((socket) => socket.end('SSH-2.0-OpenSSH_9.0\r\n'));
     expect(await send(poster(), server.url)).toMatchObject({ code: 'failed' });
@@ -299,6 +327,15 @@ describe('connections', () => {
       expect(await send(sender, server.url)).toMatchObject({ status: 200, connectedIp: '127.0.0.1' });
     }
     // undici opens a second one when a request follows in the very turn that ends the former reply.
+    expect(server.connections()).toBeLessThanOrEqual(2);
+  });
+
+  test('carry many replies that are large together', async () => {
+    const server = await started(receive((_request, response) => response.end('x'.repeat(4_000))));
+    const sender = poster({ maxReplyBytes: 10_000 });
+    for (let round = 0; round < 20; round += 1) {
+      expect(await send(sender, server.url)).toMatchObject({ status: 200, bodyTruncated: false });
+    }
     expect(server.connections()).toBeLessThanOrEqual(2);
   });
 

@@ -21,7 +21,7 @@ import { mint, takeIn, userDocument } from '../http/documents.ts';
 const parts = testAppParts();
 const api = testApi(parts);
 const poster = createWebhookPoster({ allowHttp: true, allowedPorts: 'any', allowedCidrs: ['127.0.0.0/8'] });
-const tools = { poster, shareTokenKeys: KEYS, mediaUrl: mediaUrls(parts) };
+const tools = { poster, shareTokenKeys: KEYS, mediaUrl: mediaUrls(parts), docsUrl: '' };
 let receiver: Loopback;
 let secret: Buffer;
 let answerWith = 200;

@@ -73,6 +73,7 @@ function send(line: string[], options: Partial<SenderOptions> = {}, what: Partia
   const tools: AttemptTools = {
     shareTokenKeys: parseKeyRing(`k:${Buffer.alloc(32, 1).toString('base64url')}`),
     mediaUrl: () => '',
+    docsUrl: '',
     poster: {
       post: async ({ url }) => {
         seen.sent.push(url);

@@ -106,6 +106,7 @@ function toolsFor(answer: () => ReturnType<Receiver>): AttemptTools {
   return {
     shareTokenKeys: keys,
     mediaUrl: () => 'https://files.example/',
+    docsUrl: 'https://files.example/docs/',
     poster: {
       post: () => {
         const { status, retryAfter = null } = answer();

@@ -32,6 +32,8 @@ export function webhookRepairRoutes(
 ): void {
   const reads = { resource: 'webhooks', access: 'read' } as const;
   const writes = { resource: 'webhooks', access: 'write' } as const;
+  // What is sent tells as much as the sessions themselves.
+  const sends = { ...writes, also: { resource: 'sessions', access: 'read' } } as const;
 
   app.route({
     method: 'POST',
@@ -70,7 +72,7 @@ export function webhookRepairRoutes(
   app.route({
     method: 'POST',
     url: `${DESTINATION}recover/`,
-    config: { needs: writes, contract: repairContracts.recover },
+    config: { needs: sends, contract: repairContracts.recover },
     handler: async (request, reply) => {
       const outcome = await repair(request, recoverDeliveries);
       answerWith(reply, outcome);
@@ -81,7 +83,7 @@ export function webhookRepairRoutes(
   app.route({
     method: 'POST',
     url: `${DESTINATION}replay-missing/`,
-    config: { needs: writes, contract: repairContracts.replayMissing },
+    config: { needs: sends, contract: repairContracts.replayMissing },
     handler: async (request, reply) => {
       const outcome = await repair(request, replayMissing);
       answerWith(reply, outcome);

@@ -35,7 +35,7 @@ export const createDestinationBody = z.object({
   webhook_version: version.optional(),
   payload_mode: oneOf(['full', 'thin'])
     .optional()
-    .meta({ description: '`thin` leaves the `decision` out of every body; `full` by default, as Didit.' }),
+    .meta({ description: '`thin` leaves `decision` and `changes` out of every body; `full` by default, as Didit.' }),
 });
 
 /** Body of `PATCH /v3/webhook/destinations/{uuid}/`. */

@@ -177,7 +177,8 @@ export const repairContracts = {
     summary: 'List events that a destination has not got, oldest first',
     description:
       'Those that it subscribes to now, whatever the state of their delivery: still on its way, held, ended, or none at all. ' +
-      `A \`share.received\` shows by its delivery only, and tests never do. ${RANGE}`,
+      `A \`share.received\` shows by its delivery only; tests never do, nor what was never sent and is deleted by now. The ` +
+      `first 10,000 are found, and \`count\` goes no further: begin later to see more. ${RANGE}`,
     query: missedQuery,
     replies: { 200: pageReply(missed), ...idErrors, 400: errorBody },
     refusals: ['destination_not_found'],

@@ -25,6 +25,8 @@ create function event_is_told(key text) returns boolean language plpgsql volatil
   'begin return exists (select 1 from event where dedupe_key = key); end';
 
 create index event_application on event (application_id, created_at, event_id);
+-- What was told of users and businesses, which goes with them.
+create index event_entity on event (subject_id) where session_id is null and token_id is null;
 
 -- Its own time, so that looking for what is too old passes over the events whose payload is gone.
 alter table event_payload add column created_at timestamptz;
@@ -61,7 +63,9 @@ create table webhook_health (
   failing_since timestamptz,
   last_success_at timestamptz,
   -- per cent of the five days that the owner was told of: 0, 50, 75 or 100
-  told_percent integer not null default 0
+  told_percent integer not null default 0,
+  -- when the owner was last told
+  told_at timestamptz
 );
 insert into webhook_health (destination_id, application_id) select destination_id, application_id from webhook_destination;
 
@@ -74,11 +78,15 @@ alter table delivery
   -- what its scheduled attempts say of themselves: replay once it was recovered, replayed or released
   add column trigger text not null default 'auto' check (trigger in ('auto', 'replay')),
   -- attempts before the schedule began again
-  add column schedule_start integer not null default 0;
+  add column schedule_start integer not null default 0,
+  -- when the relay last asked for its run
+  add column checked_at timestamptz;
 drop index delivery_due;
 -- Loosely scanned for the destinations that have something waiting.
 create index delivery_waiting on delivery (destination_id, next_at)
   where ended_at is null and owner = 'sender' and state <> 'held';
+-- The runs that are late, the longest unasked for first.
+create index delivery_overdue on delivery (greatest(next_at, checked_at)) where owner = 'run' and ended_at is null;
 create index delivery_held on delivery (destination_id, created_at) where state = 'held';
 -- What has to be held or stopped once its destination is switched off.
 create index delivery_open on delivery (destination_id)
@@ -90,7 +98,9 @@ alter table delivery_attempt
   -- what was seen of the reply beside its status
   add column body_truncated boolean,
   add column location_host text,
-  add column hint text;
+  add column hint text,
+  -- members that its body lacked, for size or since its destination was thin at that time
+  add column left_out text[] not null default '{}';
 drop index delivery_attempt_scheduled;
 create unique index delivery_attempt_scheduled on delivery_attempt (delivery_id, attempt) where trigger <> 'manual';
 drop index delivery_attempt_started;

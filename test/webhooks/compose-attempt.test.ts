@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { parseKeyRing } from '../../src/crypto/key-ring.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
+import { composeAttempt } from '../../src/webhooks/compose-attempt.ts';
+import type { ClaimedDelivery } from '../../src/webhooks/ports.ts';
+
+const tools = {
+  shareTokenKeys: parseKeyRing(`k:${Buffer.alloc(32, 7).toString('base64url')}`),
+  mediaUrl: () => '',
+  docsUrl: 'https://handoff.example/docs/',
+};
+
+async function compose(more: Partial<ClaimedDelivery>) {
+  const delivery: ClaimedDelivery = {
+    deliveryId: randomUUID(),
+    attemptId: randomUUID(),
+    trigger: 'auto',
+    attempt: 1,
+    scheduleAttempt: 1,
+    eventId: randomUUID(),
+    eventType: 'status.updated',
+    destinationId: randomUUID(),
+    createdAt: 1_790_000_000,
+    sequence: 1,
+    payload: { webhook_type: 'status.updated', status: 'Approved' },
+    media: null,
+    url: 'https://receiver.example/',
+    payloadMode: 'full',
+    secrets: [Buffer.alloc(32, 2)],
+    diditHeadersSignedWith: 'previous',
+    token: null,
+    ...more,
+  };
+  const { body, headers, leftOut } = await composeAttempt(delivery, tools, 1_790_000_005);
+  return { headers, leftOut, content: JSON.parse(body) as JsonObject };
+}
+
+describe('an attempt', () => {
+  it('says who sends it, and where to read of it', async () => {
+    const { headers } = await compose({});
+    expect(headers['user-agent']).toMatch(/^Handoff-Webhooks\/\d+\.\d+\.\d+ \(\+https:\/\/handoff\.example\/docs\/\)$/);
+  });
+
+  it('is a test when it is a ping, whatever its session’s metadata says', async () => {
+    const metadata = { test_webhook: true };
+    const real = await compose({ payload: { webhook_type: 'status.updated', metadata } });
+    expect(real.headers).not.toHaveProperty('x-didit-test-webhook');
+    expect(real.content['metadata']).toEqual(metadata);
+    const ping = await compose({ eventType: 'webhook.ping', payload: { webhook_type: 'webhook.ping', metadata } });
+    expect(ping.headers['x-didit-test-webhook']).toBe('true');
+  });
+
+  it.each<[string, Partial<ClaimedDelivery>, string[]]>([
+    [
+      'a thin one what tells of people',
+      { payloadMode: 'thin', payload: { decision: {}, changes: {} } },
+      ['decision', 'changes'],
+    ],
+    ['a thin one nothing that is not there', { payloadMode: 'thin', payload: { changes_omitted: true } }, []],
+    ['a large one its decision', { payload: { decision: { text: 'x'.repeat(65_536) }, changes: {} } }, ['decision']],
+    ['any other one nothing', { payload: { decision: {}, changes: {} } }, []],
+  ])('leaves out of %s, and says so', async (_what, delivery, names) => {
+    const { leftOut, content } = await compose(delivery);
+    expect(leftOut).toEqual(names);
+    for (const name of names) {
+      expect(content).not.toHaveProperty(name);
+      expect(content[`${name}_omitted`]).toBe(true);
+    }
+    for (const name of Object.keys(delivery.payload ?? {}))
+      if (!names.includes(name)) expect(content).toHaveProperty(name);
+  });
+});
