@@ -83,6 +83,11 @@ export interface WebhooksConfig extends CommonConfig, ContentConfig, MediaLinkCo
   readonly webhookUrlRules: WebhookUrlRules;
 }
 
+/** Whether this is production, however it is spelled: what is for development is refused there. */
+export function isProduction(env: Environment): boolean {
+  return /^prod(uction)?$/i.test(env['NODE_ENV']?.trim() ?? '');
+}
+
 const wholeNumber = (least: number, most: number) => {
   const error = `must be a whole number from ${least} to ${most}`;
   return z.coerce.number(error).int(error).min(least, error).max(most, error);
@@ -165,13 +170,13 @@ const showCodes = (env: Environment) =>
     .enum(['true', 'false'], 'must be true or false')
     .default('false')
     .transform((text) => text === 'true')
-    .refine((shown) => !shown || env['NODE_ENV'] !== 'production', {
+    .refine((shown) => !shown || !isProduction(env), {
       error: 'is for development: whoever asks reads any code, so it is refused when NODE_ENV=production',
     });
 
 const webhookUrlRules = (env: Environment) =>
   addresses()
-    .refine((cidrs) => cidrs.length === 0 || env['NODE_ENV'] !== 'production', {
+    .refine((cidrs) => cidrs.length === 0 || !isProduction(env), {
       error: 'is for development: it opens private addresses to webhooks and is refused when NODE_ENV=production',
     })
     // Whoever opens private addresses is developing: receivers there have no certificate and any port.

@@ -1,4 +1,5 @@
 import type { ActivityInterceptorsFactory } from '@temporalio/worker';
+import { isProduction, type Environment } from './config.ts';
 
 /**
  * For crash tests: kills this process at a point of an activity, so that what follows must stand without it.
@@ -6,10 +7,10 @@ import type { ActivityInterceptorsFactory } from '@temporalio/worker';
  *
  * @throws {Error} in production, where nobody may arm it
  */
-export function crashPoints(env: Readonly<Record<string, string | undefined>>): ActivityInterceptorsFactory[] {
+export function crashPoints(env: Environment): ActivityInterceptorsFactory[] {
   const armed = env['FAIL_AT'];
   if (armed === undefined || armed === '') return [];
-  if (env['NODE_ENV'] === 'production') throw new Error('FAIL_AT is for crash tests and is refused in production');
+  if (isProduction(env)) throw new Error('FAIL_AT is for crash tests and is refused in production');
   const [activity, moment, count = '1'] = armed.split(':');
   let left = Number(count);
   const pass = (name: string, at: 'before' | 'after') => {

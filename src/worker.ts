@@ -64,6 +64,9 @@ interface WorkerParts {
 /** Longer than any normal activity, so that a SIGTERM does not cancel one. */
 const GRACE = { shutdownGraceTime: '25s', shutdownForceTime: '40s' } as const;
 
+/** They mostly wait for receivers; with few slots, those that hang would hold the others up. */
+const MAX_ATTEMPTS_OF_RUNS = 1_000;
+
 /** A file of the workflow code, as source or built. */
 const workflowFile = (name: string) =>
   fileURLToPath(new URL(`./workflows/${name}.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url));
@@ -177,7 +180,10 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
     onError: (error) => logger.error(errorKind(error), 'sender: will try again'),
   });
   const wakeUps = listen(config.databaseUrl, DELIVERIES_CHANNEL, () => sender.wake());
-  const worker = await connectWorker({ taskQueue: TASK_QUEUES.webhooks, activities }, parts);
+  const worker = await connectWorker(
+    { taskQueue: TASK_QUEUES.webhooks, activities, maxConcurrentActivityTaskExecutions: MAX_ATTEMPTS_OF_RUNS },
+    parts,
+  );
   return running(worker, async () => {
     await wakeUps.stop();
     await sender.stop();
@@ -194,7 +200,7 @@ function faultLog(logger: HandoffLogger) {
 }
 
 async function connectWorker(
-  options: Pick<WorkerOptions, 'taskQueue'> & { activities: object },
+  options: Pick<WorkerOptions, 'taskQueue' | 'maxConcurrentActivityTaskExecutions'> & { activities: object },
   { bundle, logger }: WorkerParts,
 ): Promise<{ worker: Worker; connection: NativeConnection }> {
   const { connectionOptions, namespace } = loadClientConnectConfig();

@@ -4,6 +4,9 @@ import { attemptDelivery, type AttemptTools } from '../webhooks/attempt-delivery
 import type { AttemptRecord, TokenDeliveryLedger, TokenRound, TokenRoundResult } from '../webhooks/ports.ts';
 import type { WebhookActivities } from '../workflows/activity-types.ts';
 
+/** The wait after a first failure, in milliseconds; it doubles with each. */
+const FIRST_WAIT_MS = 2_000;
+
 /** The longest wait between two attempts: a token lives a day at most. */
 const LONGEST_WAIT_MS = 5 * 60_000;
 
@@ -62,10 +65,11 @@ function stillTrying(
   records: readonly AttemptRecord[],
   opensInMs: number | null,
 ): ApplicationFailure {
-  const waits = records.flatMap(({ reason, retryInMs }) =>
-    OVERLOADED.has(reason) && retryInMs !== null ? [retryInMs] : [],
-  );
-  const allWait = waits.length === records.length;
+  // Each by its own attempts: the rounds that Temporal counts may have sent nothing to it.
+  const waits = records.flatMap(({ state, reason, retryInMs, attempt }) => {
+    if (state !== 'retrying') return [];
+    return [OVERLOADED.has(reason) && retryInMs !== null ? retryInMs : FIRST_WAIT_MS * 2 ** Math.min(attempt - 1, 10)];
+  });
   // A busy one has room again after some seconds; those that wait for the same one do not come back together.
   if (opensInMs !== null) waits.push(opensInMs + 1_000 + 2_000 * Math.random());
   const reasons = new Set(records.map(({ reason }) => reason));
@@ -74,7 +78,7 @@ function stillTrying(
     type: 'delivery_failed',
     message: `${result.pending} destination(s) still to be tried: ${[...reasons].join(', ') || 'another attempt is under way'}`,
     category: 'BENIGN',
-    ...(allWait && waits.length > 0 ? { nextRetryDelay: Math.min(LONGEST_WAIT_MS, ...waits) } : {}),
+    ...(waits.length > 0 && { nextRetryDelay: Math.min(LONGEST_WAIT_MS, ...waits) }),
   });
 }
 

@@ -1,6 +1,13 @@
 import type { PayloadSealer } from '../sharing/ports.ts';
 import type { DueDeliveries } from '../webhooks/ports.ts';
-import { ALLOWANCE, CLOCK, handOver, IN_FLIGHT, MAX_IN_FLIGHT } from './destination-health.ts';
+import {
+  ALLOWANCE,
+  CLOCK,
+  handOver,
+  IN_FLIGHT,
+  IN_FLIGHT_OF_APPLICATIONS,
+  MAX_IN_FLIGHT,
+} from './destination-health.ts';
 import { FREE, HAS_PAYLOAD, takeDeliveries, TOKEN_IS_OPEN } from './take-deliveries.ts';
 import type { Transaction } from './tenants.ts';
 
@@ -30,7 +37,7 @@ export async function claimDue(tx: Transaction, sealer: PayloadSealer, limit: nu
  * Finds the destinations that something is due for, with one look at the index each, and locks the health rows of those
  * that take something. A destination whose row is locked is passed over: whoever has it takes its deliveries.
  */
-const LOCK_WANTED = `with recursive ${CLOCK},
+const LOCK_WANTED = `with recursive ${CLOCK}, ${IN_FLIGHT_OF_APPLICATIONS},
   waiting as (
     (select v.destination_id, v.next_at from delivery v where ${WAITING} order by v.destination_id, v.next_at limit 1)
     union all
@@ -38,9 +45,10 @@ const LOCK_WANTED = `with recursive ${CLOCK},
       select v.destination_id, v.next_at from delivery v where ${WAITING} and v.destination_id > w.destination_id
       order by v.destination_id, v.next_at limit 1) next
   ), wanted as (
-    select destination_id, true as by_hand, created_at as since from delivery_attempt where state = 'pending'
+    select destination_id, true as by_hand, created_at as since, ${MAX_IN_FLIGHT} as takes
+    from delivery_attempt where state = 'pending'
     union all
-    select w.destination_id, false, first.next_at
+    select w.destination_id, false, first.next_at, ${ALLOWANCE}
     from waiting w cross join clock
     join webhook_health h on h.destination_id = w.destination_id
     join webhook_destination d on d.destination_id = w.destination_id
@@ -50,23 +58,24 @@ const LOCK_WANTED = `with recursive ${CLOCK},
       order by v.next_at limit 1) first
     where w.next_at <= clock.now and ${ALLOWANCE} > 0
   ), counted as materialized (
-    select h.destination_id, h.application_id, w.by_hand, w.since, ${IN_FLIGHT} as in_flight
-    from (select destination_id, bool_or(by_hand) as by_hand, min(since) as since from wanted group by 1) w
+    select h.destination_id, h.application_id, w.by_hand, w.since, w.takes, ${IN_FLIGHT} as in_flight
+    from (select destination_id, bool_or(by_hand) as by_hand, min(since) as since, max(takes) as takes
+          from wanted group by 1) w
     join webhook_health h on h.destination_id = w.destination_id
     join webhook_destination d on d.destination_id = w.destination_id and d.deleted_at is null
     cross join clock
   ), ranked as materialized (
-    select *, sum(in_flight) over (partition by application_id) + row_number() over
-      (partition by application_id order by in_flight >= ${MAX_IN_FLIGHT}, by_hand desc, since) as turn
-    from counted
+    select counted.*, coalesce(busy.in_flight, 0) + row_number() over
+      (partition by application_id order by counted.in_flight >= takes, by_hand desc, since) as turn
+    from counted left join busy using (application_id)
   ), locked as materialized (
     select h.destination_id from ranked r join webhook_health h on h.destination_id = r.destination_id
-    where r.in_flight < ${MAX_IN_FLIGHT}
+    where r.in_flight < r.takes
     order by r.turn, r.by_hand desc, r.since limit $1 for update of h skip locked
   )
   select ${handOver('locked')}, count(*)::int as locked,
-    (select count(*) from ranked where in_flight < ${MAX_IN_FLIGHT})::int as roomy,
-    (select count(*) from ranked where in_flight >= ${MAX_IN_FLIGHT})::int as full
+    (select count(*) from ranked where in_flight < takes)::int as roomy,
+    (select count(*) from ranked where in_flight >= takes)::int as full
   from locked`;
 
 /** What is taken of the destinations that were locked. */

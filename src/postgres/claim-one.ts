@@ -1,7 +1,7 @@
 import type { PayloadSealer } from '../sharing/ports.ts';
 import type { ClaimedDelivery, DeliveryNotTaken } from '../webhooks/ports.ts';
 import { FREE, takeDeliveries } from './take-deliveries.ts';
-import { ALLOWANCE, CLOCK, handOver, IN_FLIGHT, MAX_IN_FLIGHT, OPENS_IN_MS } from './destination-health.ts';
+import { ALLOWANCE, CLOCK, handOver, IN_FLIGHT, OPENS_IN_MS } from './destination-health.ts';
 import type { Transaction } from './tenants.ts';
 
 const SECOND = 1_000;
@@ -71,7 +71,7 @@ const LOCK_DESTINATION = `with ${CLOCK}, locked as materialized (
     select h.destination_id from clock, delivery v
     join webhook_health h on h.destination_id = v.destination_id
     join webhook_destination d on d.destination_id = v.destination_id
-    where v.delivery_id = $1 and ${DUE} and ${ALLOWANCE} > 0 and ${IN_FLIGHT} < ${MAX_IN_FLIGHT}
+    where v.delivery_id = $1 and ${DUE} and ${ALLOWANCE} > ${IN_FLIGHT}
     for update of h
   ) select ${handOver('locked')} from locked`;
 

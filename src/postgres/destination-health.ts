@@ -25,10 +25,13 @@ const SUCCESS_EVERY = `interval '10 seconds'`;
 /** One reading of the clock for a whole statement; an index can be searched by it. */
 export const CLOCK = 'clock as materialized (select handoff_now() as now)';
 
-/** Scheduled attempts that destination `d` with the health row `h` takes by itself: all, one as a probe, or none. */
+/**
+ * Requests in flight with which destination `d` with the health row `h` takes scheduled attempts: fewer with each failure
+ * in a row, so that one that hangs ties up little; one as a probe, or none.
+ */
 export const ALLOWANCE = `case
   when not d.enabled or h.slow_until > clock.now then 0
-  when h.circuit_open_until is null then ${MAX_IN_FLIGHT}
+  when h.circuit_open_until is null then greatest(1, ${MAX_IN_FLIGHT} - h.consecutive_failures)
   when h.circuit_open_until > clock.now or h.probe_until > clock.now then 0
   else 1 end`;
 
@@ -36,6 +39,11 @@ export const ALLOWANCE = `case
 export const IN_FLIGHT = `(select count(*)::int from delivery_attempt f
   where f.destination_id = h.destination_id and f.state = 'started'
     and f.started_at > clock.now - interval '${LEASE_SECONDS} seconds')`;
+
+/** Requests of each application that are in flight, over all its destinations. */
+export const IN_FLIGHT_OF_APPLICATIONS = `busy as materialized (
+  select f.application_id, count(*)::int as in_flight from delivery_attempt f, clock
+  where f.state = 'started' and f.started_at > clock.now - interval '${LEASE_SECONDS} seconds' group by 1)`;
 
 /** Milliseconds until the destination of the health row `h` may take something; below 0 or null when it is just full. */
 export const OPENS_IN_MS = `(extract(epoch from greatest(h.slow_until, h.circuit_open_until,

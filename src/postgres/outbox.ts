@@ -22,7 +22,7 @@ export function takeWishes(tx: Transaction, limit: number): Promise<Wish[]> {
            select 1 from outbox earlier
            where o.wish in ('start', 'signal') and earlier.token_id = o.token_id
              and earlier.wish in ('start', 'signal') and earlier.outbox_id < o.outbox_id)
-       order by o.outbox_id limit $1 for update skip locked)
+       order by o.wish <> 'dispatch', o.due_at, o.outbox_id limit $1 for update skip locked)
      returning outbox_id as "outboxId", wish, token_id as "tokenId", subject_id as "subjectId", signal`,
     [limit],
   );

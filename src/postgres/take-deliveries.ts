@@ -2,7 +2,15 @@ import type { JsonObject } from '../domain/json.ts';
 import type { SessionKind } from '../domain/decision-categories.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
 import type { ClaimedDelivery } from '../webhooks/ports.ts';
-import { ALLOWANCE, CLOCK, IN_FLIGHT, LEASE_SECONDS, LOCKED, MAX_IN_FLIGHT } from './destination-health.ts';
+import {
+  ALLOWANCE,
+  CLOCK,
+  IN_FLIGHT,
+  IN_FLIGHT_OF_APPLICATIONS,
+  LEASE_SECONDS,
+  LOCKED,
+  MAX_IN_FLIGHT,
+} from './destination-health.ts';
 import { sealContextOfEvent } from './events.ts';
 import { openSecret } from './webhook-secrets.ts';
 import type { Transaction } from './tenants.ts';
@@ -45,15 +53,15 @@ export async function takeDeliveries(
   { sql, values, byHand }: Pick,
 ): Promise<{ claimed: ClaimedDelivery; atLimit: boolean }[]> {
   const rows = await tx.query<ClaimedRow>(
-    `with ${CLOCK}, counted as materialized (
-       select h.destination_id, h.application_id, ${ALLOWANCE} as allowance, ${IN_FLIGHT} as in_flight
+    `with ${CLOCK}, ${IN_FLIGHT_OF_APPLICATIONS}, counted as materialized (
+       select h.destination_id, h.application_id, ${ALLOWANCE} as takes, ${IN_FLIGHT} as in_flight
        from ${LOCKED} join webhook_health h on h.destination_id = locked.destination_id
        join webhook_destination d on d.destination_id = h.destination_id and d.deleted_at is null
        cross join clock
      ), room as materialized (
-       select *, greatest(0, ${MAX_IN_FLIGHT} - in_flight) as free,
-         sum(in_flight) over (partition by application_id) as app_in_flight
-       from counted
+       select counted.*, greatest(0, takes - counted.in_flight) as allowance,
+         greatest(0, ${MAX_IN_FLIGHT} - counted.in_flight) as free, coalesce(busy.in_flight, 0) as app_in_flight
+       from counted left join busy using (application_id)
      ), ${sql}, emptied as (
        update delivery v set state = 'stopped', last_reason = 'payload_deleted', ended_at = clock.now, lease_until = null
        from picked, clock where v.delivery_id = picked.delivery_id and not ${HAS_PAYLOAD}

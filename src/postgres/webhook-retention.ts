@@ -15,7 +15,8 @@ const BATCH = 500;
 const OLDER = `< (select handoff_now() - make_interval(days => $1))`;
 
 /**
- * Deletes a batch of payloads that are too old, and first ends the deliveries that would still carry them. Waits for
+ * Deletes a batch of payloads that are too old, with what receivers answered to them (a reply may repeat its request), and
+ * first ends the deliveries that would still carry them. Waits for
  * nobody: what somebody else has locked is left to a later round.
  *
  * @returns whether there may be more
@@ -40,12 +41,19 @@ export async function forgetPayloads(tx: Transaction, payloadDays: number): Prom
                           where v.event_id = any ($1::uuid[]) and a.state = 'pending' for update of a skip locked)`,
     events,
   );
+  tx.send(
+    `update delivery_attempt set response_head = null
+     where attempt_id in (select a.attempt_id from delivery_attempt a join delivery v on v.delivery_id = a.delivery_id
+                          where v.event_id = any ($1::uuid[]) and a.response_head is not null for update of a skip locked)`,
+    events,
+  );
   const gone = await tx.query(
     `delete from event_payload where event_id in (
        select p.event_id from event_payload p where p.event_id = any ($1::uuid[])
          and not exists (select 1 from delivery v where v.event_id = p.event_id and v.ended_at is null)
          and not exists (select 1 from delivery v join delivery_attempt a on a.delivery_id = v.delivery_id
-                         where v.event_id = p.event_id and a.state = 'pending')
+                         where v.event_id = p.event_id
+                           and (a.state in ('pending', 'started') or a.response_head is not null))
        for update of p skip locked)
      returning 1`,
     events,

@@ -1,8 +1,14 @@
+import { WebhookVerificationError } from './verification-error.ts';
+
+/** Whole numbers beyond are written with hundreds of digits by some and with an exponent by others. */
+const TOO_LARGE = 1e22;
+
 /**
  * The text that `X-Signature-V2` is over: keys sorted at every level, compact, literal UTF-8, and every number as Didit's
  * sender (Python) writes it, so that the text stands for exactly the value that was parsed.
  *
  * @param value parsed JSON, not nested without end
+ * @throws {WebhookVerificationError} `malformed_body` when a number is too large to be written in one way
  */
 export function canonicalText(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalText).join(',')}]`;
@@ -24,6 +30,9 @@ function byCodePoints(left: string, right: string): number {
 }
 
 function numberText(value: number): string {
+  if (Math.abs(value) >= TOO_LARGE) {
+    throw new WebhookVerificationError('malformed_body', 'The body has a number that X-Signature-V2 cannot cover.');
+  }
   // All digits of whole numbers, where JavaScript has an exponent from 1e21 on.
   if (Number.isInteger(value)) return BigInt(value).toString();
   if (Math.abs(value) >= 1e-4) return String(value);

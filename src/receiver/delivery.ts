@@ -16,9 +16,17 @@ export interface Delivery {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** @throws {TypeError} when the body is no text and no bytes, as one that was parsed already */
-export function deliveryOf(headers: WebhookHeaders, body: WebhookBody): Delivery {
-  return { header: (name) => headerOf(headers, name), bytes: bytesOf(body) };
+/**
+ * @throws {WebhookVerificationError} `body_too_large`
+ * @throws {TypeError} when the body is no text and no bytes, as one that was parsed already
+ */
+export function deliveryOf(headers: WebhookHeaders, body: WebhookBody, maxBodyBytes: number): Delivery {
+  const bytes = bytesOf(body);
+  // Nobody has signed it yet: whoever finds the endpoint could keep it busy.
+  if (bytes.length > maxBodyBytes) {
+    throw new WebhookVerificationError('body_too_large', `The body is longer than ${maxBodyBytes} bytes.`);
+  }
+  return { header: (name) => headerOf(headers, name), bytes };
 }
 
 function headerOf(headers: WebhookHeaders, name: string): string | undefined {

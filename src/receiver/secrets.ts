@@ -55,6 +55,7 @@ function base64url(bytes: Uint8Array): string {
     .replaceAll('=', '');
 }
 
-function utf8(text: string): Uint8Array<ArrayBuffer> {
+/** The bytes of a text. */
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }

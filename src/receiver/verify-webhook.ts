@@ -16,9 +16,13 @@ export interface WebhookToVerify {
   readonly toleranceSeconds?: number;
   /** Unix seconds; default: this machine's clock. */
   readonly now?: number;
+  /** Bytes of the longest body that is looked at; default 1 MiB. */
+  readonly maxBodyBytes?: number;
   /** Which headers count: `standard` is `webhook-signature`, `didit` is `X-Signature-V2` or `X-Signature`; default `any`. */
   readonly scheme?: 'any' | 'standard' | 'didit';
 }
+
+const MAX_BODY_BYTES = 1_048_576;
 
 const SCHEMES = {
   any: [byStandardWebhooks, byDidit],
@@ -28,6 +32,7 @@ const SCHEMES = {
 
 /** When no scheme believes a webhook, the failure is told that got furthest. */
 const FROM_NEAR_TO_FAR: readonly WebhookVerificationCode[] = [
+  'body_too_large',
   'missing_headers',
   'simple_signature_only',
   'malformed_headers',
@@ -46,9 +51,10 @@ const FROM_NEAR_TO_FAR: readonly WebhookVerificationCode[] = [
  */
 export async function verifyWebhook(webhook: WebhookToVerify): Promise<HandoffWebhookEvent> {
   const { headers, body, secrets, toleranceSeconds = 300, now = Date.now() / 1_000, scheme = 'any' } = webhook;
+  const { maxBodyBytes = MAX_BODY_BYTES } = webhook;
   const keys = (typeof secrets === 'string' ? [secrets] : secrets).map(keysOf);
   if (keys.length === 0) throw new TypeError('secrets: at least one is needed');
-  const delivery = deliveryOf(headers, body);
+  const delivery = deliveryOf(headers, body, maxBodyBytes);
   const failures: WebhookVerificationError[] = [];
   for (const verify of SCHEMES[scheme]) {
     try {

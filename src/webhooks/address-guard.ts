@@ -140,6 +140,24 @@ export type WebhookUrlRules = {
 const MAX_URL_BYTES = 2_048;
 
 /**
+ * The one spelling of a URL that a destination is registered with: as the URL standard writes it, without a full stop
+ * after the host. Or why it can't be one, as a sentence that never repeats it.
+ */
+export function normalWebhookUrl(url: string, rules: WebhookUrlRules): { url: string } | { problem: string } {
+  const problem = checkWebhookUrl(url, rules);
+  if (problem !== null) return { problem };
+  const parsed = new URL(url);
+  parsed.hostname = parsed.hostname.replace(/\.$/, '');
+  // The parser also takes other slashes than two, an empty user, and a name of nothing.
+  const isPlain = /^https?:\/\/[^/?@]+(?:[/?]|$)/i.test(url);
+  if (!isPlain || parsed.hostname.split('.').includes('')) {
+    return { problem: 'The URL does not begin with https:// and a host name: write it as https://host/path.' };
+  }
+  const longer = checkWebhookUrl(parsed.href, rules);
+  return longer === null ? { url: parsed.href } : { problem: longer };
+}
+
+/**
  * Why a webhook can't go to this URL, as a sentence that never repeats it, or null. Says nothing about where a name
  * leads: only dialling can, through {@link createGuardedConnector}.
  */

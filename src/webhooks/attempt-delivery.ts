@@ -47,7 +47,7 @@ export async function attemptDelivery(
   try {
     composed = await composeAttempt(delivery, tools, Math.floor(Date.now() / 1000));
     const { body, headers } = composed;
-    outcome = await tools.poster.post({ url: delivery.url, body, headers });
+    outcome = await tools.poster.post({ destinationId, url: delivery.url, body, headers });
   } catch (error) {
     if (!(error instanceof SigningKeyRemoved)) return faulty('internal_error', error);
     return { ...unsent, ...about, state: 'stopped', reason: 'signing_key_removed' };
@@ -98,7 +98,7 @@ function observed(
     responseStatus: outcome.kind === 'reply' ? outcome.status : null,
     responseHead: outcome.kind === 'reply' && !carriedToken ? outcome.bodyHead : null,
     bodyTruncated: outcome.kind === 'reply' ? outcome.bodyTruncated : null,
-    locationHost: outcome.kind === 'reply' ? outcome.locationHost : null,
+    locationHost: outcome.kind === 'reply' && !carriedToken ? outcome.locationHost : null,
   };
 }
 

@@ -28,7 +28,7 @@ export async function composeAttempt(
   nowSeconds: number,
 ): Promise<{ body: string; headers: Record<string, string>; leftOut: readonly string[] }> {
   const full = withFreshLinks(contentOf(delivery, nowSeconds), delivery, mediaUrl);
-  const leftOut = leftOutOf(full, delivery.payloadMode);
+  const leftOut = leftOutOf(full, delivery);
   const content = withoutMembers(full, leftOut);
   if (delivery.token !== null) {
     const { kid, claims } = delivery.token;
@@ -67,10 +67,12 @@ function withFreshLinks(
 }
 
 /** What a thin destination fetches itself, when it wants it: whatever tells more of a person than ids and states. */
-const LEFT_OUT_OF_THIN = ['decision', 'changes'];
+const LEFT_OUT_OF_THIN = ['decision', 'changes', 'metadata'];
 
 /** Members that a body has no place for: those that a thin destination lacks, and a decision that is too large with its links. */
-function leftOutOf(content: JsonObject, payloadMode: ClaimedDelivery['payloadMode']): readonly string[] {
+function leftOutOf(content: JsonObject, { eventType, payloadMode }: ClaimedDelivery): readonly string[] {
+  // A ping's metadata is a mark of ours.
+  if (eventType === 'webhook.ping') return [];
   if (payloadMode === 'thin') return LEFT_OUT_OF_THIN.filter((name) => content[name] !== undefined);
   const fits = content['decision'] === undefined || Buffer.byteLength(canonicalJson(content)) <= MAX_BODY_BYTES;
   return fits ? [] : ['decision'];

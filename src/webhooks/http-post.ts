@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { Agent, Client, Pool, type buildConnector, type Dispatcher } from 'undici';
+import { Client, errors, Pool, type buildConnector, type Dispatcher } from 'undici';
 
 import {
   checkWebhookUrl,
@@ -7,6 +7,7 @@ import {
   type ResolvedAddress,
   type WebhookUrlRules,
 } from './address-guard.ts';
+import { createDestinationPools } from './destination-pools.ts';
 
 /** Why an attempt got no reply. */
 export type PostFailureCode =
@@ -27,7 +28,7 @@ export type PostReply = {
   retryAfter: string | null;
   /** The `webhook-delivery` header as sent. */
   webhookDelivery: string | null;
-  /** The host that a `location` header points to; its path and query may hold secrets. */
+  /** The web host that a `location` header points to; what else it holds may be secret. */
   locationHost: string | null;
   /** The beginning of the body as text. It is the receiver's: show it escaped only. */
   bodyHead: string;
@@ -51,6 +52,8 @@ export type PostOutcome = PostReply | PostFailure;
 
 /** One attempt to make. */
 export type WebhookPost = {
+  /** Whose connections it goes over: no destination waits for another's, or reads what was left on one. */
+  destinationId: string;
   url: string;
   headers: Record<string, string>;
   body: string | Buffer;
@@ -68,8 +71,10 @@ export type WebhookPosterOptions = WebhookUrlRules & {
   maxReplyBytes?: number;
   /** Bytes of a reply that are kept. Default 4,096. */
   keptReplyBytes?: number;
-  /** Connections to one origin at a time. Default 100. */
-  connectionsPerOrigin?: number;
+  /** Connections of one destination at a time. Default 10, as many as it has requests in flight. */
+  connectionsPerDestination?: number;
+  /** Destinations whose connections are kept; beyond them those that were used longest ago close. Default 1,024. */
+  keptDestinations?: number;
   /** See `createGuardedConnector`. */
   extraCa?: string;
   /** See `createGuardedConnector`. */
@@ -250,14 +255,21 @@ const CODES: readonly [RegExp, PostFailureCode][] = [
 
 /** The code of what went wrong while sending or receiving, and a sentence that names neither host nor content. */
 export function describeFailure(error: Error): { code: PostFailureCode; message: string } {
+  if (error instanceof errors.HTTPParserError) return { code: 'failed', message: 'The reply is not valid HTTP.' };
   const systemCode = 'code' in error ? String(error.code) : '';
   const code = CODES.find(([pattern]) => pattern.test(systemCode))?.[1] ?? 'failed';
   // The system's own message may hold the host, so its code must do.
   return { code, message: `${MESSAGES[code]}${systemCode === '' ? '' : ` (${systemCode})`}.` };
 }
 
+const MAX_HOST_LENGTH = 253;
+
+/** Of web addresses only: of any other scheme the host may be any text. */
 function hostOf(location: string | null, base: string): string | null {
-  return location !== null && URL.canParse(location, base) ? new URL(location, base).host : null;
+  if (location === null || !URL.canParse(location, base)) return null;
+  const { protocol, hostname, host } = new URL(location, base);
+  const isWeb = protocol === 'https:' || protocol === 'http:';
+  return isWeb && hostname.length <= MAX_HOST_LENGTH ? host : null;
 }
 
 type Target = { problem: string } | { problem: null; origin: string; path: string };
@@ -266,6 +278,9 @@ function splitUrl(url: string): Target {
   const { origin, pathname, search } = new URL(url);
   return { problem: null, origin, path: `${pathname}${search}` };
 }
+
+/** However long a receiver offers to keep a connection. */
+const KEEP_ALIVE_MAX_MS = 30_000;
 
 const REMEMBERED_URLS = 1_024;
 
@@ -297,22 +312,24 @@ export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoste
     ...(extraCa !== undefined && { extraCa }),
     ...(lookup !== undefined && { lookup }),
   });
-  const agent = new Agent({
-    allowH2: false,
-    headersTimeout: options.headersTimeoutMs ?? 10_000,
-    bodyTimeout: 0,
-    connections: options.connectionsPerOrigin ?? 100,
-    factory: (origin, poolOptions) =>
-      new Pool(origin, {
-        ...(poolOptions as Pool.Options),
-        factory: (target, clientOptions) => new TracedClient(target, clientOptions, connector, maxReplyBytes),
-      }),
-  });
+  // A connection that brings bytes while no request is out is dropped by undici; what comes just after the next request
+  // was written cannot be told from its reply, but then misleads none but the destination that sent it.
+  const openPool = (origin: string) =>
+    new Pool(origin, {
+      allowH2: false,
+      headersTimeout: options.headersTimeoutMs ?? 10_000,
+      bodyTimeout: 0,
+      keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
+      connections: options.connectionsPerDestination ?? 10,
+      connect: connector,
+      factory: (target, clientOptions) => new TracedClient(target, clientOptions, connector, maxReplyBytes),
+    });
+  const pools = createDestinationPools(openPool, options.keptDestinations ?? 1_024);
 
   const readTarget = createTargetReader(options);
   let closing: Promise<void> | null = null;
 
-  async function post({ url, headers, body }: WebhookPost): Promise<PostOutcome> {
+  async function post({ destinationId, url, headers, body }: WebhookPost): Promise<PostOutcome> {
     // No outcome: it must not count as an attempt of the receiver's.
     if (closing !== null) throw new Error('The webhook poster is closed: make another to send more.');
     const started = performance.now();
@@ -334,7 +351,7 @@ export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoste
     };
     // A cleared timer; AbortSignal.timeout would keep every finished attempt for the whole limit.
     const timer = setTimeout(() => exchange.abandon(new AttemptTimeout()), attemptTimeoutMs);
-    agent.dispatch(request, exchange);
+    pools.of(destinationId, target.origin).dispatch(request, exchange);
     const error = await exchange.settled;
     clearTimeout(timer);
 
@@ -352,5 +369,5 @@ export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoste
     return { kind: 'failure', ...describeFailure(error ?? new Error('no reply')), ...end() };
   }
 
-  return { post, close: () => (closing ??= agent.close()) };
+  return { post, close: () => (closing ??= pools.close()) };
 }

@@ -12,11 +12,11 @@ export interface Sender {
 export interface SenderOptions {
   /** Called when the database could not be asked or an attempt could not be recorded; its lease runs out then. */
   readonly onError: (error: unknown) => void;
-  /** Attempts of this process that began within `freshMs`; default 64. */
+  /** Attempts of this process that began within `freshMs`; default 128. */
   readonly maxFresh?: number;
   /** Attempts under way at once in this process, so that many slow destinations hold up no fast one; default 512. */
   readonly maxInFlight?: number;
-  /** Milliseconds after which an attempt counts as slow; default 1,000. */
+  /** Milliseconds after which an attempt counts as slow; default 250. */
   readonly freshMs?: number;
   /** Milliseconds between polls when nobody wakes it; default 1,000. */
   readonly pollMs?: number;
@@ -27,7 +27,7 @@ const BUSY_MS = 25;
 
 /** Makes the first attempt of every delivery that is due, at once when woken and by polling behind that. */
 export function startSender(ledger: DeliveryLedger, tools: AttemptTools, options: SenderOptions): Sender {
-  const { maxFresh = 64, maxInFlight = 512, freshMs = 1_000, pollMs = 1_000 } = options;
+  const { maxFresh = 128, maxInFlight = 512, freshMs = 250, pollMs = 1_000 } = options;
   const inFlight = new Set<Promise<void>>();
   let fresh = 0;
   const stopping = new AbortController();

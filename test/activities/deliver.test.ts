@@ -6,9 +6,19 @@ import type { AttemptRecord, ClaimedDelivery, TokenDeliveryLedger } from '../../
 import { fakeNetwork, type Reply } from '../support/fake-destinations.ts';
 
 /** A round with one destination for each reply, and others that let nothing through for so long. */
-async function failureOf(replies: readonly Reply[], opensInMs: number | null): Promise<ApplicationFailure> {
+async function failureOf(
+  replies: readonly Reply[],
+  opensInMs: number | null,
+  attempt = 1,
+): Promise<ApplicationFailure> {
   const ledger: TokenDeliveryLedger = {
-    begin: () => Promise.resolve({ open: true, withToken: true, deliveries: replies.map(delivery), opensInMs }),
+    begin: () =>
+      Promise.resolve({
+        open: true,
+        withToken: true,
+        deliveries: replies.map((reply, index) => ({ ...delivery(reply, index), attempt })),
+        opensInMs,
+      }),
     finish: (_tokenId, _round, records: readonly AttemptRecord[]) =>
       Promise.resolve({ delivered: 0, pending: records.length + (opensInMs === null ? 0 : 1), failedStates: [] }),
   };
@@ -62,9 +72,10 @@ it('comes back after some seconds when it was only busy, and after five minutes 
   expect(delayOf(await failureOf([], 3_600_000))).toBe(300_000);
 });
 
-it('keeps to the retry policy when a destination failed', async () => {
-  const failure = await failureOf([500], 60_000);
-  expect(failure.nextRetryDelay).toBeUndefined();
+it('comes back by the attempts of a destination that failed, not by rounds that sent it nothing', async () => {
+  expect(delayOf(await failureOf([500], 60_000))).toBe(2_000);
+  expect(delayOf(await failureOf([500], null, 3))).toBe(8_000);
+  expect(delayOf(await failureOf([500], null, 40))).toBe(300_000);
 });
 
 it('comes back as early as the first wants that asked for time', async () => {

@@ -51,9 +51,13 @@ describe('one-time codes', () => {
     expect(read({ SHOW_ONE_TIME_CODES: 'true', NODE_ENV: 'test' })).toMatchObject({ showCodes: true });
   });
 
-  it.each([
+  it.each<[string, string, string]>([
     ['yes', 'test', 'must be true or false'],
-    ['true', 'production', 'refused when NODE_ENV=production'],
+    ...['production', 'PRODUCTION', ' Production', 'prod', 'PROD'].map((name): [string, string, string] => [
+      'true',
+      name,
+      'refused when NODE_ENV=production',
+    ]),
   ])('are not shown for %s in %s', (given, NODE_ENV, problem) => {
     const config = read({ SHOW_ONE_TIME_CODES: given, NODE_ENV });
     expect(config).toMatchObject({ problems: [expect.stringContaining(problem)] });

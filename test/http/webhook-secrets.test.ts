@@ -38,7 +38,8 @@ const secretIn = (answer: Answer): Secret => ({
 const ours = (verb: string, of = id) => `/v1/webhook/destinations/${of}/${verb}/`;
 const rotate = (body?: unknown, headers = {}, as: Brand | string = brand) =>
   api.call(as, 'POST', ours('rotate-secret'), body, headers);
-const reveal = (as: Brand | string = brand) => api.call(as, 'POST', ours('reveal-secret'));
+const reveal = (as: Brand | string = brand, headers = {}) =>
+  api.call(as, 'POST', ours('reveal-secret'), undefined, headers);
 const read = () => api.call(brand, 'GET', `${ALL}${id}/`);
 const live = async () => {
   const { rows } = await api.database.pool.query<{ count: number }>(
@@ -184,6 +185,51 @@ describe('POST …/reveal-secret/', () => {
     await shiftClock(api.database.pool, '61 seconds');
     expect(await reveal()).toMatchObject({ body: { previous_secret: null } });
     await resetClock(api.database.pool);
+  });
+});
+
+describe('POST …/reveal-secret/ with an Idempotency-Key', () => {
+  const looks = async () => {
+    const { rows } = await api.database.pool.query<{ count: number }>(
+      `select count(*)::int as count from event where type = 'webhook.secret_revealed' and subject_id = $1`,
+      [id],
+    );
+    return rows[0]?.count;
+  };
+
+  it('shows them once', async () => {
+    await rotate({ grace_seconds: 60 });
+    const key = { 'idempotency-key': 'look-1' };
+    expect(await reveal(brand, key)).toMatchObject({
+      status: 200,
+      body: { previous_secret: { secret_shared_key: first.didit } },
+    });
+    const again = await reveal(brand, key);
+    expect(again).toMatchObject({
+      status: 200,
+      headers: { 'idempotent-replayed': 'true' },
+      body: {
+        uuid: id,
+        secret_shared_key: null,
+        secret_standard_webhooks: null,
+        secret_replayed: true,
+        previous_secret: null,
+      },
+    });
+    expect(await looks()).toBe(1);
+    expect(await reveal(brand, { 'idempotency-key': 'look-2' })).toMatchObject({
+      body: { previous_secret: { secret_shared_key: first.didit } },
+    });
+    expect(await looks()).toBe(2);
+    await api.call(brand, 'DELETE', `${ALL}${id}/`);
+    expect(await reveal(brand, key)).toMatchObject({ status: 404, body: { code: 'resource_deleted' } });
+  });
+
+  it('refuses the key of another call', async () => {
+    const key = { 'idempotency-key': 'rotation' };
+    expect((await rotate({}, key)).status).toBe(200);
+    expect(await reveal(brand, key)).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
+    expect(await looks()).toBe(0);
   });
 });
 

@@ -122,7 +122,20 @@ describe('the circuit of a destination', () => {
     expect(await healthOf(destinationId)).toMatchObject({ failures: 0, open: null, failing: false, succeeded: true });
     await lab.attempt(5, 'retrying');
     expect(await healthOf(destinationId)).toMatchObject({ failures: 5, open: null });
-    expect(await lab.claimAll(lab.otherLedger())).toHaveLength(10);
+    expect(await lab.claimAll(lab.otherLedger())).toHaveLength(5);
+  });
+
+  it('is closed but takes less at once with each failure in a row, and never nothing', async () => {
+    await backlog(40);
+    await lab.attempt(3, 'retrying');
+    const taken = await lab.claimAll();
+    expect(taken).toHaveLength(7);
+    expect(await due()).toBe(0);
+    for (const claimed of taken.slice(0, 6)) await lab.ledger.record(recordOf(claimed, 'retrying'));
+    // Nine in a row, and one in flight.
+    expect(await due()).toBe(0);
+    await lab.ledger.record(recordOf(taken[6], 'delivered'));
+    expect(await due()).toBe(10);
   });
 
   it('is opened and closed by attempts by hand too, which it never holds up', async () => {

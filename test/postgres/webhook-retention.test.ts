@@ -123,6 +123,50 @@ describe('what an event told', () => {
     ]);
   });
 
+  it('goes with what receivers answered, which may repeat it; the rest of the log stays', async () => {
+    const done = `state = 'delivered', ended_at = handoff_now()`;
+    const [old = ''] = await told(1, done);
+    const oldAttempts = [await attempt(old), await attempt(old, 'delivered')];
+    await wait('20 days');
+    const [young = ''] = await told(1, done);
+    const youngAttempt = await attempt(young, 'delivered');
+    await lab.rows(`update delivery_attempt set response_head = 'echo', response_status = 500`);
+    await wait('11 days');
+    await forget();
+    expect(
+      await lab.rows('select attempt_id as id, response_head as head, response_status as status from delivery_attempt'),
+    ).toEqual(
+      expect.arrayContaining([
+        ...oldAttempts.map((id) => ({ id, head: null, status: 500 })),
+        { id: youngAttempt, head: 'echo', status: 500 },
+      ]),
+    );
+  });
+
+  it.each([
+    ['is being made', 'started'],
+    ['is locked, as by whoever records it', 'delivered'],
+  ])('stays for a round when an attempt of it %s, so that no answer outlives it', async (_what, state) => {
+    const [busy = ''] = await told(1, `state = 'delivered', ended_at = handoff_now()`);
+    const attemptId = await attempt(busy, state);
+    await lab.rows(`update delivery_attempt set response_head = 'echo' where state = 'delivered'`);
+    await wait('31 days');
+    const client = await lab.database.pool.connect();
+    try {
+      await client.query('begin');
+      await client.query('select 1 from delivery_attempt where attempt_id = $1 for update', [attemptId]);
+      await forget();
+      expect(await payloads()).toEqual([busy]);
+      await client.query('commit');
+    } finally {
+      client.release();
+    }
+    await lab.rows(`update delivery_attempt set state = 'delivered', response_head = 'echo'`);
+    await forget();
+    expect(await payloads()).toEqual([]);
+    expect(await lab.rows('select response_head as head from delivery_attempt')).toEqual([{ head: null }]);
+  });
+
   it('is read as nothing then', async () => {
     const [eventId = ''] = await told(1, `state = 'delivered', ended_at = handoff_now()`);
     const which = { applicationId: owner.id, destinationId, attemptId: await attempt(eventId, 'delivered') };

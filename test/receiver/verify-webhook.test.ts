@@ -1,5 +1,5 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { canonicalJson } from '../../src/crypto/canonical-json.ts';
 import { diditSecret, newWebhookSecret, signWebhook, standardSecret } from '../../src/crypto/webhook-signature.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
@@ -15,6 +15,10 @@ const EVENT = {
   status: 'Approved',
   decision: { first_name: 'Zoë', score: 99.5 },
 };
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 /** What arrives of our sender. */
 function delivery(event: JsonObject = EVENT, secrets: readonly [Buffer, ...Buffer[]] = [SECRET], diditSecretIndex = 0) {
@@ -301,6 +305,53 @@ describe('bodies that are signed, and no events', () => {
       expect(await verdict({ ...sent, scheme: 'didit' })).toBe('malformed_body');
       expect(await verdict({ ...sent, scheme: 'standard' })).toBe('believed');
     }
+  });
+});
+
+describe('what an endpoint could be kept busy with', () => {
+  const event = (more: string) => `{"timestamp":${NOW},"webhook_type":"status.updated"${more}}`;
+  const unsigned = { 'x-timestamp': String(NOW), 'x-signature-v2': 'f'.repeat(64) };
+  const asNobody = (body: string | Uint8Array, more: Partial<WebhookToVerify> = {}) =>
+    verdict({ headers: unsigned, body, secrets: standardSecret(SECRET), now: NOW, ...more });
+
+  it('a body that is too long is refused, whoever signed it', async () => {
+    const body = event(`,"a":"${'é'.repeat(524_300)}"`);
+    expect(body.length).toBeLessThan(1_048_576);
+    expect(await asNobody(body)).toBe('body_too_large');
+    expect(await asNobody(new TextEncoder().encode(body))).toBe('body_too_large');
+    expect(await verdict({ ...delivery(), maxBodyBytes: 10 })).toBe('body_too_large');
+    const { length } = Buffer.from(delivery().body);
+    expect(await verdict({ ...delivery(), maxBodyBytes: length - 1 })).toBe('body_too_large');
+    expect(await verdict({ ...delivery(), maxBodyBytes: length })).toBe('believed');
+  });
+
+  it('numbers of hundreds of digits are not written out', async () => {
+    expect(await asNobody(event(`,"a":[${'1e308,'.repeat(170_000)}1]`))).toBe('malformed_body');
+    expect(await asNobody(event(`,"a":[${'1e308,'.repeat(1_740_000)}1]`), { maxBodyBytes: 1e9 })).toBe(
+      'malformed_body',
+    );
+  });
+
+  it('of many signatures the first 16 count, and the body is hashed once for each secret', async () => {
+    const genuine = String(delivery().headers['webhook-signature']);
+    const others = (count: number) => Array.from({ length: count }, () => `v1,${'A'.repeat(43)}=`);
+    const signedBy = (...list: string[]): WebhookToVerify => ({
+      ...withHeaders(delivery(), { 'webhook-signature': list.join(' ') }),
+      scheme: 'standard',
+    });
+    expect(await verdict(signedBy('v1a,AAAA', ...others(15), genuine))).toBe('believed');
+    const sign = vi.spyOn(crypto.subtle, 'sign');
+    const verify = vi.spyOn(crypto.subtle, 'verify');
+    expect(await verdict({ ...signedBy(...others(16), genuine), secrets: ['a', standardSecret(SECRET)] })).toBe(
+      'no_match',
+    );
+    expect(sign.mock.calls.length + verify.mock.calls.length).toBe(1);
+  });
+
+  it('what is no signature has nothing parsed for it', async () => {
+    const parse = vi.spyOn(JSON, 'parse');
+    expect(await asNobody('{', { headers: { ...unsigned, 'x-signature-v2': 'f' } })).toBe('no_match');
+    expect(parse).not.toHaveBeenCalled();
   });
 });
 

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 
 import {
   checkWebhookUrl,
+  normalWebhookUrl,
   createGuardedConnector,
   EgressBlocked,
   type ResolvedAddress,
@@ -177,5 +178,63 @@ describe('checkWebhookUrl', () => {
     expect(checkWebhookUrl('http://127.0.0.1:4001/hook', development)).toBeNull();
     expect(checkWebhookUrl('http://[::1]:4001/hook', development)).toBeNull();
     expect(checkWebhookUrl('http://10.0.0.1:4001/hook', development)).toMatch(/IP address/);
+  });
+});
+
+describe('normalWebhookUrl', () => {
+  const production: WebhookUrlRules = { allowHttp: false, allowedPorts: [8443], allowedCidrs: [] };
+  const problemOf = (url: string) => {
+    const normal = normalWebhookUrl(url, production);
+    return 'problem' in normal ? normal.problem : null;
+  };
+
+  test.each([
+    'https://dup.example/x',
+    'https://DUP.example/x',
+    'HTTPS://dup.example/x',
+    'https://dup.example:443/x',
+    'https://dup.example./x',
+    'https://dup.example.:443/x',
+    'https://dup.example/./x',
+    'https://dup.example/y/../x',
+    'https://\uff44up.example/x',
+    'https://dup\u3002example/x',
+    'https://d\u00adup.example/x',
+  ])('writes %s in one way', (url) => {
+    expect(normalWebhookUrl(url, production)).toEqual({ url: 'https://dup.example/x' });
+  });
+
+  test.each([
+    ['https://a.example', 'https://a.example/'],
+    ['https://a.example?b=c', 'https://a.example/?b=c'],
+    ['https://a.example:8443/é?@', 'https://a.example:8443/%C3%A9?@'],
+    ['https://a.example/@b//c', 'https://a.example/@b//c'],
+    ['https://bücher.example/', 'https://xn--bcher-kva.example/'],
+  ])('keeps what %s means', (url, normal) => {
+    expect(normalWebhookUrl(url, production)).toEqual({ url: normal });
+    expect(normalWebhookUrl(normal, production)).toEqual({ url: normal });
+  });
+
+  test.each([
+    'https:a.example',
+    'https:/a.example',
+    'https:///a.example',
+    'https://@a.example/',
+    'https://:@a.example/',
+    'https://./',
+    'https://../',
+    'https://a.example../',
+    'https://a..example/',
+    'https://.a.example/',
+  ])('refuses %s', (url) => {
+    expect(problemOf(url)).toMatch(/write it as https:\/\/host\/path/);
+  });
+
+  test.each([
+    ['https://127.0.0.1./', /IP address/],
+    ['http://a.example/', /https:/],
+    [`https://a.example/${'é'.repeat(500)}`, /longer than/],
+  ])('refuses what a destination cannot be: %s', (url, problem) => {
+    expect(problemOf(url)).toMatch(problem);
   });
 });

@@ -54,12 +54,17 @@ describe('an attempt', () => {
   it.each<[string, Partial<ClaimedDelivery>, string[]]>([
     [
       'a thin one what tells of people',
-      { payloadMode: 'thin', payload: { decision: {}, changes: {} } },
-      ['decision', 'changes'],
+      { payloadMode: 'thin', payload: { decision: {}, changes: {}, metadata: { name: 'Ada' }, vendor_data: 'crm-1' } },
+      ['decision', 'changes', 'metadata'],
     ],
     ['a thin one nothing that is not there', { payloadMode: 'thin', payload: { changes_omitted: true } }, []],
+    [
+      'a thin ping nothing',
+      { eventType: 'webhook.ping', payloadMode: 'thin', payload: { metadata: { test_webhook: true } } },
+      [],
+    ],
     ['a large one its decision', { payload: { decision: { text: 'x'.repeat(65_536) }, changes: {} } }, ['decision']],
-    ['any other one nothing', { payload: { decision: {}, changes: {} } }, []],
+    ['any other one nothing', { payload: { decision: {}, changes: {}, metadata: {} } }, []],
   ])('leaves out of %s, and says so', async (_what, delivery, names) => {
     const { leftOut, content } = await compose(delivery);
     expect(leftOut).toEqual(names);

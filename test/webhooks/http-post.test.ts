@@ -52,8 +52,8 @@ function flood(socket: Socket, piece: string): void {
   more();
 }
 
-const send = (to: WebhookPoster, url: string): Promise<PostOutcome> =>
-  to.post({ url, headers: { 'x-signature': 's3cret-header' }, body: '{"s3cret":"body"}' });
+const send = (to: WebhookPoster, url: string, destinationId = 'one'): Promise<PostOutcome> =>
+  to.post({ destinationId, url, headers: { 'x-signature': 's3cret-header' }, body: '{"s3cret":"body"}' });
 
 async function replyOf(listener: RequestListener, options: Partial<WebhookPosterOptions> = {}): Promise<PostReply> {
   const server = await started(receive(listener));
@@ -105,6 +105,18 @@ describe('a reply', () => {
   test('with a location that makes no sense has no host', async () => {
     const reply = await replyOf((_request, response) => response.writeHead(301, { location: 'http://[' }).end());
     expect(reply.locationHost).toBeNull();
+  });
+
+  const token = 'eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJ4In0.c2lnbmF0dXJl';
+  test.each([
+    ['of no web scheme', `x://${token}/`, null],
+    ['of a script', `javascript:${token}`, null],
+    ['with a host that is none', `https://${'a.'.repeat(130)}example/`, null],
+    ['with a user', `https://u:${token}@Elsewhere.example:8443/a?${token}#b`, 'elsewhere.example:8443'],
+    ['without a scheme', '//Elsewhere.example/', 'elsewhere.example'],
+  ])('with a location %s has the host of a web address only', async (_what, location, locationHost) => {
+    const reply = await replyOf((_request, response) => response.writeHead(302, { location }).end());
+    expect(reply.locationHost).toBe(locationHost);
   });
 
   test('is not inflated', async () => {
@@ -212,7 +224,7 @@ describe('a failure', () => {
   test('timeout: still waiting for a connection, and then never sent', async () => {
     const urls: string[] = [];
     const server = await started(receive((request) => urls.push(request.url ?? '')));
-    const sender = poster({ attemptTimeoutMs: 200, connectionsPerOrigin: 1 });
+    const sender = poster({ attemptTimeoutMs: 200, connectionsPerDestination: 1 });
     const outcomes = await Promise.all(['a', 'b'].map((path) => send(sender, `${server.url}/${path}`)));
     expect(outcomes).toMatchObject([{ code: 'timeout' }, { code: 'timeout', connectedIp: null }]);
     await sender.close();
@@ -252,7 +264,7 @@ describe('a failure', () => {
 
   test('failed: the receiver does not speak HTTP', async () => {
     const server = await raw((socket) => socket.end('SSH-2.0-OpenSSH_9.0\r\n'));
-    expect(await send(poster(), server.url)).toMatchObject({ code: 'failed' });
+    expect(await send(poster(), server.url)).toMatchObject({ code: 'failed', message: 'The reply is not valid HTTP.' });
   });
 
   test('egress_blocked: a name that leads inside, and a URL that the rules forbid', async () => {
@@ -351,6 +363,89 @@ describe('connections', () => {
     const outcomes = await Promise.all([1, 2, 3, 4].map(() => send(sender, server.url)));
     expect(outcomes.map(({ kind }) => kind)).toEqual(['reply', 'reply', 'reply', 'reply']);
     expect(server.connections()).toBe(4);
+  });
+
+  test('of one destination make none wait at another of the same host', async () => {
+    const waiting: (() => void)[] = [];
+    let stuck = true;
+    const server = await started(
+      receive((request, response) => {
+        if (stuck && request.url === '/hook/slow') waiting.push(() => response.end());
+        else response.end();
+      }),
+    );
+    const sender = poster({ connectionsPerDestination: 2 });
+    const slow = Array.from({ length: 20 }, () => send(sender, `${server.url}/slow`, 'slow'));
+    await expect.poll(() => waiting.length).toBe(2);
+    expect(await send(sender, server.url, 'prompt')).toMatchObject({ kind: 'reply', status: 200 });
+    stuck = false;
+    waiting.forEach((finish) => finish());
+    await Promise.all(slow);
+    expect(server.connections()).toBe(3);
+  });
+
+  test('carry no answer of one destination to another of the same host', async () => {
+    const forged = 'HTTP/1.1 204 Forged\r\n\r\n';
+    const server = await started(
+      listen(
+        createServer((socket) => {
+          let owned = false;
+          socket
+            .on('error', () => {})
+            .on('data', (request) => {
+              if (owned) socket.write(forged);
+              owned ||= request.includes('/attacker');
+              socket.write('HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n');
+            });
+        }),
+      ),
+    );
+    const sender = poster({ connectionsPerDestination: 1 });
+    for (let round = 0; round < 5; round += 1) {
+      await send(sender, `${server.url}/attacker`, 'attacker');
+      expect(await send(sender, server.url, 'honest')).toMatchObject({ status: 500 });
+    }
+  });
+
+  test('that bring more than was asked are dropped before another request', async () => {
+    const server = await started(
+      listen(
+        createServer((socket) => {
+          socket
+            .on('error', () => {})
+            .on('data', () => {
+              socket.write(`HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n${'HTTP/1.1 204 X\r\n\r\n'.repeat(3)}`);
+            });
+        }),
+      ),
+    );
+    const sender = poster();
+    for (let round = 0; round < 10; round += 1) expect(await send(sender, server.url)).toMatchObject({ status: 500 });
+    expect(server.connections()).toBe(10);
+  });
+
+  test('are kept for so many destinations, and those that were used longest ago close', async () => {
+    const server = await started(receive((_request, response) => response.end()));
+    const sender = poster({ keptDestinations: 2 });
+    const order = ['one', 'two', 'one', 'three', 'one'];
+    for (const destination of order) await send(sender, server.url, destination);
+    expect(server.connections()).toBe(3);
+    await send(sender, server.url, 'two');
+    expect(server.connections()).toBe(4);
+  });
+
+  test('that are closed early finish what they carry', async () => {
+    const replies: (() => void)[] = [];
+    const server = await started(receive((_request, response) => replies.push(() => response.end('late'))));
+    const sender = poster({ keptDestinations: 1 });
+    const first = send(sender, server.url, 'one');
+    await expect.poll(() => replies.length).toBe(1);
+    const second = send(sender, server.url, 'two');
+    await expect.poll(() => replies.length).toBe(2);
+    const closed = sender.close();
+    replies.forEach((reply) => reply());
+    expect(await Promise.all([first, second])).toMatchObject([{ bodyHead: 'late' }, { bodyHead: 'late' }]);
+    await closed;
   });
 
   test('close waits for the attempt under way; a later one is rejected', async () => {

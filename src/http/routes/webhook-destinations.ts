@@ -11,7 +11,7 @@ import {
 } from '../../postgres/webhook-destinations.ts';
 import { queuePing, readLastPing, type PingOutcome } from '../../postgres/webhook-pings.ts';
 import type { Transaction } from '../../postgres/tenants.ts';
-import { checkWebhookUrl } from '../../webhooks/address-guard.ts';
+import { normalWebhookUrl } from '../../webhooks/address-guard.ts';
 import type { AppDeps } from '../app.ts';
 import { callerOf } from '../auth.ts';
 import { destinationBody, destinationItem, newSecretForms } from '../destination-answers.ts';
@@ -34,9 +34,10 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
   const reads = { resource: 'webhooks', access: 'read' } as const;
   const writes = { resource: 'webhooks', access: 'write' } as const;
 
-  function checkUrl(url: string): void {
-    const problem = checkWebhookUrl(url, webhookUrlRules);
-    if (problem !== null) throw invalidFields({ url: [problem] });
+  function normalUrl(url: string): string {
+    const normal = normalWebhookUrl(url, webhookUrlRules);
+    if ('problem' in normal) throw invalidFields({ url: [normal.problem] });
+    return normal.url;
   }
 
   app.route({
@@ -46,13 +47,13 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
     handler: async (request, reply) => {
       const { applicationId, keyId } = callerOf(request);
       const body = parseBody(createDestinationBody, request);
-      checkUrl(body.url);
+      const url = normalUrl(body.url);
       const outcome = await tenants.withTenant(applicationId, (tx, sql) =>
         oncePerKey<Created>(request, sql, {
           run: async () => {
             const made = await createWebhookDestination(sql, tx.sealer, {
               applicationId,
-              url: body.url,
+              url,
               subscribedEvents: body.subscribed_events,
               label: body.label,
               enabled: body.enabled,
@@ -113,10 +114,10 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
       const { applicationId } = callerOf(request);
       const destinationId = pathId(request, 'uuid', 'destination_not_found');
       const body = parseBody(changeDestinationBody, request);
-      if (body.url !== undefined) checkUrl(body.url);
+      const url = body.url === undefined ? undefined : normalUrl(body.url);
       const shown = await tenants.withTenant(applicationId, async (_tx, sql) => {
         const changed = await updateDestination(sql, applicationId, destinationId, {
-          url: body.url,
+          url,
           label: body.label,
           enabled: body.enabled,
           subscribedEvents: body.subscribed_events,

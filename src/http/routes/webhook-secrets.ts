@@ -3,12 +3,13 @@ import { newWebhookSecret } from '../../crypto/webhook-signature.ts';
 import { Refusal } from '../../domain/failures.ts';
 import { newId } from '../../postgres/new-id.ts';
 import {
+  hasDestination,
   lockDestinationFacts,
   readDestination,
   readDestinationFacts,
   type DestinationRow,
 } from '../../postgres/webhook-destinations.ts';
-import { readLiveSecrets, rotateSecret } from '../../postgres/webhook-secrets.ts';
+import { readLiveSecrets, rotateSecret, type LiveSecret } from '../../postgres/webhook-secrets.ts';
 import { secretEvent } from '../../webhooks/destination-events.ts';
 import type { AppDeps } from '../app.ts';
 import { callerOf } from '../auth.ts';
@@ -22,6 +23,14 @@ interface Rotated {
   /** Null in a replay: a secret is shown once. */
   readonly secret: Buffer | null;
 }
+
+interface Revealed {
+  readonly current: LiveSecret | null;
+  readonly previous: LiveSecret | null;
+}
+
+/** A secret is shown once: with the key of an earlier look one sees none. */
+const NOT_AGAIN: Revealed = { current: null, previous: null };
 
 /** The secrets of a destination: a new one, with a grace for the one before, and a look at both (webhooks.md A3). */
 export function webhookSecretRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
@@ -73,29 +82,35 @@ export function webhookSecretRoutes(app: FastifyInstance, { tenants }: AppDeps):
     method: 'POST',
     url: '/v1/webhook/destinations/:uuid/reveal-secret/',
     config: { needs: writes, contract: repairContracts.reveal },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { applicationId, keyId } = callerOf(request);
       const destinationId = pathId(request, 'uuid', 'destination_not_found');
       parseBody(nothingBody, request);
-      const [current, previous] = await tenants.withTenant(applicationId, async (tx, sql) => {
-        const [destination, secrets] = await Promise.all([
-          readDestinationFacts(sql, applicationId, destinationId),
-          readLiveSecrets(sql, tx.sealer, applicationId, destinationId),
-        ]);
-        if (destination === null) throw new Refusal('destination_not_found');
-        tx.events.insert([secretEvent('webhook.secret_revealed', destination, newId())], {
-          kind: 'api_key',
-          id: keyId,
-          requestId: request.id,
-        });
-        return secrets;
-      });
-      if (current === undefined) throw new Error('a webhook destination has a secret');
+      const outcome = await tenants.withTenant(applicationId, (tx, sql) =>
+        oncePerKey<Revealed>(request, sql, {
+          run: async () => {
+            const [destination, [current, previous = null]] = await Promise.all([
+              readDestinationFacts(sql, applicationId, destinationId),
+              readLiveSecrets(sql, tx.sealer, applicationId, destinationId),
+            ]);
+            if (destination === null) throw new Refusal('destination_not_found');
+            if (current === undefined) throw new Error('a webhook destination has a secret');
+            tx.events.insert([secretEvent('webhook.secret_revealed', destination, newId())], {
+              kind: 'api_key',
+              id: keyId,
+              requestId: request.id,
+            });
+            return { status: 200, resourceId: destinationId, result: { current, previous } };
+          },
+          replay: async () => ((await hasDestination(sql, applicationId, destinationId)) ? NOT_AGAIN : null),
+        }),
+      );
+      answerWith(reply, outcome);
+      const { current, previous } = outcome.result;
       return {
         uuid: destinationId,
-        ...secretForms(current.secret),
-        previous_secret:
-          previous === undefined ? null : { ...secretForms(previous.secret), expires_at: previous.expiresAt },
+        ...newSecretForms(current?.secret ?? null),
+        previous_secret: previous && { ...secretForms(previous.secret), expires_at: previous.expiresAt },
       };
     },
   });

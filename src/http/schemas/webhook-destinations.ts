@@ -5,7 +5,10 @@ import { anyRouteErrors, bodyErrors, idErrors, postErrors } from './errors.ts';
 import { EXAMPLE_IDS, EXAMPLE_TIME } from './examples.ts';
 import { bool, oneOf, text, time } from './fields.ts';
 
-const url = text(2048).meta({ format: 'uri' });
+const url = text(2048).meta({
+  format: 'uri',
+  description: 'Kept, and answered, as the URL standard writes it: `https://A.example` is `https://a.example/`.',
+});
 const label = text(255);
 const version = oneOf(['v1', 'v2', 'v3']);
 const subscribedEvents = z
@@ -33,9 +36,9 @@ export const createDestinationBody = z.object({
   label: label.optional(),
   enabled: bool.optional(),
   webhook_version: version.optional(),
-  payload_mode: oneOf(['full', 'thin'])
-    .optional()
-    .meta({ description: '`thin` leaves `decision` and `changes` out of every body; `full` by default, as Didit.' }),
+  payload_mode: oneOf(['full', 'thin']).optional().meta({
+    description: '`thin` leaves `decision`, `changes` and `metadata` out of every body; `full` by default, as Didit.',
+  }),
 });
 
 /** Body of `PATCH /v3/webhook/destinations/{uuid}/`. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { EVENT_TYPES } from '../../domain/events.ts';
 import { pageQuery } from '../paging.ts';
 import type { RouteContract } from './contract.ts';
-import { bodyErrors, errorBody, idErrors, postErrors } from './errors.ts';
+import { errorBody, idErrors, postErrors } from './errors.ts';
 import { EXAMPLE_IDS, EXAMPLE_TIME, examplePage } from './examples.ts';
 import { instant, ours, time } from './fields.ts';
 import { pageReply } from './pages.ts';
@@ -50,7 +50,7 @@ const rotated = z.strictObject({
 const shownSecret = { secret_shared_key: z.string(), secret_standard_webhooks: z.string() };
 const revealed = z.strictObject({
   uuid: z.string(),
-  ...shownSecret,
+  ...secretMembers,
   previous_secret: z.strictObject({ ...shownSecret, expires_at: time }).nullable(),
 });
 
@@ -107,9 +107,11 @@ export const repairContracts = {
     operationId: 'revealWebhookSecret',
     tag: 'Webhooks',
     summary: 'Show the secrets of a webhook destination',
-    description: 'The current one, and the previous one while it still signs. Who looked is kept in the audit trail.',
+    description:
+      'The current one, and the previous one while it still signs. Who looked is kept in the audit trail. A request with the ' +
+      '`Idempotency-Key` of an earlier one is shown no secret.',
     body: nothingBody,
-    replies: { 200: revealed, ...bodyErrors },
+    replies: { 200: revealed, ...postErrors },
     refusals: ['destination_not_found'],
     examples: {
       body: {},
