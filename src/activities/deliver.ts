@@ -66,9 +66,10 @@ function stillTrying(
   opensInMs: number | null,
 ): ApplicationFailure {
   // Each by its own attempts: the rounds that Temporal counts may have sent nothing to it.
-  const waits = records.flatMap(({ state, reason, retryInMs, attempt }) => {
+  const waits = records.flatMap(({ state, reason, retryInMs, scheduledSoFar }) => {
     if (state !== 'retrying') return [];
-    return [OVERLOADED.has(reason) && retryInMs !== null ? retryInMs : FIRST_WAIT_MS * 2 ** Math.min(attempt - 1, 10)];
+    if (OVERLOADED.has(reason) && retryInMs !== null) return [retryInMs];
+    return [FIRST_WAIT_MS * 2 ** Math.min(scheduledSoFar - 1, 10)];
   });
   // A busy one has room again after some seconds; those that wait for the same one do not come back together.
   if (opensInMs !== null) waits.push(opensInMs + 1_000 + 2_000 * Math.random());

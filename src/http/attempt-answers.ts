@@ -38,6 +38,10 @@ export function attemptItem(row: AttemptRow) {
     response_time_ms: row.responseTimeMs,
     status: row.status,
     webhook_type: row.eventType,
+    event_id: row.eventId,
+    attempt: row.attempt,
+    trigger: row.trigger,
+    reason: row.reason,
     created_at: row.createdAt,
   };
 }
@@ -47,10 +51,6 @@ export function attemptDetail(row: AttemptDetail) {
   const { requestHeaders: headers } = row;
   return {
     ...attemptItem(row),
-    event_id: row.eventId,
-    attempt: row.attempt,
-    trigger: row.trigger,
-    reason: row.reason,
     hint: row.hint,
     response_body: row.responseBody,
     body_truncated: row.bodyTruncated,

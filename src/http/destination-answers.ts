@@ -62,6 +62,7 @@ function destinationHead(row: DestinationRow) {
     disabled_reason: row.disabledReason,
     disabled_at: row.disabledAt,
     failing_since: row.failingSince,
+    paused_until: row.pausedUntil,
     held_deliveries_count: row.held,
     previous_secret_expires_at: row.previousSecretExpiresAt,
     created_at: row.createdAt,

@@ -7,6 +7,7 @@ import { DELIVERIES_CHANNEL } from './deliveries.ts';
 import { sealContextOfEvent } from './events.ts';
 import { newId } from './new-id.ts';
 import { isoColumn } from './session-rows.ts';
+import { nextNumber } from './take-deliveries.ts';
 import type { Transaction } from './tenants.ts';
 import { hasDestination } from './webhook-destinations.ts';
 
@@ -23,24 +24,27 @@ export interface AttemptRow {
   /** `unknown`: its sender was killed, so that nobody knows whether it arrived. */
   readonly status: 'pending' | 'delivered' | 'failed' | 'unknown';
   readonly eventType: EventType;
-  /** ISO 8601. */
-  readonly createdAt: string;
-}
-
-/** An attempt with all that its body was, or will be, made of. */
-export interface AttemptDetail extends AttemptRow {
-  /** 1 for the first attempt at this delivery. */
+  readonly eventId: string;
+  /** 1 for the first attempt at this delivery; a later one has a greater number, whatever its trigger. */
   readonly attempt: number;
   readonly trigger: AttemptTrigger;
   /** A stable code, e.g. `http_500`, `timeout`, `gone`; null until the attempt ended. */
   readonly reason: string | null;
+  /** ISO 8601. */
+  readonly createdAt: string;
+}
+
+/** What came of an attempt so far. */
+export type AttemptOutcome = Pick<AttemptRow, 'status' | 'responseStatus' | 'responseTimeMs' | 'reason'>;
+
+/** An attempt with all that its body was, or will be, made of. */
+export interface AttemptDetail extends AttemptRow {
   readonly hint: RetryHint | null;
   /** The first 4 KiB of the reply. */
   readonly responseBody: string | null;
   readonly bodyTruncated: boolean | null;
   /** The host that a redirect pointed to. */
   readonly locationHost: string | null;
-  readonly eventId: string;
   readonly sequence: number;
   /** Unix seconds. */
   readonly eventAt: number;
@@ -63,10 +67,11 @@ export interface AttemptFilter {
 
 const STATUS = `case a.state when 'started' then 'pending' else a.state end`;
 
-const OUTCOME = `a.response_status as "responseStatus", a.duration_ms as "responseTimeMs", ${STATUS} as status`;
+const OUTCOME = `a.response_status as "responseStatus", a.duration_ms as "responseTimeMs", ${STATUS} as status,
+  a.reason`;
 
 const COLUMNS = `a.attempt_id as "attemptId", e.session_id as "sessionId", a.request_url as "requestUrl", ${OUTCOME}, e.type as "eventType",
-  ${isoColumn('a.created_at')} as "createdAt"`;
+  e.event_id as "eventId", a.attempt, a.trigger, ${isoColumn('a.created_at')} as "createdAt"`;
 
 const FROM = `from delivery_attempt a join delivery v on v.delivery_id = a.delivery_id join event e on e.event_id = v.event_id`;
 
@@ -138,8 +143,8 @@ export async function readAttempt(
       ? (['e.session_id', which.sessionId] as const)
       : (['a.destination_id', which.destinationId] as const);
   const [row] = await tx.query<Omit<AttemptDetail, 'payload'> & { payload: Buffer | null }>(
-    `select ${COLUMNS}, a.attempt, a.trigger, a.reason, a.hint, a.response_head as "responseBody",
-       a.body_truncated as "bodyTruncated", a.location_host as "locationHost", e.event_id as "eventId",
+    `select ${COLUMNS}, a.hint, a.response_head as "responseBody",
+       a.body_truncated as "bodyTruncated", a.location_host as "locationHost",
        e.sequence::float8 as sequence, floor(extract(epoch from e.created_at))::float8 as "eventAt",
        p.payload, a.left_out as "leftOut", a.request_headers as "requestHeaders",
        case when e.dedupe_key like '%:token' then e.token_id end as "carriesToken"
@@ -154,13 +159,13 @@ export async function readAttempt(
   return { ...rest, payload: payload === null ? null : (sealer.openPayload(context, payload) as JsonObject) };
 }
 
-/** What came of an attempt so far. */
+/** What came of an attempt of the application's own so far. */
 export async function readOutcome(
   tx: Transaction,
   applicationId: string,
   attemptId: string,
-): Promise<Pick<AttemptRow, 'status' | 'responseStatus' | 'responseTimeMs'> | undefined> {
-  const [row] = await tx.query<Pick<AttemptRow, 'status' | 'responseStatus' | 'responseTimeMs'>>(
+): Promise<AttemptOutcome | undefined> {
+  const [row] = await tx.query<AttemptOutcome & Record<string, unknown>>(
     `select ${OUTCOME} from delivery_attempt a where a.application_id = $1 and a.attempt_id = $2`,
     [applicationId, attemptId],
   );
@@ -174,10 +179,15 @@ export async function readOutcome(
 export function queueAttempt(tx: Transaction, applicationId: string, again: string): string {
   const attemptId = newId();
   tx.send(
+    `select 1 from webhook_health h join delivery_attempt a on a.destination_id = h.destination_id
+     where a.application_id = $1 and a.attempt_id = $2 for update of h`,
+    [applicationId, again],
+  );
+  tx.send(
     `insert into delivery_attempt
        (attempt_id, delivery_id, attempt, application_id, destination_id, request_url, trigger, state)
-     select $1, a.delivery_id, (select count(*) + 1 from delivery_attempt o where o.delivery_id = a.delivery_id),
-       a.application_id, a.destination_id, a.request_url, 'manual', 'pending'
+     select $1, a.delivery_id, ${nextNumber('a.delivery_id')}, a.application_id, a.destination_id,
+       a.request_url, 'manual', 'pending'
      from delivery_attempt a where a.application_id = $2 and a.attempt_id = $3`,
     [attemptId, applicationId, again],
   );

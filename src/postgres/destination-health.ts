@@ -45,9 +45,12 @@ export const IN_FLIGHT_OF_APPLICATIONS = `busy as materialized (
   select f.application_id, count(*)::int as in_flight from delivery_attempt f, clock
   where f.state = 'started' and f.started_at > clock.now - interval '${LEASE_SECONDS} seconds' group by 1)`;
 
+/** When the rest of the destination of the health row `h` ends, or ended; null when it has none. */
+export const REST_ENDS = `greatest(h.slow_until, h.circuit_open_until,
+  case when h.circuit_open_until is not null then h.probe_until end)`;
+
 /** Milliseconds until the destination of the health row `h` may take something; below 0 or null when it is just full. */
-export const OPENS_IN_MS = `(extract(epoch from greatest(h.slow_until, h.circuit_open_until,
-  case when h.circuit_open_until is not null then h.probe_until end) - clock.now) * 1000)::float8`;
+export const OPENS_IN_MS = `(extract(epoch from ${REST_ENDS} - clock.now) * 1000)::float8`;
 
 /**
  * Hands the destinations of `selection`, whose health rows it locks, to the transaction's next statement ({@link LOCKED}).

@@ -134,7 +134,8 @@ export async function deliveryToRetry(tx: Transaction, deliveryId: string): Prom
  */
 export function settleLostAttempts(tx: Transaction): void {
   tx.send(
-    `update delivery d set state = 'stopped', ended_at = handoff_now(), lease_until = null
+    `update delivery d set state = 'stopped', last_reason = coalesce(d.last_reason, 'share_ended'),
+       ended_at = handoff_now(), lease_until = null
      from event e join onboarding o on o.token_id = e.token_id
      where e.event_id = d.event_id and d.owner = 'onboarding' and d.ended_at is null and o.ended_at is not null
        and coalesce(d.lease_until, d.created_at) < handoff_now() - interval '1 minute'`,

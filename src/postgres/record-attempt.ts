@@ -74,7 +74,7 @@ function recordScheduled(tx: Transaction, record: AttemptRecord): void {
      from webhook_destination d
      where v.delivery_id = $1 and d.destination_id = v.destination_id
        and (v.ended_at is null and (v.attempts = $5 or not ${GOES_ON}) or v.state = 'stopped' and $2 = 'delivered')`,
-    [record.deliveryId, record.state, record.reason, record.retryInMs ?? 0, record.attempt],
+    [record.deliveryId, record.state, record.reason, record.retryInMs ?? 0, record.scheduledSoFar],
   );
   if (record.state !== 'retrying') return;
   tx.send(
@@ -84,7 +84,7 @@ function recordScheduled(tx: Transaction, record: AttemptRecord): void {
        returning delivery_id
      )
      insert into outbox (wish, subject_id) select 'retry_delivery', delivery_id from handed_over`,
-    [record.deliveryId, record.attempt],
+    [record.deliveryId, record.scheduledSoFar],
   );
 }
 

@@ -31,6 +31,13 @@ export const TOKEN_IS_OPEN = `(not ${CARRIES_TOKEN} or exists (
       and not exists (select 1 from redemption r where r.token_id = t.token_id)
       and not exists (select 1 from acknowledgement k where k.token_id = t.token_id and k.state = 'unspent')))`;
 
+/**
+ * The number of a delivery's next attempt. Who writes it has locked its destination's health before the statement began,
+ * so that no two have the same.
+ */
+export const nextNumber = (deliveryId: string): string =>
+  `(select coalesce(max(n.attempt), 0) + 1 from delivery_attempt n where n.delivery_id = ${deliveryId})`;
+
 /** What to take of the destinations that were locked. */
 export interface Pick {
   /**
@@ -78,14 +85,14 @@ export async function takeDeliveries(
      ), scheduled as (
        insert into delivery_attempt
          (delivery_id, attempt, trigger, application_id, destination_id, request_url, started_at)
-       select t.delivery_id, t.attempts, t.trigger, t.application_id, t.destination_id, d.url, clock.now
+       select t.delivery_id, greatest(t.attempts, ${nextNumber('t.delivery_id')}), t.trigger, t.application_id, t.destination_id, d.url, clock.now
        from taken t join webhook_destination d on d.destination_id = t.destination_id cross join clock
        returning *
      ), claimed as (
        select * from scheduled${byHand ? ' union all select * from begun' : ''}
      )
      select c.delivery_id as "deliveryId", c.attempt_id as "attemptId", c.trigger, c.attempt,
-       c.attempt - v.schedule_start as "scheduleAttempt", e.sequence::float8 as sequence, e.event_id as "eventId",
+       s.so_far as "scheduledSoFar", s.so_far - v.schedule_start as "scheduleAttempt", e.sequence::float8 as sequence, e.event_id as "eventId",
        e.type as "eventType", c.destination_id as "destinationId", c.application_id as "applicationId",
        e.session_id as "sessionId", floor(extract(epoch from e.created_at))::float8 as "createdAt", p.payload,
        c.request_url as url, d.payload_mode as "payloadMode",
@@ -97,17 +104,19 @@ export async function takeDeliveries(
              where m.session_id = e.session_id and m.application_id = c.application_id and m.object_key is not null)
          as "mediaIds", floor(extract(epoch from clock.now))::float8 as "nowSeconds",
        case when e.dedupe_key like '%:token' then json_build_object(
-         'kid', t.kid, 'claims', json_build_object(
-           'session_id', t.session_id, 'session_kind', t.session_kind, 'from_application_id', t.issuer_id,
-           'for_application_id', t.partner_id, 'iat', extract(epoch from t.issued_at)::bigint,
-           'exp', extract(epoch from t.expires_at)::bigint, 'jti', t.token_id)) end as token
+         'kid', k.kid, 'claims', json_build_object(
+           'session_id', k.session_id, 'session_kind', k.session_kind, 'from_application_id', k.issuer_id,
+           'for_application_id', k.partner_id, 'iat', extract(epoch from k.issued_at)::bigint,
+           'exp', extract(epoch from k.expires_at)::bigint, 'jti', k.token_id)) end as token
      from claimed c cross join clock
      join room r on r.destination_id = c.destination_id
      join delivery v on v.delivery_id = c.delivery_id
+     left join taken t on t.delivery_id = c.delivery_id
+     cross join lateral (select coalesce(t.attempts, v.attempts) as so_far) s
      join event e on e.event_id = v.event_id
      join event_payload p on p.event_id = v.event_id
      join webhook_destination d on d.destination_id = c.destination_id
-     left join share_token t on e.type = 'share.received' and t.token_id = e.token_id`,
+     left join share_token k on e.type = 'share.received' and k.token_id = e.token_id`,
     values,
   );
   return rows.map(({ atLimit, ...row }) => ({ atLimit, claimed: opened(sealer, row) }));

@@ -141,7 +141,8 @@ async function finish(
 /** Ends what is left of a token's deliveries, and what is wanted of them by hand: nobody may send it any more. */
 export function stopTokenDeliveries(tx: Transaction, tokenId: string): void {
   tx.send(
-    `update delivery d set state = 'stopped', ended_at = handoff_now(), lease_until = null
+    `update delivery d set state = 'stopped', last_reason = coalesce(d.last_reason, 'share_ended'),
+       ended_at = handoff_now(), lease_until = null
      from event e
      where e.event_id = d.event_id and e.token_id = $1 and e.type = 'share.received'
        and d.owner = 'onboarding' and d.ended_at is null`,

@@ -2,6 +2,7 @@ import type { SubscribableEvent } from '../domain/events.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
 import type { DestinationFacts } from '../webhooks/destination-events.ts';
 import type { DisablingReason } from '../webhooks/ports.ts';
+import { REST_ENDS } from './destination-health.ts';
 import { stopDeliveries } from './held-deliveries.ts';
 import { newId } from './new-id.ts';
 import { isoColumn } from './session-rows.ts';
@@ -24,6 +25,8 @@ export interface DestinationRow {
   readonly disabledAt: string | null;
   /** The first failure since the last success. */
   readonly failingSince: string | null;
+  /** The end of its rest, while it is enabled and has one. */
+  readonly pausedUntil: string | null;
   /** Deliveries that are kept until it is enabled again. */
   readonly held: number;
   /** Null while one secret is live. */
@@ -43,6 +46,7 @@ const DESTINATION = `select d.destination_id as "destinationId", d.label, d.url,
     d.subscribed_events as "subscribedEvents", d.payload_mode as "payloadMode",
     d.didit_headers_signed_with as "diditHeadersSignedWith", d.disabled_reason as "disabledReason",
     ${isoColumn('d.disabled_at')} as "disabledAt", ${isoColumn('h.failing_since')} as "failingSince",
+    case when d.enabled and ${REST_ENDS} > handoff_now() then ${isoColumn(REST_ENDS)} end as "pausedUntil",
     (select count(*)::float8 from delivery v where v.destination_id = d.destination_id and v.state = 'held') as held,
     (select ${isoColumn('max(s.expires_at)')} from webhook_secret s
      where s.destination_id = d.destination_id and s.expires_at > handoff_now()) as "previousSecretExpiresAt",

@@ -1,5 +1,6 @@
 import type { EventType } from '../domain/events.ts';
 import { DELIVERIES_CHANNEL } from './deliveries.ts';
+import { REST_ENDS } from './destination-health.ts';
 import { isoColumn } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 import { hasDestination, lockHealth } from './webhook-destinations.ts';
@@ -45,7 +46,7 @@ export interface MissedRow {
     | 'stopped';
   readonly attempts: number;
   readonly lastReason: string | null;
-  /** Now at the earliest; null when none is planned. */
+  /** Now, or the end of its destination's rest, at the earliest; null when none is planned. */
   readonly nextAttemptAt: string | null;
 }
 
@@ -86,6 +87,19 @@ export async function takeForRepair(
   );
   if (row === undefined) return null;
   return row.enabled ? 'ready' : 'disabled';
+}
+
+/**
+ * Ends the rest of a destination whose owner says that it is back: what waits is due. For how long nothing has got
+ * through, only a success, or enabling it, forgets.
+ */
+export function endRest(tx: Transaction, applicationId: string, destinationId: string): void {
+  tx.send(
+    `update webhook_health set circuit_open_until = null, probe_until = null, slow_until = null,
+       consecutive_failures = 0, circuit_closed_at = handoff_now()
+     where application_id = $1 and destination_id = $2`,
+    [applicationId, destinationId],
+  );
 }
 
 /**
@@ -169,9 +183,10 @@ export async function listMissed(
            e.sequence::float8 as sequence, ${isoColumn('e.created_at')} as "createdAt",
            coalesce(v.state, case when ${ON_ITS_WAY} then 'pending' else 'missing' end) as state,
            coalesce(v.attempts, 0) as attempts, v.last_reason as "lastReason",
-           case when v.ended_at is null and v.state <> 'held' then ${isoColumn('greatest(v.next_at, handoff_now())')} end as "nextAttemptAt",
+           case when v.ended_at is null and v.state <> 'held' then ${isoColumn(`greatest(v.next_at, ${REST_ENDS}, handoff_now())`)} end as "nextAttemptAt",
            e.created_at as at
          from found join event e on e.event_id = found.event_id left join delivery v on v.delivery_id = found.delivery_id
+         left join webhook_health h on h.destination_id = v.destination_id
          order by e.created_at, e.event_id limit $6 offset $7
        )
        select page.*, counted.total from (select count(*)::int as total from found) counted left join page on true
@@ -210,6 +225,7 @@ async function repair(tx: Transaction, statement: string, values: readonly unkno
     values,
   );
   if (row === undefined) throw new Error('a count is a row');
-  if (row.count > 0) tx.send(`select pg_notify('${DELIVERIES_CHANNEL}', '')`);
+  // Also for what waited before, and is due with the end of a rest.
+  tx.send(`select pg_notify('${DELIVERIES_CHANNEL}', '')`);
   return row;
 }

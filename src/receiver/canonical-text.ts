@@ -21,12 +21,9 @@ export function canonicalText(value: unknown): string {
 
 /** JavaScript sorts by UTF-16 units, which puts characters beyond the basic plane before some of it. */
 function byCodePoints(left: string, right: string): number {
-  const [a, b] = [Array.from(left), Array.from(right)];
-  for (const [index, character] of a.entries()) {
-    const difference = (character.codePointAt(0) ?? 0) - (b[index]?.codePointAt(0) ?? -1);
-    if (difference !== 0) return difference;
-  }
-  return a.length - b.length;
+  let at = 0;
+  while (at < left.length && left.charCodeAt(at) === right.charCodeAt(at)) at += 1;
+  return (left.codePointAt(at) ?? -1) - (right.codePointAt(at) ?? -1);
 }
 
 function numberText(value: number): string {

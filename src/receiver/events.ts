@@ -10,7 +10,10 @@ interface Envelope<Type extends string> {
   readonly created_at: number;
   /** Unix seconds of this attempt. */
   readonly timestamp: number;
-  /** Rises with every event about one subject ({@link subjectOf}); events of other types leave gaps. Handoff only. */
+  /**
+   * Rises with every event about one session, else share, customer or destination, of whatever type: it orders the states of
+   * one subject ({@link stateSubjectOf}), and a higher one of another event says nothing against a lower one. Handoff only.
+   */
   readonly sequence?: number;
 }
 
@@ -194,19 +197,20 @@ export type EventOf<Type extends HandoffWebhookEvent['webhook_type']> = Extract<
 >;
 
 /**
- * What an event is about, and its `sequence` counts for: your session, else the share, the customer or the destination.
- * One whose number is below the highest that you have seen of the same subject tells of the past.
+ * Whose whole state an event tells, as the key of the highest `sequence` that was seen of it: the session of `status.updated`
+ * and `data.updated`, the customer of `user.status.updated` and `business.status.updated`. One whose number is below that
+ * is stale. Null for all others: each is a fact or a change of its own, which is never stale.
  */
-export function subjectOf(event: HandoffWebhookEvent): string {
-  const { session_id, token_id, vendor_user_id, vendor_business_id, destination_id, event_id }: Subject = event;
-  return session_id ?? token_id ?? vendor_user_id ?? vendor_business_id ?? destination_id ?? event_id;
-}
-
-interface Subject {
-  readonly event_id: string;
-  readonly session_id?: string;
-  readonly token_id?: string;
-  readonly vendor_user_id?: string;
-  readonly vendor_business_id?: string | null;
-  readonly destination_id?: string;
+export function stateSubjectOf(event: HandoffWebhookEvent): string | null {
+  switch (event.webhook_type) {
+    case 'status.updated':
+    case 'data.updated':
+      return event.session_id;
+    case 'user.status.updated':
+      return event.vendor_user_id;
+    case 'business.status.updated':
+      return event.vendor_business_id;
+    default:
+      return null;
+  }
 }

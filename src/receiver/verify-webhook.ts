@@ -14,7 +14,7 @@ export interface WebhookToVerify {
   readonly secrets: string | readonly string[];
   /** How far the signed time may be from now, in seconds; default 300. */
   readonly toleranceSeconds?: number;
-  /** Unix seconds; default: this machine's clock. */
+  /** Unix seconds, not a `Date` and not its milliseconds; default: this machine's clock. */
   readonly now?: number;
   /** Bytes of the longest body that is looked at; default 1 MiB. */
   readonly maxBodyBytes?: number;
@@ -23,6 +23,8 @@ export interface WebhookToVerify {
 }
 
 const MAX_BODY_BYTES = 1_048_576;
+/** No Unix seconds for some thousand years, and milliseconds since 1973. */
+const TOO_LATE = 1e11;
 
 const SCHEMES = {
   any: [byStandardWebhooks, byDidit],
@@ -47,12 +49,13 @@ const FROM_NEAR_TO_FAR: readonly WebhookVerificationCode[] = [
  * than this module comes through as it is: keep a default.
  *
  * @throws {WebhookVerificationError} when it must not be believed
- * @throws {TypeError} on a secret or a body that can be none: a mistake of the caller's, not the sender's
+ * @throws {TypeError} on a secret, a body or a time that can be none: a mistake of the caller's, not the sender's
  */
 export async function verifyWebhook(webhook: WebhookToVerify): Promise<HandoffWebhookEvent> {
   const { headers, body, secrets, toleranceSeconds = 300, now = Date.now() / 1_000, scheme = 'any' } = webhook;
   const { maxBodyBytes = MAX_BODY_BYTES } = webhook;
-  const keys = (typeof secrets === 'string' ? [secrets] : secrets).map(keysOf);
+  if (typeof now !== 'number' || !(now < TOO_LATE)) throw new TypeError('now: Unix seconds, as Date.now() / 1000');
+  const keys = [secrets].flat().map(keysOf);
   if (keys.length === 0) throw new TypeError('secrets: at least one is needed');
   const delivery = deliveryOf(headers, body, maxBodyBytes);
   const failures: WebhookVerificationError[] = [];

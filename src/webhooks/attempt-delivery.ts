@@ -28,9 +28,12 @@ export async function attemptDelivery(
   tools: AttemptTools,
   limits: { readonly maxAttempts: number } = { maxAttempts: MAX_ATTEMPTS },
 ): Promise<AttemptRecord> {
-  const { deliveryId, attemptId, trigger, attempt, destinationId } = delivery;
+  const { deliveryId, attemptId, trigger, scheduledSoFar, destinationId } = delivery;
   const isPing = delivery.eventType === 'webhook.ping';
-  const about = { deliveryId, attemptId, trigger, attempt, destinationId, ...(isPing && { advisory: true as const }) };
+  const about = {
+    ...{ deliveryId, attemptId, trigger, scheduledSoFar, destinationId },
+    ...(isPing && { advisory: true as const }),
+  };
   const next = Math.min(Math.max(delivery.scheduleAttempt, 1) + 1, MAX_ATTEMPTS);
   const scheduledDelayMs = delayBeforeAttempt(next, Math.random());
   const last = delivery.scheduleAttempt >= limits.maxAttempts;

@@ -14,8 +14,10 @@ export interface ClaimedDelivery {
   readonly deliveryId: string;
   readonly attemptId: string;
   readonly trigger: AttemptTrigger;
-  /** 1 for the first attempt of all; one by hand counts those before it, of either sort. */
+  /** Its number among all attempts of the delivery, by hand or not, from 1: a later one has a greater number. */
   readonly attempt: number;
+  /** Scheduled attempts of the delivery so far, this one included: by it `record` knows the latest. */
+  readonly scheduledSoFar: number;
   /** 1 for the first attempt of the schedule, which begins again when a delivery is replayed. */
   readonly scheduleAttempt: number;
   readonly eventId: string;
@@ -48,7 +50,8 @@ export interface AttemptRecord {
   readonly deliveryId: string;
   readonly attemptId: string;
   readonly trigger: AttemptTrigger;
-  readonly attempt: number;
+  /** As it was taken. */
+  readonly scheduledSoFar: number;
   readonly destinationId: string;
   readonly state: DeliveryState;
   /** Milliseconds until the next attempt, when `retrying`. */
@@ -85,15 +88,6 @@ export interface DueDeliveries {
   readonly more: boolean;
   /** Another process was looking at a destination that has something due: look again in a moment. */
   readonly busy: boolean;
-}
-
-/** An attempt that failed by a fault of ours, for the log: ids, a stable code, and what was thrown if something was. */
-export interface AttemptFault {
-  readonly deliveryId: string;
-  readonly attemptId: string;
-  readonly destinationId: string;
-  readonly reason: 'secret_unreadable' | 'payload_unreadable' | 'internal_error';
-  readonly error?: unknown;
 }
 
 /** An attempt that failed by a fault of ours, for the log: ids, a stable code, and what was thrown if something was. */

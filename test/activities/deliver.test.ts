@@ -41,6 +41,7 @@ function delivery(_reply: Reply, index: number): ClaimedDelivery {
     attemptId: String(index),
     trigger: 'auto',
     attempt: 1,
+    scheduledSoFar: 1,
     scheduleAttempt: 1,
     eventId: '0190b6a0-0000-7000-8000-000000000001',
     eventType: 'share.received',

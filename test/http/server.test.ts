@@ -35,6 +35,27 @@ async function start(temporal: string, databaseUrl = database.url, logger = pino
   }
 }
 
+describe('private addresses', () => {
+  const read = (NODE_ENV: string) =>
+    readServerConfig({
+      DATABASE_URL: 'postgres://handoff@localhost/handoff',
+      SHARE_TOKEN_KEYS: KEYS,
+      ...testContentEnv(),
+      SHOW_ONE_TIME_CODES: '',
+      WEBHOOK_ALLOWED_CIDRS: '127.0.0.0/8',
+      NODE_ENV,
+    });
+
+  it('are not for webhooks in production, however it is spelled', () => {
+    for (const name of ['production', 'PRODUCTION', 'Production ', 'prod', 'Prod']) {
+      expect(read(name)).toEqual({ problems: [expect.stringContaining('WEBHOOK_ALLOWED_CIDRS is for development')] });
+    }
+    for (const name of ['', 'test', 'development', 'product']) {
+      expect(read(name)).toMatchObject({ webhookUrlRules: { allowedCidrs: ['127.0.0.0/8'] } });
+    }
+  });
+});
+
 describe('one-time codes', () => {
   const read = (more: Record<string, string>) =>
     readServerConfig({

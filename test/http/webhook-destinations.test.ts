@@ -84,6 +84,8 @@ describe('POST /v3/webhook/destinations/', () => {
     [{ url: 'http://receiver.example/' }, 'url', 'The URL must begin with https://.'],
     [{ url: 'https://127.0.0.1/' }, 'url', 'The URL names an IP address: use a host name.'],
     [{ url: 'receiver' }, 'url', /not a full address/],
+    [{ url: 'https:receiver.example/' }, 'url', /write it as https:\/\/host\/path/],
+    [{ url: 'https://@receiver.example/' }, 'url', /write it as https:\/\/host\/path/],
     [{ enabled: 'yes' }, 'enabled', 'Must be a valid boolean: true or false.'],
     [{ label: 'l'.repeat(256) }, 'label', 'Ensure this field has no more than 255 characters.'],
     [{ webhook_version: 'v4' }, 'webhook_version', 'Must be one of: v1, v2, v3.'],
@@ -110,6 +112,31 @@ describe('POST /v3/webhook/destinations/', () => {
     expect((await api.call(api.third, 'POST', ALL, sent)).status).toBe(201);
     expect((await api.call(api.partner, 'DELETE', `${ALL}${textOf(first, 'uuid')}`)).status).toBe(204);
     expect((await api.call(api.partner, 'POST', ALL, sent)).status).toBe(201);
+  });
+});
+
+describe('the URL of a destination', () => {
+  const taken = { status: 400, body: { url: ['This webhook destination already exists for the application.'] } };
+
+  it('is kept in one spelling, so that an application has it once', async () => {
+    const [brand, name] = [await api.newBrand(), `receiver-${(serial += 1)}.example`];
+    const make = (url: string) => api.call(brand, 'POST', ALL, { ...body(), url });
+    const first = await make(`HTTPS://${name.toUpperCase()}.:443/./hooks`);
+    expect(first).toMatchObject({ status: 201, body: { url: `https://${name}/hooks`, label: name } });
+    expect(await make(`https://${name}/hooks`)).toMatchObject(taken);
+    const second = textOf(await make(`https://${name}`), 'uuid');
+    const move = (url: string) => api.call(brand, 'PATCH', `${ALL}${second}/`, { url });
+    expect(await move(`https://${name}/x/../hooks`)).toMatchObject(taken);
+    expect(await move(`https://${name}:443`)).toMatchObject({ status: 200, body: { url: `https://${name}/` } });
+  });
+
+  it('that was kept in another spelling before stays until it is changed', async () => {
+    const [brand, { url }] = [await api.newBrand(), body()];
+    const id = textOf(await api.call(brand, 'POST', ALL, { ...body(), url }), 'uuid');
+    const before = url.replace('https://', 'https:');
+    await api.database.pool.query('update webhook_destination set url = $2 where destination_id = $1', [id, before]);
+    expect((await api.call(brand, 'PATCH', `${ALL}${id}/`, { label: 'Old' })).body).toMatchObject({ url: before });
+    expect((await api.call(brand, 'PATCH', `${ALL}${id}/`, { url })).body).toMatchObject({ url });
   });
 });
 

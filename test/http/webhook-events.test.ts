@@ -223,17 +223,18 @@ describe('what destinations get', () => {
     expect(sent.flatMap(problemsOf)).toEqual([]);
   });
 
-  it('is the same for both modes, but that a thin one has neither decision nor changes', () => {
+  it('is the same for both modes, but that a thin one has no decision, changes or metadata', () => {
     for (const { full, thin } of [issuer, partner]) {
       // A ping is for one destination alone.
       const lean = bodies(thin).filter((body) => body['webhook_type'] !== 'webhook.ping');
       expect(lean.length).toBeGreaterThan(5);
       for (const { timestamp: _sent, ...body } of lean) {
         const whole = bodies(full).find(({ event_id }) => event_id === body['event_id']) ?? {};
-        const { decision, changes, timestamp: _when, ...rest } = whole;
+        const { decision, changes, metadata, timestamp: _when, ...rest } = whole;
         expect(body).toEqual({
           ...rest,
           ...(decision !== undefined && { decision_omitted: true }),
+          ...(metadata !== undefined && { metadata_omitted: true }),
           ...(changes !== undefined && { changes_omitted: true }),
         });
       }

@@ -85,7 +85,7 @@ describe('lock order', () => {
         deliveryId: claimed.deliveryId,
         attemptId: claimed.attemptId,
         trigger: claimed.trigger,
-        attempt: claimed.attempt,
+        scheduledSoFar: claimed.scheduledSoFar,
         requestHeaders: null,
         destinationId: claimed.destinationId,
         state: 'retrying',

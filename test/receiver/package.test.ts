@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -43,7 +43,7 @@ it('from its tarball imports and verifies, with no other file of ours and no dep
      const event = await all.verifyWebhook(${webhook});
      console.log(JSON.stringify([Object.keys(all), event.webhook_type]));`,
   );
-  expect(JSON.parse(printed)).toEqual([['WebhookVerificationError', 'subjectOf', 'verifyWebhook'], 'webhook.ping']);
+  expect(JSON.parse(printed)).toEqual([['WebhookVerificationError', 'stateSubjectOf', 'verifyWebhook'], 'webhook.ping']);
 });
 
 it('needs of its runtime the language, Web Crypto and the encodings alone', () => {
@@ -82,15 +82,15 @@ it('needs of its runtime the language, Web Crypto and the encodings alone', () =
 it('has types that need no other, and tell the events apart', () => {
   writeFileSync(
     join(project, 'typed.ts'),
-    `import { subjectOf, verifyWebhook, type EventOf, type HandoffWebhookEvent } from 'handoff/webhooks';
-     export async function receive(request: Request, secrets: string[]): Promise<string | undefined> {
+    `import { stateSubjectOf, verifyWebhook, type EventOf, type HandoffWebhookEvent } from 'handoff/webhooks';
+     export async function receive(request: Request, secrets: string[]): Promise<string | null | undefined> {
        const event = await verifyWebhook({ headers: request.headers, body: await request.arrayBuffer(), secrets });
        if (event.webhook_type === 'share.received') return onShare(event);
        // @ts-expect-error: not of every event
        event.share_token;
        // @ts-expect-error: no such event
        if (event.webhook_type === 'share.sent') return undefined;
-       return subjectOf(event satisfies HandoffWebhookEvent);
+       return stateSubjectOf(event satisfies HandoffWebhookEvent);
      }
      const onShare = (event: EventOf<'share.received'>): string | undefined => event.share_token;
      export const named = (headers: Record<string, string | string[] | undefined>, body: Uint8Array) =>
@@ -106,5 +106,17 @@ it('has types that need no other, and tell the events apart', () => {
       types: [],
     },
     files: ['typed.ts'],
+  });
+});
+
+it('works as a folder that was copied, with its types, and no package around it', () => {
+  cpSync(join(project, 'node_modules', 'handoff', 'dist', 'receiver'), join(project, 'receiver'), { recursive: true });
+  const program = `import { verifyWebhook, type HandoffWebhookEvent } from './receiver/index.js';
+    const event: HandoffWebhookEvent = await verifyWebhook(${webhook});
+    console.log(event.webhook_type);`;
+  expect(run('copied.mts', program, ['--no-warnings'])).toBe('webhook.ping');
+  compile(project, {
+    compilerOptions: { strict: true, noEmit: true, target: 'ES2022', module: 'NodeNext', types: [] },
+    files: ['copied.mts'],
   });
 });

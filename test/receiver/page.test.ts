@@ -201,10 +201,16 @@ describe('programs on docs/webhooks.md', () => {
           ),
         true,
       );
+      const endless = await fetch(url, {
+        method: 'POST',
+        headers: sent('', now()).headers,
+        body: 'x'.repeat(5_000_000),
+      });
+      expect(endless.status).toBe(401);
     } finally {
       child.kill('SIGKILL');
     }
-    for (const code of ['missing_headers', 'simple_signature_only', 'no_match', 'stale_timestamp']) {
+    for (const code of ['body_too_large', 'missing_headers', 'simple_signature_only', 'no_match', 'stale_timestamp']) {
       expect(printed()).toContain(code);
     }
   });

@@ -147,12 +147,12 @@ describe('a close', () => {
     if (!round.open) throw new Error('the token can be delivered');
     const [delivery] = round.deliveries;
     if (delivery === undefined) throw new Error('the partner has a destination');
-    const { deliveryId, attemptId, trigger, attempt, destinationId } = delivery;
+    const { deliveryId, attemptId, trigger, scheduledSoFar, destinationId } = delivery;
     const record = {
       deliveryId,
       attemptId,
       trigger,
-      attempt,
+      scheduledSoFar,
       destinationId,
       requestHeaders: null,
       state: 'delivered',

@@ -146,7 +146,8 @@ export function deliveryLab(): DeliveryLab {
       const [row] = await lab.rows<{ attempt_id: string }>(
         `insert into delivery_attempt
            (delivery_id, attempt, application_id, destination_id, request_url, trigger, state)
-         select v.delivery_id, v.attempts + 1, v.application_id, v.destination_id, coalesce($2, d.url), 'manual', 'pending'
+         select v.delivery_id, (select count(*) + 1 from delivery_attempt o where o.delivery_id = v.delivery_id),
+           v.application_id, v.destination_id, coalesce($2, d.url), 'manual', 'pending'
          from delivery v join webhook_destination d on d.destination_id = v.destination_id
          where v.destination_id = $1 order by v.created_at, v.delivery_id limit 1 returning attempt_id`,
         [destinationId, url ?? null],
@@ -168,13 +169,13 @@ export function recordOf(
   more: Partial<AttemptRecord> = {},
 ): AttemptRecord {
   if (claimed === undefined) throw new Error('a delivery was to be taken');
-  const { deliveryId, attemptId, trigger, attempt, destinationId } = claimed;
+  const { deliveryId, attemptId, trigger, attempt, scheduledSoFar, destinationId } = claimed;
   const delivered = state === 'delivered';
   return {
     deliveryId,
     attemptId,
     trigger,
-    attempt,
+    scheduledSoFar,
     destinationId,
     state,
     requestHeaders: { 'webhook-attempt': String(attempt) },

@@ -96,6 +96,7 @@ export function fakeLedger(
             deliveryId: row.id,
             attemptId: randomUUID(),
             trigger: 'auto',
+            scheduledSoFar: row.attempts,
             scheduleAttempt: row.attempts,
             sequence: 1,
             diditHeadersSignedWith: 'previous' as const,

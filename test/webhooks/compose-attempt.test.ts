@@ -17,6 +17,7 @@ async function compose(more: Partial<ClaimedDelivery>) {
     attemptId: randomUUID(),
     trigger: 'auto',
     attempt: 1,
+    scheduledSoFar: 1,
     scheduleAttempt: 1,
     eventId: randomUUID(),
     eventType: 'status.updated',

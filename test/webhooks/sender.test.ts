@@ -26,6 +26,7 @@ function delivery(url: string): ClaimedDelivery {
     attemptId: randomUUID(),
     trigger: 'auto',
     attempt: 1,
+    scheduledSoFar: 1,
     scheduleAttempt: 1,
     eventId: randomUUID(),
     eventType: 'share.minted',

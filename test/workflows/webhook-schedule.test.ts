@@ -35,7 +35,10 @@ async function begin(receiver: Receiver): Promise<() => Promise<Carried>> {
   const delivery = newDelivery();
   const records: AttemptRecord[] = [];
   const tools = toolsFor(() => receiver(records.length + 1));
-  const claimed = () => ({ ...delivery, attempt: records.length + 1, scheduleAttempt: records.length + 1 });
+  const claimed = () => {
+    const next = records.length + 1;
+    return { ...delivery, attempt: next, scheduledSoFar: next, scheduleAttempt: next };
+  };
   const ledger: DeliveryLedger = {
     claimDue: () => Promise.resolve({ claimed: [], more: false, busy: false }),
     claimOne: () => Promise.resolve(claimed()),
@@ -85,6 +88,7 @@ function newDelivery(): ClaimedDelivery {
     attemptId: randomUUID(),
     trigger: 'auto',
     attempt: 1,
+    scheduledSoFar: 1,
     scheduleAttempt: 1,
     eventId: randomUUID(),
     eventType: 'status.updated',
@@ -122,7 +126,7 @@ describe('the schedule of a receiver that answers 500', () => {
     const runs = await carryTogether(50, () => ({ status: 500 }));
     for (const { state, records, told, waits, spanMs } of runs) {
       expect(state).toBe('exhausted');
-      expect(records.map(({ attempt }) => attempt)).toEqual(Array.from({ length: MAX_ATTEMPTS }, (_, n) => n + 1));
+      expect(records.map(({ scheduledSoFar }) => scheduledSoFar)).toEqual(Array.from({ length: MAX_ATTEMPTS }, (_, n) => n + 1));
       expect(records.map(({ state: each }) => each)).toEqual([
         ...Array.from({ length: MAX_ATTEMPTS - 1 }, () => 'retrying'),
         'exhausted',

@@ -54,28 +54,42 @@ const TEST_HEADER = {
   schema: { type: 'string', const: 'true' },
 };
 
+const RECEIVED = 'Received. The status alone counts, and it has to come within the time limit.';
+
 /** What a receiver answers, and what then becomes of the delivery. */
-const RESPONSES: JsonObject = {
-  '2XX': {
-    description:
-      'Received. The status alone counts, and it has to come within the time limit. With the header ' +
-      '`webhook-delivery: disable` the destination is switched off besides.',
-  },
-  '410': { description: 'Gone: not tried again, and the destination is switched off.' },
-  '429': {
-    description: 'Overloaded, as 502, 503 and 504: tried again later, after `Retry-After` where it is told.',
-    headers: { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } },
-  },
-  '503': {
-    description: 'Overloaded: as 429.',
-    headers: { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } },
-  },
-  default: {
-    description:
-      'Anything else, a redirect too, and no answer at all: tried again on schedule, 12 times over some three days. ' +
-      'With the header `webhook-delivery: abort-message`, not tried again.',
-  },
-};
+function responsesTo(type: EventType): JsonObject {
+  if (type === 'webhook.ping') {
+    return {
+      '2XX': { description: RECEIVED },
+      default: {
+        description:
+          'Anything else, and no answer at all: the test has failed, and nothing else comes of it. It is sent once, and its ' +
+          'destination stays as it is, after 410 and whatever the header `webhook-delivery` says too.',
+      },
+    };
+  }
+  const schedule =
+    type === 'share.received' ? 'on schedule until the token expires' : 'on schedule, 12 times over some three days';
+  const headers = { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } };
+  return {
+    '2XX': { description: `${RECEIVED} With the header \`webhook-delivery: disable\` the destination is switched off besides.` },
+    '410': {
+      description:
+        'Gone: not tried again, and the destination is switched off.' +
+        (type === 'share.received' ? ' The share is lost when none of your other destinations can get it.' : ''),
+    },
+    '429': {
+      description: 'Overloaded, as 502, 503 and 504: tried again later, after `Retry-After` where it is told.',
+      headers,
+    },
+    '503': { description: 'Overloaded: as 429.', headers },
+    default: {
+      description:
+        `Anything else, a redirect too, and no answer at all: tried again ${schedule}. With the header ` +
+        '`webhook-delivery: abort-message`, not tried again.',
+    },
+  };
+}
 
 /** The parameters that the operations below refer to, by name. */
 export const WEBHOOK_PARAMETERS: JsonObject = Object.fromEntries(
@@ -106,7 +120,7 @@ function webhookOf(type: EventType, schemas: SchemaWriter): JsonObject {
       required: true,
       content: { 'application/json': { schema: schemas.write(schema, 'output'), example: example as JsonObject } },
     },
-    responses: RESPONSES,
+    responses: responsesTo(type),
   };
 }
 

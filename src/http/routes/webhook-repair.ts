@@ -5,6 +5,7 @@ import type { Transaction } from '../../postgres/tenants.ts';
 import { readDestinationFacts } from '../../postgres/webhook-destinations.ts';
 import { queuePing } from '../../postgres/webhook-pings.ts';
 import {
+  endRest,
   listMissed,
   recoverDeliveries,
   replayMissing,
@@ -123,6 +124,7 @@ export function webhookRepairRoutes(
           if (taken === null) throw new Refusal('destination_not_found');
           if (taken === 'busy') throw new Refusal('repair_in_progress');
           if (taken === 'disabled') throw new Refusal('destination_disabled');
+          endRest(sql, applicationId, destinationId);
           const result = await work(sql, applicationId, destinationId, span);
           return { status: 200, resourceId: `${result.count}${result.more ? '+' : ''}`, result };
         },

@@ -35,26 +35,29 @@ const attempt = z.strictObject({
   response_time_ms: z.int().nullable(),
   status: z.enum(STATUSES),
   webhook_type: z.enum(EVENT_TYPES),
+  event_id: z.string(),
+  attempt: z.int().meta({
+    description:
+      '1 for the first attempt to send this event to this destination; a later one, by hand or not, has a greater number.',
+  }),
+  trigger: z
+    .enum(['auto', 'replay', 'manual'])
+    .meta({ description: 'The schedule, the schedule begun anew by its owner, or one send by hand beside it.' }),
+  reason: z.string().nullable().meta({
+    description: 'A stable code, such as `http_500`, `redirect` or `timeout`; null until the attempt ended.',
+  }),
   created_at: time,
 });
 
 /** One attempt at a destination. */
 export const attemptReply = attempt.meta({
   id: 'WebhookDelivery',
-  description: 'One attempt to send one event to one destination.',
+  description: 'One attempt to send one event to one destination: what Didit’s routes call a delivery.',
 });
 
 /** One attempt with what was sent. */
 export const attemptDetailReply = attempt
   .extend({
-    event_id: z.string(),
-    attempt: z.int().meta({ description: '1 for the first attempt to send this event to this destination.' }),
-    trigger: z
-      .enum(['auto', 'replay', 'manual'])
-      .meta({ description: 'The schedule, the schedule begun anew by its owner, or one send by hand beside it.' }),
-    reason: z.string().nullable().meta({
-      description: 'A stable code, such as `http_500`, `redirect` or `timeout`; null until the attempt ended.',
-    }),
     hint: z.enum(HINTS).nullable().meta({ description: 'What its owner should do about it.' }),
     response_body: z
       .string()
@@ -67,7 +70,9 @@ export const attemptDetailReply = attempt
     location_host: z
       .string()
       .nullable()
-      .meta({ description: 'The host that a redirect pointed to; none is followed.' }),
+      .meta({
+        description: 'The host that a redirect pointed to; none is followed. Never of a reply to a share token.',
+      }),
     request_header: z.string().nullable(),
     request_body: z.string().nullable(),
   })
@@ -80,10 +85,6 @@ export const attemptDetailReply = attempt
 
 /** Members of an attempt's detail that its row in a list lacks. */
 export const detailExample = {
-  event_id: EXAMPLE_IDS.event,
-  attempt: 1,
-  trigger: 'auto',
-  reason: 'http_204',
   hint: null,
   response_body: '',
   body_truncated: false,
@@ -100,6 +101,10 @@ const item = {
   response_time_ms: 87,
   status: 'delivered',
   webhook_type: 'status.updated',
+  event_id: EXAMPLE_IDS.event,
+  attempt: 1,
+  trigger: 'auto',
+  reason: 'http_204',
   created_at: EXAMPLE_TIME,
 };
 
@@ -140,7 +145,12 @@ export const deliveryContracts = {
     refusals: ['delivery_not_found', 'delivery_content_deleted', 'delivery_token_ended'],
     examples: {
       body: {},
-      replies: { 201: { ...item, response_status: null, response_time_ms: null, status: 'pending' } },
+      replies: {
+        201: {
+          ...{ ...item, response_status: null, response_time_ms: null, status: 'pending' },
+          ...{ attempt: 2, trigger: 'manual', reason: null },
+        },
+      },
     },
   },
   listOfSession: {
@@ -163,6 +173,6 @@ export const deliveryContracts = {
     body: resendBody,
     replies: { 200: attemptReply, ...postErrors },
     refusals: ['delivery_not_found', 'delivery_content_deleted', 'delivery_token_ended'],
-    examples: { body: {}, replies: { 200: item } },
+    examples: { body: {}, replies: { 200: { ...item, attempt: 2, trigger: 'manual' } } },
   },
 } satisfies Record<string, RouteContract>;

@@ -56,7 +56,11 @@ const destination = z.strictObject({
   enabled: z.boolean(),
   webhook_version: z.literal('v3'),
   payload_mode: z.enum(['full', 'thin']),
-  didit_headers_signed_with: z.enum(['previous', 'current']),
+  didit_headers_signed_with: z.enum(['previous', 'current']).meta({
+    description:
+      'Which secret signs Didit’s headers, which hold one value, while a rotation’s grace lasts (`previous_secret_expires_at`). ' +
+      'With one live secret it is that one, whatever stands here.',
+  }),
   subscribed_events: z.array(z.enum(SUBSCRIBABLE_EVENTS)),
   status: z.enum(['active', 'failing', 'disabled', 'blocked']).meta({
     description:
@@ -72,6 +76,11 @@ const destination = z.strictObject({
     }),
   disabled_at: time.nullable(),
   failing_since: time.nullable(),
+  paused_until: time.nullable().meta({
+    description:
+      'No schedule goes on before this time: too much failed, or the receiver asked for time. `recover` ends this rest at ' +
+      'once. Null when there is none.',
+  }),
   held_deliveries_count: z.int().meta({ description: 'Deliveries that wait until it is enabled again.' }),
   previous_secret_expires_at: time
     .nullable()
@@ -145,6 +154,7 @@ const example = {
   disabled_reason: null,
   disabled_at: null,
   failing_since: null,
+  paused_until: null,
   held_deliveries_count: 0,
   previous_secret_expires_at: null,
   created_at: EXAMPLE_TIME,
@@ -217,8 +227,9 @@ export const destinationContracts = {
     summary: 'Change a webhook destination',
     description:
       'Members that are left out stay; `subscribed_events` is replaced as a whole. The secret stays. While a destination is ' +
-      'disabled its deliveries are held, and enabling it sends them, each with its schedule begun anew. A new URL does not ' +
-      'enable it.',
+      'disabled its deliveries are held, and enabling it sends them, each with its schedule begun anew. Not `share.received`: while none ' +
+      'of your destinations is enabled for it, whatever is shared with you is lost, so answer 503 during maintenance instead. A ' +
+      'new URL does not enable it.',
     body: changeDestinationBody,
     replies: { 200: destinationReply, ...bodyErrors },
     refusals: ['destination_not_found'],

@@ -31,8 +31,10 @@ const envelope = {
     .min(1)
     .meta({
       description:
-        'Rises with every event about the same session, share, user, business or destination: what has a lower one ' +
-        'than you have seen is stale. Numbers of events that you did not subscribe to are missing.',
+        'Rises with every event about the same session, else share, user, business or destination. Compare it only among ' +
+        'events that tell the same whole state: `status.updated` and `data.updated` of a session, `user.status.updated` or ' +
+        '`business.status.updated` of a customer; a lower one of those is stale. No other event ever is, whatever you saw ' +
+        'before it. Numbers of events that you did not subscribe to are missing.',
     }),
   application_id: id.meta({ description: 'The application that is told.' }),
   environment: z.enum(['sandbox', 'live']),
@@ -152,7 +154,9 @@ const OMITTED =
 const WITH_DECISION =
   `With \`decision\` when the status is approved, declined, in review or abandoned; a destination in \`thin\` mode reads it ` +
   `at \`GET /v3/session/{session_id}/decision/\`. ${OMITTED}`;
-const OF_ENTITY = `${OMITTED} A destination in \`thin\` mode gets no \`changes\`.`;
+const OF_ENTITY =
+  'Tells what changed and not the rest, so it is never stale: apply it in the order of `sequence`, and read the API where ' +
+  `a number is missing. ${OMITTED} A destination in \`thin\` mode gets no \`changes\`.`;
 
 /** What every event says, with an example of each. */
 export const WEBHOOK_EVENTS = {
@@ -231,7 +235,7 @@ export const WEBHOOK_EVENTS = {
     summary: 'A session is shared with you',
     description:
       'To the partner of an onboarding, with the token until it expires. Without a token it is the notice of an import ' +
-      'that happens by itself.',
+      'that happens by itself. It is never held: without an enabled destination for it the share ends as `undeliverable`.',
     schema: bodyOf('share.received', {
       ...share,
       acceptance: z.enum(ACCEPTANCES).meta({ description: 'What is awaited of you.' }),
@@ -310,7 +314,9 @@ export const WEBHOOK_EVENTS = {
   },
   'webhook.disabled': {
     summary: 'One of your destinations was switched off',
-    description: 'Deliveries are held for it, and go out once you enable it again.',
+    description:
+      'Deliveries are held for it, and go out once you enable it again. Not `share.received`: as long as none of your ' +
+      'destinations is enabled for it, whatever is shared with you is lost.',
     schema: bodyOf('webhook.disabled', {
       ...destination,
       reason: z.enum(['gone', 'receiver', 'failing', 'blocked']),

@@ -67,7 +67,9 @@ const missed = z
       .meta({ description: 'How its delivery stands; `missing` when there never was one: see `replay-missing`.' }),
     attempts: z.int(),
     last_reason: z.string().nullable(),
-    next_attempt_at: time.nullable(),
+    next_attempt_at: time.nullable().meta({
+      description: 'Not before the end of its destination’s rest (`paused_until`); null when none is planned.',
+    }),
   })
   .meta({ id: 'MissedWebhook', description: 'An event that a destination subscribes to and has not got.' });
 
@@ -76,6 +78,8 @@ const recovered = z.strictObject({ recovered: z.int(), more });
 const replayed = z.strictObject({ replayed: z.int(), more });
 
 const spanExample = { since: '2026-11-22T00:00:00Z', until: '2026-11-23T09:00:00Z' };
+const AT_ONCE =
+  'A rest of the destination ends: what waits for it, also as `pending`, goes at once and is not counted here.';
 const RANGE =
   'From `since` to `until` is as long at most as payloads are kept: 30 days, unless this server is set up otherwise.';
 
@@ -141,8 +145,11 @@ export const repairContracts = {
           response_time_ms: 87,
           status: 'delivered',
           webhook_type: 'webhook.ping',
-          created_at: EXAMPLE_TIME,
+          event_id: EXAMPLE_IDS.event,
+          attempt: 1,
           trigger: 'manual',
+          reason: 'http_204',
+          created_at: EXAMPLE_TIME,
           request_body: `{"event_id":"${EXAMPLE_IDS.event}","webhook_type":"webhook.ping"}`,
         },
       },
@@ -155,7 +162,7 @@ export const repairContracts = {
     description:
       'Deliveries that ended without success get a new schedule, and those that wait for a retry are tried now. It keeps ' +
       '`event_id`, so a receiver drops what it has already. A `share.received` is its onboarding’s own and is not touched. ' +
-      RANGE,
+      `${AT_ONCE} ${RANGE}`,
     body: spanBody,
     replies: { 200: recovered, ...postErrors },
     refusals: ['destination_not_found', 'destination_disabled', 'repair_in_progress'],
@@ -167,7 +174,7 @@ export const repairContracts = {
     summary: 'Send what a destination was never sent in a stretch of time',
     description:
       'Events that it subscribes to now and never had a delivery of, also those of before it was made. Not `share.received`, ' +
-      `nor \`webhook.*\`. ${RANGE}`,
+      `nor \`webhook.*\`. ${AT_ONCE} ${RANGE}`,
     body: spanBody,
     replies: { 200: replayed, ...postErrors },
     refusals: ['destination_not_found', 'destination_disabled', 'repair_in_progress'],

@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import { expect, it } from 'vitest';
+import { parseKeyRing } from '../../src/crypto/key-ring.ts';
+import { attemptDelivery, type AttemptTools } from '../../src/webhooks/attempt-delivery.ts';
+import type { WebhookPost } from '../../src/webhooks/http-post.ts';
+import type { ClaimedDelivery } from '../../src/webhooks/ports.ts';
+
+const delivery: ClaimedDelivery = {
+  deliveryId: randomUUID(),
+  attemptId: randomUUID(),
+  trigger: 'auto',
+  attempt: 1,
+  scheduledSoFar: 1,
+  scheduleAttempt: 1,
+  eventId: randomUUID(),
+  eventType: 'share.received',
+  destinationId: randomUUID(),
+  createdAt: 1_790_000_000,
+  sequence: 1,
+  payload: { webhook_type: 'share.received' },
+  media: null,
+  url: 'https://receiver.example/',
+  payloadMode: 'full',
+  secrets: [Buffer.alloc(32, 2)],
+  diditHeadersSignedWith: 'previous',
+  token: null,
+};
+const token: ClaimedDelivery['token'] = {
+  kid: 'k',
+  claims: {
+    session_id: randomUUID(),
+    session_kind: 'user',
+    from_application_id: randomUUID(),
+    for_application_id: randomUUID(),
+    iat: 1_790_000_000,
+    exp: 1_790_003_600,
+    jti: randomUUID(),
+  },
+};
+
+/** What is recorded of an attempt whose receiver sends its request back, body and `location`; and what was posted. */
+async function echoed(more: Partial<ClaimedDelivery>) {
+  const posts: WebhookPost[] = [];
+  const tools: AttemptTools = {
+    shareTokenKeys: parseKeyRing(`k:${Buffer.alloc(32, 7).toString('base64url')}`),
+    mediaUrl: () => '',
+    docsUrl: 'https://handoff.example/docs/',
+    poster: {
+      post: async (post) => {
+        posts.push(post);
+        return {
+          kind: 'reply',
+          status: 302,
+          retryAfter: null,
+          webhookDelivery: null,
+          locationHost: 'echo.example',
+          bodyHead: String(post.body),
+          bodyTruncated: false,
+          connectedIp: '203.0.113.5',
+          durationMs: 3,
+        };
+      },
+      close: async () => {},
+    },
+  };
+  return { record: await attemptDelivery({ ...delivery, ...more }, tools), posts };
+}
+
+it('keeps nothing that a receiver of a share token chose, as it may be the token', async () => {
+  const { record, posts } = await echoed({ token });
+  expect(posts[0]?.body).toContain('"share_token":"ey');
+  expect(record).toMatchObject({ responseStatus: 302, responseHead: null, locationHost: null });
+});
+
+it('keeps what any other receiver answered', async () => {
+  const { record, posts } = await echoed({});
+  expect(record).toMatchObject({ responseHead: posts[0]?.body, locationHost: 'echo.example' });
+});
+
+it('goes over its destination’s own connections', async () => {
+  expect((await echoed({})).posts).toMatchObject([{ destinationId: delivery.destinationId, url: delivery.url }]);
+});
