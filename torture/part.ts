@@ -12,6 +12,8 @@ export interface Row {
 export interface Part {
   /** As `--only` names it. */
   readonly name: string;
+  /** For `--help`: what its rows show. */
+  readonly shows: string;
   run(lab: Lab): Promise<readonly Row[]>;
 }
 

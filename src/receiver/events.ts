@@ -202,15 +202,7 @@ export type EventOf<Type extends HandoffWebhookEvent['webhook_type']> = Extract<
  * is stale. Null for all others: each is a fact or a change of its own, which is never stale.
  */
 export function stateSubjectOf(event: HandoffWebhookEvent): string | null {
-  switch (event.webhook_type) {
-    case 'status.updated':
-    case 'data.updated':
-      return event.session_id;
-    case 'user.status.updated':
-      return event.vendor_user_id;
-    case 'business.status.updated':
-      return event.vendor_business_id;
-    default:
-      return null;
-  }
+  if (event.webhook_type === 'status.updated' || event.webhook_type === 'data.updated') return event.session_id;
+  if (event.webhook_type === 'user.status.updated') return event.vendor_user_id;
+  return event.webhook_type === 'business.status.updated' ? event.vendor_business_id : null;
 }

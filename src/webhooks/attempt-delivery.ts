@@ -31,7 +31,11 @@ export async function attemptDelivery(
   const { deliveryId, attemptId, trigger, scheduledSoFar, destinationId } = delivery;
   const isPing = delivery.eventType === 'webhook.ping';
   const about = {
-    ...{ deliveryId, attemptId, trigger, scheduledSoFar, destinationId },
+    deliveryId,
+    attemptId,
+    trigger,
+    scheduledSoFar,
+    destinationId,
     ...(isPing && { advisory: true as const }),
   };
   const next = Math.min(Math.max(delivery.scheduleAttempt, 1) + 1, MAX_ATTEMPTS);

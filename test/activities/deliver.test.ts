@@ -16,7 +16,7 @@ async function failureOf(
       Promise.resolve({
         open: true,
         withToken: true,
-        deliveries: replies.map((reply, index) => ({ ...delivery(reply, index), attempt })),
+        deliveries: replies.map((reply, index) => ({ ...delivery(reply, index), attempt, scheduledSoFar: attempt })),
         opensInMs,
       }),
     finish: (_tokenId, _round, records: readonly AttemptRecord[]) =>

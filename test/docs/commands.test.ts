@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { freePort } from '../../src/dev/free-port.ts';
 import type { Sandbox, SandboxApplication } from '../../src/dev/sandbox.ts';
 import { codeBlocks, document, PROJECT } from '../support/markdown.ts';
 import { isRunning } from '../support/processes.ts';
@@ -115,6 +116,33 @@ describe('docs/ten-calls.md', () => {
     expect(stdout).toContain('"vendor_data":"partner-user-42"');
     expect(stdout).toContain('"status":"Approved"');
     expect(stdout).toMatch(/"source_application_id":"[0-9a-f-]{36}"/);
+  });
+});
+
+describe('docs/webhooks.md', () => {
+  it('makes a destination of the sandbox, whose endpoint is reached', async () => {
+    const port = await freePort();
+    const answering = `require('node:http').createServer((request, response) => response.end()).listen(${port}, '127.0.0.1')`;
+    const receiver = spawn(process.execPath, ['--eval', answering], { stdio: 'ignore' });
+    try {
+      const walk = codeBlocks(document('docs/webhooks.md'), 'bash').join('\n');
+      expect(walk.match(/curl /g)).toHaveLength(3);
+      expect(walk).toContain('http://127.0.0.1:8080/');
+      while ((await fetch(`http://127.0.0.1:${port}/`).catch(() => null)) === null) await pause(50);
+      const { status, stdout, stderr } = bash(
+        walk.replace('8080', String(port)).replaceAll('curl -s', 'curl --fail --silent --show-error'),
+      );
+      expect(status, stderr).toBe(0);
+      const [made, test, read] = stdout
+        .trim()
+        .split(/(?<=\})\s*(?=\{)/)
+        .map((each) => JSON.parse(each) as Record<string, unknown>);
+      expect(made).toMatchObject({ status: 'active', secret_standard_webhooks: expect.stringMatching(/^whsec_/) });
+      expect(test).toMatchObject({ status: 'delivered', response_status: 200, reason: 'http_200' });
+      expect(read).toMatchObject({ status: 'active', failing_since: null, ping: { status: 'delivered' } });
+    } finally {
+      receiver.kill('SIGKILL');
+    }
   });
 });
 

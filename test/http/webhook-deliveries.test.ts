@@ -251,6 +251,13 @@ describe('POST …/resend/', () => {
       .then(({ rows }) => rows);
     expect(sent.headers['webhook-id']).toBe(earlier?.headers['webhook-id']);
     expect(sent.headers['webhook-attempt']).toBe('2');
+    expect(results(await log(brand, id)).map((row) => [row['attempt'], row['trigger'], row['reason']])).toEqual([
+      [2, 'manual', 'http_200'],
+      [1, 'auto', 'http_500'],
+    ]);
+    expect(new Set(results(await log(brand, id)).map((row) => `evt_${String(row['event_id'])}`))).toEqual(
+      new Set([sent.headers['webhook-id']]),
+    );
     expect(body['event_id']).toBe(sent.headers['webhook-id']?.slice(4));
     const states = await api.database.pool.query(
       `select d.state, d.attempts from delivery d join delivery_attempt a using (delivery_id) where a.attempt_id = $1`,

@@ -37,6 +37,7 @@ describe('POST /v3/webhook/destinations/', () => {
         disabled_reason: null,
         disabled_at: null,
         failing_since: null,
+        paused_until: null,
         held_deliveries_count: 0,
         previous_secret_expires_at: null,
         ping: { status: 'pending', response_status: null, reason: null, attempted_at: null },

@@ -311,6 +311,53 @@ describe('POST …/replay-missing/', () => {
   });
 });
 
+describe('the rest of a destination', () => {
+  const rest = (columns: string) =>
+    api.database.pool.query(`update webhook_health set ${columns} where destination_id = $1`, [id]);
+  const shown = async () => (await api.call(brand, 'GET', `${ALL}${id}/`)).body['paused_until'];
+
+  it.each([
+    ['recover', `circuit_open_until = handoff_now() + interval '1 hour'`],
+    ['recover', `circuit_open_until = handoff_now(), probe_until = handoff_now() + interval '1 hour'`],
+    ['replay-missing', `slow_until = handoff_now() + interval '1 hour'`],
+  ])('is shown, and ended by %s: %s', async (verb, columns) => {
+    await tellAndDispatch(2);
+    expect(await shown()).toBeNull();
+    await rest(
+      `consecutive_failures = 12, failing_since = handoff_now() - interval '3 days', told_percent = 50, ${columns}`,
+    );
+    const until = await shown();
+    expect(Date.parse(String(until))).toBeGreaterThan(Date.now() + 3_000_000);
+    expect((await api.call(brand, 'GET', ALL)).body).toMatchObject([{ uuid: id, paused_until: until }]);
+    expect(results(await missed()).map(({ next_attempt_at: at }) => at)).toEqual([until, until]);
+    expect(await sendAll(api, 204)).toEqual([]);
+    // What waits is due already, and not counted.
+    const count = verb === 'recover' ? { recovered: 0 } : { replayed: 0 };
+    expect(await call(verb, LATELY())).toMatchObject({ status: 200, body: count });
+    expect(await shown()).toBeNull();
+    const { rows } = await api.database.pool.query(
+      `select consecutive_failures as failures, failing_since < handoff_now() - interval '2 days' as failing,
+         told_percent as told, circuit_closed_at > handoff_now() - interval '1 minute' as closed
+       from webhook_health where destination_id = $1`,
+      [id],
+    );
+    expect(rows).toEqual([{ failures: 0, failing: true, told: 50, closed: true }]);
+    expect(await sendAll(api, 204)).toHaveLength(2);
+  });
+
+  it('is over with its time, is none while it is disabled, and plans no attempt earlier than the schedule', async () => {
+    const [eventId] = await tellAndDispatch();
+    await end(eventId, 'retrying');
+    await rest(`circuit_open_until = handoff_now() - interval '1 second'`);
+    expect(await shown()).toBeNull();
+    await rest(`slow_until = handoff_now() + interval '1 hour'`);
+    const [row] = results(await missed());
+    expect(Date.parse(String(row?.['next_attempt_at']))).toBeGreaterThan(Date.now() + 80_000_000);
+    await api.call(brand, 'PATCH', `${ALL}${id}/`, { enabled: false });
+    expect(await shown()).toBeNull();
+  });
+});
+
 describe('GET …/missed/', () => {
   it('lists what it subscribes to and has not got, whatever the state, oldest first', async () => {
     const states = ['exhausted', 'held', 'retrying', 'gone', 'stopped'];

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { notTaken, type Untaken } from '../../src/postgres/claim-one.ts';
+import { queueAttempt } from '../../src/postgres/delivery-log.ts';
+import type { ClaimedDelivery } from '../../src/webhooks/ports.ts';
 import { deliveryLab, recordOf } from '../support/delivery-lab.ts';
 
 const lab = deliveryLab();
@@ -48,6 +50,38 @@ describe('a run gets its delivery', () => {
         destinationId,
       ]),
     ).toEqual([{ probing: true }]);
+  });
+});
+
+describe('the number of an attempt', () => {
+  it('rises with those by hand, which the schedule does not count', async () => {
+    const { deliveryId, destinationId } = await handedOver();
+    await lab.byHand(destinationId);
+    const hand = await lab.claimOnly();
+    expect(hand).toMatchObject({ trigger: 'manual', attempt: 2 });
+    await lab.pass('6 seconds');
+    const next = await lab.ledger.claimOne(deliveryId);
+    expect(next).toMatchObject({ trigger: 'auto', attempt: 3, scheduledSoFar: 2, scheduleAttempt: 2 });
+    await lab.ledger.record(recordOf(hand, 'retrying'));
+    await lab.ledger.record(recordOf(next as ClaimedDelivery, 'retrying', { retryInMs: 60_000 }));
+    expect(await lab.rows('select state, attempts, last_reason as reason from delivery')).toEqual([
+      { state: 'retrying', attempts: 2, reason: 'http_500' },
+    ]);
+    await lab.pass('2 minutes');
+    expect(await lab.ledger.claimOne(deliveryId)).toMatchObject({ attempt: 4, scheduleAttempt: 3 });
+  });
+
+  it('is one attempt’s alone, however many ask for one at the same time', async () => {
+    const { applicationId, deliveryId } = await handedOver();
+    const [first] = await lab.rows<{ id: string }>('select attempt_id as id from delivery_attempt');
+    await lab.pass('6 seconds');
+    const other = lab.otherTenants();
+    const again = () =>
+      other.withTenant(applicationId, async (sql) => queueAttempt(sql, applicationId, first?.id ?? ''));
+    const [, , claimed] = await Promise.all([again(), again(), lab.ledger.claimOne(deliveryId), again(), again()]);
+    expect(claimed).toMatchObject({ scheduleAttempt: 2 });
+    const numbers = await lab.rows<{ attempt: number }>('select attempt from delivery_attempt order by attempt');
+    expect(numbers.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4, 5, 6]);
   });
 });
 

@@ -286,6 +286,7 @@ describe('the deliveries of a token', () => {
     const round = await tokenLedger().begin(tokenId, 1);
     await lab.revoke(tokenId, issuer);
     expect(await deliveries()).toMatchObject([{ state: 'stopped', ended: true }]);
+    expect(await lab.rows('select last_reason from delivery')).toEqual([{ last_reason: 'share_ended' }]);
     if (!round.open) throw new Error('the round was open');
     await tokenLedger().finish(
       tokenId,

@@ -45,6 +45,29 @@ it('settles what a killed sender left once its lease is over, and not before', a
   }
 });
 
+it('ends what is left of a share that has ended, and says why', async () => {
+  const tenants = createTenants({ databaseUrl: lab.database.url, maxConnections: 2 });
+  try {
+    const tokenId = await lab.start(await lab.takeIn(userDocument()));
+    await tokenDeliveryLedger(handoffTenants(tenants, plainSealer, testBlindIndex), plainSealer).begin(tokenId, 1);
+    await lab.close(tokenId, { as: 'revoked', reason: 'cancelled' });
+    const left = `from delivery d join event e using (event_id) where e.token_id = $1 and d.owner = 'onboarding'`;
+    // As one that was made beside its ending.
+    await lab.database.pool.query(
+      `update delivery set state = 'pending', last_reason = null, ended_at = null, lease_until = null
+       where delivery_id in (select d.delivery_id ${left})`,
+      [tokenId],
+    );
+    await shiftClock(lab.database.pool, '5 minutes');
+    await tenants.acrossTenants('relay', async (tx) => settleLostAttempts(tx));
+    const { rows } = await lab.database.pool.query(`select d.state, d.last_reason as reason ${left}`, [tokenId]);
+    expect(rows).toEqual([{ state: 'stopped', reason: 'share_ended' }]);
+  } finally {
+    await resetClock(lab.database.pool);
+    await tenants.close();
+  }
+});
+
 describe('an attempt by hand', () => {
   const hands = deliveryLab();
   const settle = () => hands.tenants.acrossTenants('relay', async (tx) => settleLostAttempts(tx));

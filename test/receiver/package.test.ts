@@ -43,7 +43,10 @@ it('from its tarball imports and verifies, with no other file of ours and no dep
      const event = await all.verifyWebhook(${webhook});
      console.log(JSON.stringify([Object.keys(all), event.webhook_type]));`,
   );
-  expect(JSON.parse(printed)).toEqual([['WebhookVerificationError', 'stateSubjectOf', 'verifyWebhook'], 'webhook.ping']);
+  expect(JSON.parse(printed)).toEqual([
+    ['WebhookVerificationError', 'stateSubjectOf', 'verifyWebhook'],
+    'webhook.ping',
+  ]);
 });
 
 it('needs of its runtime the language, Web Crypto and the encodings alone', () => {

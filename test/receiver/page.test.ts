@@ -1,5 +1,5 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -7,10 +7,10 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { canonicalJson } from '../../src/crypto/canonical-json.ts';
 import { diditSecret, newWebhookSecret, signWebhook, standardSecret } from '../../src/crypto/webhook-signature.ts';
 import { freePort } from '../../src/dev/free-port.ts';
-import { EVENT_TYPES } from '../../src/domain/events.ts';
+import { EVENT_TYPES, type EventType } from '../../src/domain/events.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { WEBHOOK_EVENTS } from '../../src/http/schemas/webhook-events.ts';
-import { verifyWebhook } from '../../src/receiver/index.ts';
+import { stateSubjectOf, verifyWebhook, type HandoffWebhookEvent } from '../../src/receiver/index.ts';
 import { testDatabase } from '../support/database.ts';
 import { codeBlocks, document, PROJECT } from '../support/markdown.ts';
 import { compile, packReceiver } from '../support/packed-receiver.ts';
@@ -139,7 +139,7 @@ from ${name} import verify
 def verdict(case):
     try:
         return verify(case["headers"], case["body"].encode(), "${withSecret}")["webhook_type"] == "status.updated"
-    except Exception:
+    except ValueError:
         return False
 
 print(json.dumps([verdict(case) for case in json.load(sys.stdin)]))`,
@@ -245,17 +245,46 @@ describe('the statements on docs/webhooks.md', () => {
   const database = testDatabase();
   const [create = '', ...perEvent] = codeBlocks(page, 'sql');
 
-  it('let each event through once, and nothing stale overwrite', async () => {
+  const [seen = '', newer = ''] = perEvent;
+  const passes = async (statement: string, values: unknown[]) =>
+    (await database.pool.query(statement, values)).rowCount === 1;
+  beforeAll(async () => {
     await database.pool.query(create);
-    const [seen = '', newer = ''] = perEvent;
-    const passes = async (statement: string, values: unknown[]) =>
-      (await database.pool.query(statement, values)).rowCount === 1;
+  });
+
+  it('let each event through once, and nothing stale overwrite', async () => {
     const eventId = '0199a3c4-8888-7aaa-8bbb-0123456789ab';
     expect([await passes(seen, [eventId]), await passes(seen, [eventId])]).toEqual([true, false]);
     const verdicts = [];
     for (const sequence of [2, 1, 2, 5, 3, 6]) verdicts.push(await passes(newer, ['a session', sequence]));
     expect(verdicts).toEqual([true, false, false, true, false, true]);
     expect(await passes(newer, ['another', 1])).toBe(true);
+  });
+
+  it('lose nothing to an event that tells no whole state, in whatever order they come', async () => {
+    const arrive = async (type: EventType, sequence: number, subject: string) => {
+      const example: Record<string, unknown> = { ...WEBHOOK_EVENTS[type].example, sequence };
+      for (const name of ['session_id', 'vendor_user_id']) if (name in example) example[name] = subject;
+      const state = stateSubjectOf(example as unknown as HandoffWebhookEvent);
+      return state === null ? 'a fact' : (await passes(newer, [state, sequence])) ? 'the state' : 'stale';
+    };
+    const session = '0199a3c4-1111-7aaa-8bbb-0123456789ab';
+    expect(await arrive('share.imported', 2, session)).toBe('a fact');
+    expect(await arrive('status.updated', 1, session)).toBe('the state');
+    expect(await arrive('data.updated', 5, session)).toBe('the state');
+    expect(await arrive('status.updated', 4, session)).toBe('stale');
+    expect(await arrive('share.revoked', 3, session)).toBe('a fact');
+    const customer = '0199a3c4-2222-7aaa-8bbb-0123456789ab';
+    expect(await arrive('user.data.updated', 3, customer)).toBe('a fact');
+    expect(await arrive('user.status.updated', 2, customer)).toBe('the state');
+    expect(await arrive('user.data.updated', 1, customer)).toBe('a fact');
+  });
+
+  it('name the events that they are for', () => {
+    const stated = EVENT_TYPES.filter(
+      (type) => stateSubjectOf(WEBHOOK_EVENTS[type].example as unknown as HandoffWebhookEvent) !== null,
+    );
+    expect(EVENT_TYPES.filter((type) => newer.includes(type))).toEqual(stated);
   });
 });
 
@@ -266,6 +295,7 @@ describe('docs/webhooks.md', () => {
     expect(Object.fromEntries([...new Set(languages)].map((each) => [each, count(each)]))).toEqual({
       http: 1,
       json: 1,
+      bash: 2,
       typescript: 4,
       python: 2,
       sql: 3,
@@ -312,6 +342,31 @@ describe('docs/webhooks.md', () => {
     const codes = [...source.matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code = '']) => code);
     expect(codes).toHaveLength(8);
     expect(codes.filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
+  });
+
+  it('names every reason and hint that the log and `missed` give', () => {
+    const union = (path: string, name: string) => {
+      const [, body = ''] = new RegExp(`export type ${name} =([^;]*);`).exec(document(path)) ?? [];
+      return [...body.matchAll(/'(\w+)'/g)].map(([, each = '']) => each);
+    };
+    const sql = readdirSync(join(PROJECT, 'src', 'postgres'))
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => document(join('src', 'postgres', name)))
+      .join('\n');
+    const written = [
+      ...sql.matchAll(/\b(?:last_)?reason = '(\w+)'/g),
+      ...sql.matchAll(/(?:then|else) '(\w+)'(?= (?:end as reason|when not|\n))/g),
+    ].map(([, reason = '']) => reason);
+    expect(written).toContain('destination_disabled');
+    const named = new Set([
+      ...union('src/webhooks/reply-policy.ts', 'ReplyReason'),
+      ...union('src/webhooks/reply-policy.ts', 'RetryHint'),
+      ...union('src/webhooks/http-post.ts', 'PostFailureCode'),
+      ...written,
+    ]);
+    named.delete('egress_blocked');
+    expect(named.size).toBeGreaterThan(20);
+    expect([...named].filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
   });
 });
 

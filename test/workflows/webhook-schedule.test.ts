@@ -126,7 +126,9 @@ describe('the schedule of a receiver that answers 500', () => {
     const runs = await carryTogether(50, () => ({ status: 500 }));
     for (const { state, records, told, waits, spanMs } of runs) {
       expect(state).toBe('exhausted');
-      expect(records.map(({ scheduledSoFar }) => scheduledSoFar)).toEqual(Array.from({ length: MAX_ATTEMPTS }, (_, n) => n + 1));
+      expect(records.map(({ scheduledSoFar }) => scheduledSoFar)).toEqual(
+        Array.from({ length: MAX_ATTEMPTS }, (_, n) => n + 1),
+      );
       expect(records.map(({ state: each }) => each)).toEqual([
         ...Array.from({ length: MAX_ATTEMPTS - 1 }, () => 'retrying'),
         'exhausted',

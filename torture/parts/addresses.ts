@@ -23,6 +23,7 @@ type Resolver = Map<string, () => readonly string[]>;
 /** Addresses that a webhook must not reach, however they are written and whatever a resolver says. */
 export const addresses: Part = {
   name: 'addresses',
+  shows: 'private addresses in every spelling, by DNS and by rebinding: none is connected to',
   run: async (lab) => {
     const field = await openField(lab, { WEBHOOK_ALLOWED_CIDRS: ALLOWED });
     const trap = await setTrap(lab);

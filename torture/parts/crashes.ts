@@ -18,6 +18,7 @@ interface UnderWay {
 /** SIGKILL of the webhooks worker in the middle of its deliveries, and another that goes on. */
 export const crashes: Part = {
   name: 'crashes',
+  shows: 'a worker that is killed amid its deliveries: every event arrives, every request has its row',
   run: async (lab) => {
     const [applications, events, kills] = lab.quick ? [5, 60, 1] : [20, 500, 3];
     const field = await openField(lab);

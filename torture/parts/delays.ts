@@ -26,6 +26,7 @@ const JITTER = 0.2;
  */
 export const delays: Part = {
   name: 'delays',
+  shows: 'when the twelve attempts of a delivery are made, on a server that skips time',
   run: async (lab) => {
     logUnexpectedWarnings(/^Temporal Server 1\.16\.0 or newer is required/);
     const runs = lab.quick ? 2 : 25;

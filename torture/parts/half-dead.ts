@@ -18,6 +18,7 @@ interface Round {
 /** Half of the destinations dead, in turn with none: what that changes for the others, medians of rounds. */
 export const halfDead: Part = {
   name: 'half-dead',
+  shows: 'half of the destinations dead: what that costs the others',
   run: async (lab) => {
     const [pairs, seconds, half, perSecond] = lab.quick ? [2, 5, 6, 30] : [5, 20, 20, 60];
     const temporal = await lab.servers.temporalAddress();

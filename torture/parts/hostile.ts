@@ -23,6 +23,7 @@ const BYSTANDER_MS = 5_000;
 /** Receivers that do their worst, all at once: each attempt ends, memory is bounded, and others get theirs meanwhile. */
 export const hostileReceivers: Part = {
   name: 'hostile',
+  shows: 'slow, endless, huge and false answers, all at once: attempts end, memory is bounded, others get theirs',
   run: async (lab) => {
     const receiver = await hostile.startHostileReceiver();
     lab.onEnd(() => receiver.close());

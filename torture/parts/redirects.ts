@@ -10,6 +10,7 @@ const STATUSES = [300, 301, 302, 303, 305, 307, 308];
 /** Redirects to where a sender must not go. Loopback is open to it here: only following stands between it and the trap. */
 export const redirects: Part = {
   name: 'redirects',
+  shows: 'redirects of every sort to private addresses: none is followed',
   run: async (lab) => {
     const field = await openField(lab);
     const receiver = await startHostileReceiver();

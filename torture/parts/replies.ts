@@ -32,6 +32,7 @@ const SLACK_SECONDS = 3;
 /** Every row of the table of replies (webhooks.md A5), through the real sender: delivery, attempt, destination, delay. */
 export const replies: Part = {
   name: 'replies',
+  shows: 'what every answer of a receiver, and every sort of none, does to a delivery and its destination',
   run: async (lab) => {
     const field = await openField(lab);
     const receiver = await startHostileReceiver();

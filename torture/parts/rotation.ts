@@ -23,6 +23,7 @@ const GRACE_SECONDS = 3_600;
 /** Rotations with deliveries going on all the while, seen by receivers that hold the one secret, the other, or both. */
 export const rotation: Part = {
   name: 'rotation',
+  shows: 'rotations of the secret with deliveries going on: receivers with the old one, the new one or both',
   run: async (lab) => {
     const field = await openField(lab);
     const server = await startServerProcess(field.env);

@@ -4,6 +4,7 @@ import { same, type Part } from '../part.ts';
 /** Random bodies, signed by the sender's code and verified by everything else that can. */
 export const signatures: Part = {
   name: 'signatures',
+  shows: 'random bodies: our signatures against Python, standardwebhooks and handoff/webhooks',
   run: async (lab) => {
     const count = lab.quick ? 1_000 : 20_000;
     lab.say(`${count} random bodies`);

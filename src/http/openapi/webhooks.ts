@@ -72,7 +72,9 @@ function responsesTo(type: EventType): JsonObject {
     type === 'share.received' ? 'on schedule until the token expires' : 'on schedule, 12 times over some three days';
   const headers = { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } };
   return {
-    '2XX': { description: `${RECEIVED} With the header \`webhook-delivery: disable\` the destination is switched off besides.` },
+    '2XX': {
+      description: `${RECEIVED} With the header \`webhook-delivery: disable\` the destination is switched off besides.`,
+    },
     '410': {
       description:
         'Gone: not tried again, and the destination is switched off.' +

@@ -67,12 +67,9 @@ export const attemptDetailReply = attempt
       .boolean()
       .nullable()
       .meta({ description: 'Whether the reply was longer, or was cut off; null without a reply.' }),
-    location_host: z
-      .string()
-      .nullable()
-      .meta({
-        description: 'The host that a redirect pointed to; none is followed. Never of a reply to a share token.',
-      }),
+    location_host: z.string().nullable().meta({
+      description: 'The host that a redirect pointed to; none is followed. Never of a reply to a share token.',
+    }),
     request_header: z.string().nullable(),
     request_body: z.string().nullable(),
   })
@@ -147,8 +144,13 @@ export const deliveryContracts = {
       body: {},
       replies: {
         201: {
-          ...{ ...item, response_status: null, response_time_ms: null, status: 'pending' },
-          ...{ attempt: 2, trigger: 'manual', reason: null },
+          ...item,
+          response_status: null,
+          response_time_ms: null,
+          status: 'pending',
+          attempt: 2,
+          trigger: 'manual',
+          reason: null,
         },
       },
     },

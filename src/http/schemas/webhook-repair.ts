@@ -66,7 +66,9 @@ const missed = z
       .enum(['missing', 'pending', 'retrying', 'held', 'gone', 'blocked', 'aborted', 'exhausted', 'stopped'])
       .meta({ description: 'How its delivery stands; `missing` when there never was one: see `replay-missing`.' }),
     attempts: z.int(),
-    last_reason: z.string().nullable(),
+    last_reason: z.string().nullable().meta({
+      description: 'Of its last attempt, e.g. `http_500`, or why it ended without one, e.g. `share_ended`.',
+    }),
     next_attempt_at: time.nullable().meta({
       description: 'Not before the end of its destination’s rest (`paused_until`); null when none is planned.',
     }),
