@@ -19,6 +19,9 @@ const LAST_ATTEMPTS = 100;
 /** How long nothing goes out before a probe. */
 const OPEN_FOR = `interval '60 seconds'`;
 
+/** How long one that was overloaded takes one request at a time, unless one succeeds before. */
+const SINGLE_FOR = `interval '60 seconds'`;
+
 /** A success is written at most so often, so that a healthy destination has no hot row. */
 const SUCCESS_EVERY = `interval '10 seconds'`;
 
@@ -27,10 +30,11 @@ export const CLOCK = 'clock as materialized (select handoff_now() as now)';
 
 /**
  * Requests in flight with which destination `d` with the health row `h` takes scheduled attempts: fewer with each failure
- * in a row, so that one that hangs ties up little; one as a probe, or none.
+ * in a row, so that one that hangs ties up little; one when it was overloaded or as a probe, or none.
  */
 export const ALLOWANCE = `case
   when not d.enabled or h.slow_until > clock.now then 0
+  when h.circuit_open_until is null and h.single_until > clock.now then 1
   when h.circuit_open_until is null then greatest(1, ${MAX_IN_FLIGHT} - h.consecutive_failures)
   when h.circuit_open_until > clock.now or h.probe_until > clock.now then 0
   else 1 end`;
@@ -77,7 +81,7 @@ export function recordHealth(
   tx: Transaction,
   record: Pick<
     AttemptRecord,
-    'destinationId' | 'attemptId' | 'state' | 'slowDestinationMs' | 'advisory' | 'requestHeaders'
+    'destinationId' | 'attemptId' | 'state' | 'slowDestinationMs' | 'hint' | 'advisory' | 'requestHeaders'
   >,
 ): void {
   if (record.requestHeaders === null) return;
@@ -85,13 +89,13 @@ export function recordHealth(
   else if (record.advisory !== true) recordFailure(tx, record);
 }
 
-type Fared = Pick<AttemptRecord, 'destinationId' | 'attemptId' | 'slowDestinationMs'>;
+type Fared = Pick<AttemptRecord, 'destinationId' | 'attemptId' | 'slowDestinationMs' | 'hint'>;
 
 function recordSuccess(tx: Transaction, { destinationId, attemptId }: Fared): void {
   tx.send(
     `update webhook_health set consecutive_failures = 0, failing_since = null, told_percent = 0,
        circuit_closed_at = case when circuit_open_until is null then circuit_closed_at else handoff_now() end,
-       circuit_open_until = null, probe_until = null, last_success_at = handoff_now()
+       circuit_open_until = null, probe_until = null, single_until = null, last_success_at = handoff_now()
      where destination_id = $1 and (consecutive_failures > 0 or failing_since is not null
        or circuit_open_until is not null or coalesce(last_success_at, '-infinity') < handoff_now() - ${SUCCESS_EVERY})
        and ${AT_ITS_URL}`,
@@ -99,7 +103,7 @@ function recordSuccess(tx: Transaction, { destinationId, attemptId }: Fared): vo
   );
 }
 
-function recordFailure(tx: Transaction, { destinationId, attemptId, slowDestinationMs }: Fared): void {
+function recordFailure(tx: Transaction, { destinationId, attemptId, slowDestinationMs, hint }: Fared): void {
   // Apart from the change, so that it counts what was recorded while it waited.
   tx.send('select 1 from webhook_health where destination_id = $1 for update', [destinationId]);
   tx.send(
@@ -107,6 +111,7 @@ function recordFailure(tx: Transaction, { destinationId, attemptId, slowDestinat
      update webhook_health h set consecutive_failures = h.consecutive_failures + 1,
        failing_since = coalesce(h.failing_since, clock.now),
        slow_until = greatest(h.slow_until, clock.now + make_interval(secs => $3 / 1000.0)),
+       single_until = case when $4 then clock.now + ${SINGLE_FOR} else h.single_until end,
        circuit_open_until = case
          when h.circuit_open_until > clock.now then h.circuit_open_until
          when h.circuit_open_until is not null or h.consecutive_failures + 1 >= ${FAILURES_IN_A_ROW} or (
@@ -122,6 +127,6 @@ function recordFailure(tx: Transaction, { destinationId, attemptId, slowDestinat
          ) then clock.now + ${OPEN_FOR} end,
        probe_until = null
      from clock where h.destination_id = $1 and ${AT_ITS_URL}`,
-    [destinationId, attemptId, slowDestinationMs],
+    [destinationId, attemptId, slowDestinationMs, hint === 'slow_down'],
   );
 }

@@ -80,7 +80,7 @@ async function move(tx: Transaction, statement: string, destinationId: string): 
 export function resetHealth(tx: Transaction, destinationId: string): void {
   tx.send(
     `update webhook_health set consecutive_failures = 0, circuit_open_until = null, probe_until = null,
-       circuit_closed_at = handoff_now(), slow_until = null, failing_since = null, told_percent = 0
+       circuit_closed_at = handoff_now(), slow_until = null, single_until = null, failing_since = null, told_percent = 0
      where destination_id = $1`,
     [destinationId],
   );

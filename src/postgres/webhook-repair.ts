@@ -95,7 +95,7 @@ export async function takeForRepair(
  */
 export function endRest(tx: Transaction, applicationId: string, destinationId: string): void {
   tx.send(
-    `update webhook_health set circuit_open_until = null, probe_until = null, slow_until = null,
+    `update webhook_health set circuit_open_until = null, probe_until = null, slow_until = null, single_until = null,
        consecutive_failures = 0, circuit_closed_at = handoff_now()
      where application_id = $1 and destination_id = $2`,
     [applicationId, destinationId],

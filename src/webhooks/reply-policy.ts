@@ -56,10 +56,14 @@ function overloadDelay(retryAfter: string | null, scheduledDelayMs: number, nowM
   return Math.max(scheduledDelayMs, OVERLOAD_MIN_DELAY_MS, clamped);
 }
 
-/** How long the receiver gets nothing at all, in milliseconds: what it asked for, but five minutes at most. */
-function slowness(retryAfter: string | null, nowMs: number): number {
-  const asked = retryAfter === null ? null : parseRetryAfter(retryAfter, nowMs);
-  return Math.min(Math.max(asked ?? 0, OVERLOAD_MIN_DELAY_MS), SLOW_MAX_MS);
+/**
+ * How long the receiver gets nothing at all, in milliseconds, when it asked for time: as long as it said, but one to five
+ * minutes. A gateway's stray 502 asks for nothing: then the destination only gets one request at a time until a success.
+ */
+function restOf(status: number, retryAfter: string | null, nowMs: number): number | undefined {
+  const asked = (retryAfter === null ? null : parseRetryAfter(retryAfter, nowMs)) ?? 0;
+  if (asked === 0 && status !== 429) return undefined;
+  return Math.min(Math.max(asked, OVERLOAD_MIN_DELAY_MS), SLOW_MAX_MS);
 }
 
 /**
@@ -88,12 +92,13 @@ export function judgeReply(outcome: PostOutcome, schedule: { scheduledDelayMs: n
   }
   if (OVERLOAD.has(status)) {
     const delayMs = overloadDelay(outcome.retryAfter, scheduledDelayMs, nowMs);
+    const slowDestinationMs = restOf(status, outcome.retryAfter, nowMs);
     return {
       verdict: 'retry',
       reason,
       delayMs,
       hint: 'slow_down',
-      slowDestinationMs: slowness(outcome.retryAfter, nowMs),
+      ...(slowDestinationMs !== undefined && { slowDestinationMs }),
     };
   }
   if (MISCONFIGURED.has(status)) {

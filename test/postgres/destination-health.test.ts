@@ -125,6 +125,21 @@ describe('the circuit of a destination', () => {
     expect(await lab.claimAll(lab.otherLedger())).toHaveLength(5);
   });
 
+  it('is closed but takes one at a time after an overload, until a success or for a minute', async () => {
+    await backlog(40);
+    await lab.attempt(1, 'retrying', { responseStatus: 503, reason: 'http_503', hint: 'slow_down' });
+    const [one] = (await lab.ledger.claimDue(100)).claimed;
+    expect(await due()).toBe(0);
+    await lab.ledger.record(recordOf(one, 'delivered'));
+    const [other, ...more] = (await lab.ledger.claimDue(100)).claimed;
+    expect(more).toHaveLength(9);
+    await lab.ledger.record(recordOf(other, 'retrying', { hint: 'slow_down' }));
+    for (const rest of more) await lab.ledger.record(recordOf(rest, 'stopped', { requestHeaders: null }));
+    expect(await due()).toBe(1);
+    await lab.pass('61 seconds');
+    expect(await due()).toBe(9);
+  });
+
   it('is closed but takes less at once with each failure in a row, and never nothing', async () => {
     await backlog(40);
     await lab.attempt(3, 'retrying');

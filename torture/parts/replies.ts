@@ -43,7 +43,8 @@ export const replies: Part = {
       state: 'retrying',
       reason: `http_${status}`,
       next: MINUTE,
-      slow: MINUTE,
+      // The others may be a gateway's own: they ask for nothing.
+      ...(status === 429 && { slow: MINUTE }),
       hint: 'slow_down',
     });
     const inTwoMinutes = () => new Date(Date.now() + 120_000).toUTCString();

@@ -57,8 +57,10 @@ create table webhook_health (
   probe_until timestamptz,
   -- attempts before this do not count for the circuit
   circuit_closed_at timestamptz not null default handoff_now(),
-  -- the receiver asked for time
+  -- the receiver asked for time: it gets nothing
   slow_until timestamptz,
+  -- it was overloaded: one request at a time until then, or until a success
+  single_until timestamptz,
   -- the first failure since the last success
   failing_since timestamptz,
   last_success_at timestamptz,
