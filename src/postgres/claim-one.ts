@@ -23,8 +23,8 @@ export async function claimOne(
   tx.send(LOCK_DESTINATION, [deliveryId]);
   tx.send(SET_ASIDE, [deliveryId]);
   const [[taken], [row]] = await Promise.all([
-    takeDeliveries(tx, sealer, { sql: PICK_ONE, values: [deliveryId], byHand: false }),
-    tx.query<Untaken>(WHY_NOT, [deliveryId]),
+    takeDeliveries(tx, sealer, { name: 'take_delivery_of_run', sql: PICK_ONE, values: [deliveryId], byHand: false }),
+    tx.query<Untaken>(WHY_NOT, [deliveryId], 'why_delivery_not_taken'),
   ]);
   if (taken !== undefined) return taken.claimed;
   return row === undefined ? { ended: true, state: 'stopped' } : notTaken(row, Math.random());
@@ -48,7 +48,7 @@ export interface Untaken extends Record<string, unknown> {
 
 /**
  * Why a run does not get its delivery, and when to ask again. Runs that wait for the same destination come back spread
- * out: for one out of order within two minutes of its return, for a full one within ten seconds.
+ * out: for one out of order within two minutes of its return, for a full one within ten seconds (twenty, if it fails).
  *
  * @param random from 0 to below 1
  */
@@ -61,7 +61,9 @@ export function notTaken(row: Untaken, random: number): DeliveryNotTaken {
   if (dueInMs > 0) return after(dueInMs, 0);
   if (opensInMs !== null && opensInMs > 0)
     return after(opensInMs, within(MINUTE, failingForMs / 10, 2 * MINUTE) * random);
-  return after(SECOND, within(SECOND, waiting * 100, 9 * SECOND) * random);
+  // Full: each look costs as much as an attempt, and one that fails is not asked often.
+  if (failingForMs > 0) return after(10 * SECOND, 10 * SECOND * random);
+  return after(SECOND, within(2 * SECOND, waiting * 100, 9 * SECOND) * random);
 }
 
 const after = (ms: number, spread: number) => ({ ended: false as const, retryInMs: Math.ceil(ms + spread) });

@@ -40,6 +40,8 @@ export const nextNumber = (deliveryId: string): string =>
 
 /** What to take of the destinations that were locked. */
 export interface Pick {
+  /** Of the statement that it becomes part of. */
+  readonly name: string;
   /**
    * SQL of the relation `picked` (`delivery_id`, with the rows locked), made from `room`: the locked destinations with the
    * scheduled attempts that each takes (`allowance`) and has room for (`free`).
@@ -57,7 +59,7 @@ export interface Pick {
 export async function takeDeliveries(
   tx: Transaction,
   sealer: PayloadSealer,
-  { sql, values, byHand }: Pick,
+  { name, sql, values, byHand }: Pick,
 ): Promise<{ claimed: ClaimedDelivery; atLimit: boolean }[]> {
   const rows = await tx.query<ClaimedRow>(
     `with ${CLOCK}, ${IN_FLIGHT_OF_APPLICATIONS}, counted as materialized (
@@ -118,6 +120,7 @@ export async function takeDeliveries(
      join webhook_destination d on d.destination_id = c.destination_id
      left join share_token k on e.type = 'share.received' and k.token_id = e.token_id`,
     values,
+    name,
   );
   return rows.map(({ atLimit, ...row }) => ({ atLimit, claimed: opened(sealer, row) }));
 }

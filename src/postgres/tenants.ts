@@ -19,8 +19,12 @@ export interface Wish {
  * One open transaction. Statements go out at once (pipelined), in order: independent ones cost one round trip together.
  */
 export interface Transaction {
-  /** Sends a statement and returns its rows. */
-  query<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  /**
+   * Sends a statement and returns its rows.
+   *
+   * @param name for one that is planned longer than it runs: each connection then plans it once
+   */
+  query<Row extends QueryResultRow>(text: string, values?: readonly unknown[], name?: string): Promise<Row[]>;
   /** Sends a statement whose rows nobody needs; the commit waits for it and fails with it. */
   send(text: string, values?: readonly unknown[]): void;
   /** Writes outbox rows, and hands them to `afterCommit` once the transaction is committed. */
@@ -129,16 +133,20 @@ async function runOnce<T>(
   client.on('error', onLost);
   const sent: Promise<unknown>[] = [];
   const wishes: Promise<Wish[]>[] = [];
-  const send = <R extends QueryResultRow>(text: string, values?: readonly unknown[]) => {
-    const answer = client.query<R>(text, values === undefined ? undefined : [...values]);
+  const send = <R extends QueryResultRow>(text: string, values?: readonly unknown[], name?: string) => {
+    const answer = client.query<R>({
+      text,
+      ...(values !== undefined && { values: [...values] }),
+      ...(name !== undefined && { name }),
+    });
     // The commit reports the failure; here it must only not count as unhandled.
     answer.catch(() => {});
     sent.push(answer);
     return answer;
   };
   const tx: Transaction = {
-    query: async <R extends QueryResultRow>(text: string, values?: readonly unknown[]) =>
-      (await send<R>(text, values)).rows,
+    query: async <R extends QueryResultRow>(text: string, values?: readonly unknown[], name?: string) =>
+      (await send<R>(text, values, name)).rows,
     send: (text, values) => void send(text, values),
     wish: (...wanted) => {
       const rows = send<{ outbox_id: string }>(

@@ -73,7 +73,12 @@ async function begin(
   sql.send(LOCK_DESTINATIONS, [event.dedupeKey]);
   sql.send(STOP_DISABLED, [event.dedupeKey]);
   const [taken, [left]] = await Promise.all([
-    takeDeliveries(sql, sealer, { sql: PICK_TOKEN, values: [event.dedupeKey], byHand: false }),
+    takeDeliveries(sql, sealer, {
+      name: 'take_deliveries_of_token',
+      sql: PICK_TOKEN,
+      values: [event.dedupeKey],
+      byHand: false,
+    }),
     sql.query<{ opensInMs: number }>(OPENS_NEXT, [event.dedupeKey]),
   ]);
   const deliveries = taken.map(({ claimed }) => claimed);
