@@ -3,6 +3,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { expect, it } from 'vitest';
 import { deliverActivity } from '../../src/activities/deliver.ts';
 import type { AttemptRecord, ClaimedDelivery, TokenDeliveryLedger } from '../../src/webhooks/ports.ts';
+import { claimedDelivery } from '../support/claimed-delivery.ts';
 import { fakeNetwork, type Reply } from '../support/fake-destinations.ts';
 
 /** A round with one destination for each reply, and others that let nothing through for so long. */
@@ -35,28 +36,12 @@ async function failureOf(
   return failure;
 }
 
-function delivery(_reply: Reply, index: number): ClaimedDelivery {
-  return {
-    deliveryId: String(index),
-    attemptId: String(index),
-    trigger: 'auto',
-    attempt: 1,
-    scheduledSoFar: 1,
-    scheduleAttempt: 1,
-    eventId: '0190b6a0-0000-7000-8000-000000000001',
+const delivery = (_reply: Reply, index: number): ClaimedDelivery =>
+  claimedDelivery({
     eventType: 'share.received',
     destinationId: String(index),
-    createdAt: 1_790_000_000,
-    sequence: 1,
-    payload: { webhook_type: 'share.received' },
-    media: null,
     url: `https://d${index}.partner.example/`,
-    payloadMode: 'full',
-    secrets: [Buffer.alloc(32, 2)],
-    diditHeadersSignedWith: 'previous',
-    token: null,
-  };
-}
+  });
 
 const delayOf = ({ nextRetryDelay }: ApplicationFailure) => Number(nextRetryDelay);
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { attemptDelivery, type AttemptTools } from '../../src/webhooks/attempt-delivery.ts';
-import type { PostOutcome } from '../../src/webhooks/http-post.ts';
 import type { AttemptFault, ClaimedDelivery } from '../../src/webhooks/ports.ts';
 import { deliveryLab, recordOf } from '../support/delivery-lab.ts';
 import { fakeNetwork } from '../support/fake-destinations.ts';
+import { ANSWERED } from '../support/claimed-delivery.ts';
 
 const lab = deliveryLab();
 
@@ -16,18 +16,6 @@ function tally(claimed: readonly ClaimedDelivery[], by: (one: ClaimedDelivery) =
   for (const one of claimed) counts[by(one)] = (counts[by(one)] ?? 0) + 1;
   return counts;
 }
-
-const ANSWERED: PostOutcome = {
-  kind: 'reply',
-  status: 204,
-  retryAfter: null,
-  webhookDelivery: null,
-  locationHost: null,
-  bodyHead: '',
-  bodyTruncated: false,
-  connectedIp: null,
-  durationMs: 1,
-};
 
 describe('a destination', () => {
   it('has ten requests in flight at most, by schedule and by hand together, and room again when one ends', async () => {

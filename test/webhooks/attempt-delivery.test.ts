@@ -4,27 +4,9 @@ import { parseKeyRing } from '../../src/crypto/key-ring.ts';
 import { attemptDelivery, type AttemptTools } from '../../src/webhooks/attempt-delivery.ts';
 import type { WebhookPost } from '../../src/webhooks/http-post.ts';
 import type { ClaimedDelivery } from '../../src/webhooks/ports.ts';
+import { claimedDelivery } from '../support/claimed-delivery.ts';
 
-const delivery: ClaimedDelivery = {
-  deliveryId: randomUUID(),
-  attemptId: randomUUID(),
-  trigger: 'auto',
-  attempt: 1,
-  scheduledSoFar: 1,
-  scheduleAttempt: 1,
-  eventId: randomUUID(),
-  eventType: 'share.received',
-  destinationId: randomUUID(),
-  createdAt: 1_790_000_000,
-  sequence: 1,
-  payload: { webhook_type: 'share.received' },
-  media: null,
-  url: 'https://receiver.example/',
-  payloadMode: 'full',
-  secrets: [Buffer.alloc(32, 2)],
-  diditHeadersSignedWith: 'previous',
-  token: null,
-};
+const delivery = claimedDelivery({ eventType: 'share.received' });
 const token: ClaimedDelivery['token'] = {
   kid: 'k',
   claims: {

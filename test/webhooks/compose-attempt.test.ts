@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { parseKeyRing } from '../../src/crypto/key-ring.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { composeAttempt } from '../../src/webhooks/compose-attempt.ts';
 import type { ClaimedDelivery } from '../../src/webhooks/ports.ts';
+import { claimedDelivery } from '../support/claimed-delivery.ts';
 
 const tools = {
   shareTokenKeys: parseKeyRing(`k:${Buffer.alloc(32, 7).toString('base64url')}`),
@@ -12,27 +12,7 @@ const tools = {
 };
 
 async function compose(more: Partial<ClaimedDelivery>) {
-  const delivery: ClaimedDelivery = {
-    deliveryId: randomUUID(),
-    attemptId: randomUUID(),
-    trigger: 'auto',
-    attempt: 1,
-    scheduledSoFar: 1,
-    scheduleAttempt: 1,
-    eventId: randomUUID(),
-    eventType: 'status.updated',
-    destinationId: randomUUID(),
-    createdAt: 1_790_000_000,
-    sequence: 1,
-    payload: { webhook_type: 'status.updated', status: 'Approved' },
-    media: null,
-    url: 'https://receiver.example/',
-    payloadMode: 'full',
-    secrets: [Buffer.alloc(32, 2)],
-    diditHeadersSignedWith: 'previous',
-    token: null,
-    ...more,
-  };
+  const delivery = claimedDelivery({ payload: { webhook_type: 'status.updated', status: 'Approved' }, ...more });
   const { body, headers, leftOut } = await composeAttempt(delivery, tools, 1_790_000_005);
   return { headers, leftOut, content: JSON.parse(body) as JsonObject };
 }

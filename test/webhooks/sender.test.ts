@@ -1,47 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseKeyRing } from '../../src/crypto/key-ring.ts';
 import type { AttemptTools } from '../../src/webhooks/attempt-delivery.ts';
-import type { PostOutcome } from '../../src/webhooks/http-post.ts';
-import type { AttemptRecord, ClaimedDelivery, DeliveryLedger, DueDeliveries } from '../../src/webhooks/ports.ts';
+import type { AttemptRecord, DeliveryLedger, DueDeliveries } from '../../src/webhooks/ports.ts';
 import { startSender, type Sender, type SenderOptions } from '../../src/webhooks/sender.ts';
+import { ANSWERED, claimedDelivery } from '../support/claimed-delivery.ts';
 
 const NEVER = 3_600_000;
-const OK: PostOutcome = {
-  kind: 'reply',
-  status: 204,
-  retryAfter: null,
-  webhookDelivery: null,
-  locationHost: null,
-  bodyHead: '',
-  bodyTruncated: false,
-  connectedIp: null,
-  durationMs: 1,
-};
-
-function delivery(url: string): ClaimedDelivery {
-  return {
-    deliveryId: randomUUID(),
-    attemptId: randomUUID(),
-    trigger: 'auto',
-    attempt: 1,
-    scheduledSoFar: 1,
-    scheduleAttempt: 1,
-    eventId: randomUUID(),
-    eventType: 'share.minted',
-    destinationId: randomUUID(),
-    createdAt: 1_790_000_000,
-    sequence: 1,
-    payload: { webhook_type: 'share.minted' },
-    media: null,
-    url,
-    payloadMode: 'full',
-    secrets: [Buffer.alloc(32, 2)],
-    diditHeadersSignedWith: 'previous',
-    token: null,
-  };
-}
+const delivery = (url: string) => claimedDelivery({ url, eventType: 'share.minted' });
 
 const running: Sender[] = [];
 const hanging: (() => void)[] = [];
@@ -79,7 +45,7 @@ function send(line: string[], options: Partial<SenderOptions> = {}, what: Partia
       post: async ({ url }) => {
         seen.sent.push(url);
         if (url.startsWith('https://slow')) await new Promise<void>((resolve) => hanging.push(resolve));
-        return OK;
+        return ANSWERED;
       },
       close: () => Promise.resolve(),
     },

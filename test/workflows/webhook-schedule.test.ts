@@ -5,7 +5,8 @@ import { parseKeyRing } from '../../src/crypto/key-ring.ts';
 import { DELIVERY_DELAYS_MS, MAX_ATTEMPTS } from '../../src/domain/delivery-schedule.ts';
 import { webhookDeliveryWorkflowId } from '../../src/domain/temporal-names.ts';
 import { attemptDelivery, type AttemptTools } from '../../src/webhooks/attempt-delivery.ts';
-import type { AttemptRecord, ClaimedDelivery, DeliveryLedger } from '../../src/webhooks/ports.ts';
+import type { AttemptRecord, DeliveryLedger } from '../../src/webhooks/ports.ts';
+import { claimedDelivery } from '../support/claimed-delivery.ts';
 import { timersOf } from '../support/timers.ts';
 import { hasNoFailedTask, workflowLab } from '../support/workflow-lab.ts';
 
@@ -32,7 +33,7 @@ interface Carried {
 
 /** Makes the first attempt as the sender does, and hands the delivery to a run; the answer waits for its end. */
 async function begin(receiver: Receiver): Promise<() => Promise<Carried>> {
-  const delivery = newDelivery();
+  const delivery = claimedDelivery();
   const records: AttemptRecord[] = [];
   const tools = toolsFor(() => receiver(records.length + 1));
   const claimed = () => {
@@ -80,29 +81,6 @@ async function carryTogether(count: number, receiver: Receiver): Promise<Carried
   const runs: Carried[] = [];
   for (const end of ends) runs.push(await end());
   return runs;
-}
-
-function newDelivery(): ClaimedDelivery {
-  return {
-    deliveryId: randomUUID(),
-    attemptId: randomUUID(),
-    trigger: 'auto',
-    attempt: 1,
-    scheduledSoFar: 1,
-    scheduleAttempt: 1,
-    eventId: randomUUID(),
-    eventType: 'status.updated',
-    destinationId: randomUUID(),
-    createdAt: 1_790_000_000,
-    sequence: 1,
-    payload: { webhook_type: 'status.updated', status: 'Approved' },
-    media: null,
-    url: 'https://receiver.example/',
-    payloadMode: 'full',
-    secrets: [Buffer.alloc(32, 2)],
-    diditHeadersSignedWith: 'previous',
-    token: null,
-  };
 }
 
 function toolsFor(answer: () => ReturnType<Receiver>): AttemptTools {
