@@ -27,6 +27,8 @@ export interface CommonConfig extends DatabaseConfig {
 export interface ContentConfig {
   /** 32 bytes or more: what sessions are searched by is hashed with it. Must never change. */
   readonly blindIndexKey: Uint8Array;
+  /** Keys that wrap the data keys of sessions and seal other content, the first for what is new. */
+  readonly contentEncryptionKeys: KeyRing;
   readonly mediaStore: MediaStoreConfig;
 }
 
@@ -115,8 +117,20 @@ const secretKey = z
   .transform((text) => (/^[\w-]+=*$/.test(text) ? Buffer.from(text, 'base64url') : Buffer.alloc(0)))
   .refine((key) => key.length >= 32, `must be at least 32 random bytes in base64url: make one with ${MAKE_A_KEY}`);
 
+const keyRing = z
+  .string({ error: 'is missing: set it to kid:key, the key being 32 random bytes in base64url' })
+  .transform((text, context) => {
+    try {
+      return parseKeyRing(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as Error).message });
+      return z.NEVER;
+    }
+  });
+
 const contentShape = {
   BLIND_INDEX_KEY: secretKey,
+  CONTENT_ENCRYPTION_KEYS: keyRing,
   MEDIA_STORE: z
     .string({ error: 'is missing: set it to file:///a/folder or s3://bucket/prefix' })
     .transform((text, context): MediaStoreConfig => {
@@ -140,17 +154,6 @@ const mediaLinkShape = {
     })
     .transform((text) => new URL(text).origin),
 };
-
-const keyRing = z
-  .string({ error: 'is missing: set it to kid:key, the key being 32 random bytes in base64url' })
-  .transform((text, context) => {
-    try {
-      return parseKeyRing(text);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: (error as Error).message });
-      return z.NEVER;
-    }
-  });
 
 /** A comma-separated list of networks. */
 const addresses = () =>
@@ -288,6 +291,7 @@ function content(values: z.output<z.ZodObject<typeof contentShape>>): ContentCon
   const { MEDIA_STORE: store, S3_ENDPOINT: endpoint } = values;
   return {
     blindIndexKey: values.BLIND_INDEX_KEY,
+    contentEncryptionKeys: values.CONTENT_ENCRYPTION_KEYS,
     mediaStore: store.kind === 's3' ? { ...store, endpoint: endpoint ?? null } : store,
   };
 }

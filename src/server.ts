@@ -4,8 +4,7 @@ import { createSmtpMailer } from './accounts/smtp-mailer.ts';
 import { connectHandoffClient } from './client.ts';
 import { readServerConfig, type ServerConfig } from './config.ts';
 import { createBlindIndex } from './crypto/blind-index.ts';
-import { plainSealer } from './crypto/payload-seal.ts';
-import { createSecretSealer } from './crypto/secret-seal.ts';
+import { createSealer } from './crypto/payload-seal.ts';
 import { buildApp } from './http/app.ts';
 import { faultFacts } from './http/logging.ts';
 import { askReadiness, sharedProbe } from './http/readiness.ts';
@@ -40,7 +39,7 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
   });
   const act = actNow(() => ({ tenants, client }), onError);
   acting = act;
-  const sealer = createSecretSealer(config.keyEncryptionKeys, plainSealer);
+  const sealer = createSealer({ content: config.contentEncryptionKeys, secrets: config.keyEncryptionKeys });
   const prepare = async () => {
     await tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
     const { resealed, unreadable } = await resealSecrets(tenants, sealer);

@@ -20,8 +20,7 @@ import { translating } from './activities/translate-failure.ts';
 import { connectHandoffClient } from './client.ts';
 import { readWebhooksConfig, readWorkerConfig, type OnboardingWorkerConfig, type WebhooksConfig } from './config.ts';
 import { createBlindIndex } from './crypto/blind-index.ts';
-import { plainSealer } from './crypto/payload-seal.ts';
-import { createSecretSealer } from './crypto/secret-seal.ts';
+import { createSealer } from './crypto/payload-seal.ts';
 import { crashPoints } from './crash-points.ts';
 import { TASK_QUEUES } from './domain/temporal-names.ts';
 import { serveHealth } from './health-port.ts';
@@ -102,7 +101,11 @@ export async function startOnboardingWorker(
     maxConnections: config.databaseConnections,
     onConnectionError: (error) => logger.warn(errorKind(error), 'database connection lost'),
   });
-  const handoff = handoffTenants(tenants, plainSealer, createBlindIndex(config.blindIndexKey));
+  const handoff = handoffTenants(
+    tenants,
+    createSealer({ content: config.contentEncryptionKeys, secrets: null }),
+    createBlindIndex(config.blindIndexKey),
+  );
   const client = connectHandoffClient();
   const steps = onboardingActivities({
     onboardingTransaction: (work) => handoff.acrossTenants('onboarding', (tx) => work(tx)),
@@ -150,7 +153,7 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
     onConnectionError: (error) => logger.warn(errorKind(error), 'database connection lost'),
   });
   await tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
-  const sealer = createSecretSealer(config.keyEncryptionKeys, plainSealer);
+  const sealer = createSealer({ content: config.contentEncryptionKeys, secrets: config.keyEncryptionKeys });
   const handoff = handoffTenants(tenants, sealer, createBlindIndex(config.blindIndexKey));
   const poster = createWebhookPoster(config.webhookUrlRules);
   const docsUrl = `${config.publicUrl}/docs/`;

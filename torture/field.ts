@@ -4,8 +4,7 @@ import { createApiKey, createApplication, createWebhookDestination } from '../sr
 import { connectHandoffClient } from '../src/client.ts';
 import { createBlindIndex } from '../src/crypto/blind-index.ts';
 import { parseKeyRing } from '../src/crypto/key-ring.ts';
-import { plainSealer } from '../src/crypto/payload-seal.ts';
-import { createSecretSealer, type SecretSealer } from '../src/crypto/secret-seal.ts';
+import { createSealer, type Sealer } from '../src/crypto/payload-seal.ts';
 import { handoffTenants } from '../src/postgres/handoff-tenants.ts';
 import { createTenants, type Tenants } from '../src/postgres/tenants.ts';
 import { actNow } from '../src/relay/act-now.ts';
@@ -21,7 +20,7 @@ export interface Target {
 export interface Field {
   readonly pool: Pool;
   readonly tenants: Tenants;
-  readonly sealer: SecretSealer;
+  readonly sealer: Sealer;
   /** What processes on this database are started with. */
   readonly env: Readonly<Record<string, string>>;
   /** An application with an API key, and no destination. */
@@ -50,7 +49,10 @@ export async function openField(lab: Lab, settings: Readonly<Record<string, stri
   const tenants = createTenants({ databaseUrl: database.url, afterCommit: act.afterCommit });
   lab.onEnd(() => tenants.close());
   lab.onEnd(() => act.idle());
-  const sealer = createSecretSealer(parseKeyRing(env['KEY_ENCRYPTION_KEYS'] ?? ''), plainSealer);
+  const sealer = createSealer({
+    content: parseKeyRing(env['CONTENT_ENCRYPTION_KEYS'] ?? ''),
+    secrets: parseKeyRing(env['KEY_ENCRYPTION_KEYS'] ?? ''),
+  });
   const blindIndex = createBlindIndex(Buffer.from(env['BLIND_INDEX_KEY'] ?? '', 'base64url'));
   const handoff = handoffTenants(tenants, sealer, blindIndex);
   const environmentName = 'sandbox';

@@ -32,7 +32,15 @@ export interface Stack {
 
 /** Keys of a development folder, by the variable that each is for. */
 export type Secrets = Readonly<
-  Record<'SHARE_TOKEN_KEYS' | 'KEY_ENCRYPTION_KEYS' | 'ACCESS_TOKEN_KEY' | 'BLIND_INDEX_KEY' | 'MEDIA_LINK_KEY', string>
+  Record<
+    | 'SHARE_TOKEN_KEYS'
+    | 'KEY_ENCRYPTION_KEYS'
+    | 'CONTENT_ENCRYPTION_KEYS'
+    | 'ACCESS_TOKEN_KEY'
+    | 'BLIND_INDEX_KEY'
+    | 'MEDIA_LINK_KEY',
+    string
+  >
 >;
 
 /** Makes every key anew. */
@@ -41,6 +49,7 @@ export function newSecrets(): Secrets {
   return {
     SHARE_TOKEN_KEYS: `dev-1:${key()}`,
     KEY_ENCRYPTION_KEYS: `dev-1:${key()}`,
+    CONTENT_ENCRYPTION_KEYS: `dev-1:${key()}`,
     ACCESS_TOKEN_KEY: key(),
     BLIND_INDEX_KEY: key(),
     MEDIA_LINK_KEY: key(),

@@ -1,4 +1,4 @@
-import type { SecretSealer } from '../crypto/secret-seal.ts';
+import type { Sealer } from '../crypto/payload-seal.ts';
 import { openIngestSecret, sealIngestSecret } from './ingest-secrets.ts';
 import type { Tenants } from './tenants.ts';
 import { openSecret, sealSecret } from './webhook-secrets.ts';
@@ -28,7 +28,7 @@ const KINDS = [
     column: 'sealed',
     id: 'secret_id',
     owner: 'destination_id',
-    anew: (sealer: SecretSealer, { applicationId, ownerId, sealed }: SecretRow) =>
+    anew: (sealer: Sealer, { applicationId, ownerId, sealed }: SecretRow) =>
       sealSecret(sealer, applicationId, ownerId, openSecret(sealer, applicationId, ownerId, sealed)),
   },
   ...['sealed', 'previous'].map((column) => ({
@@ -36,7 +36,7 @@ const KINDS = [
     column,
     id: 'application_id',
     owner: 'application_id',
-    anew: (sealer: SecretSealer, { applicationId, sealed }: SecretRow) =>
+    anew: (sealer: Sealer, { applicationId, sealed }: SecretRow) =>
       sealIngestSecret(sealer, applicationId, openIngestSecret(sealer, applicationId, sealed)),
   })),
 ];
@@ -46,7 +46,7 @@ const KINDS = [
  * that was replaced, which can leave the ring afterwards. What another server, or a rotation, has at this moment is left
  * to it.
  */
-export async function resealSecrets(tenants: Tenants, sealer: SecretSealer): Promise<Resealed> {
+export async function resealSecrets(tenants: Tenants, sealer: Sealer): Promise<Resealed> {
   let resealed = 0;
   const unreadable: string[] = [];
   for (const kind of KINDS) {
@@ -64,12 +64,12 @@ export async function resealSecrets(tenants: Tenants, sealer: SecretSealer): Pro
 /** One batch of those after an id; `last` is the last id of a batch that was full. */
 function resealBatch(
   tenants: Tenants,
-  sealer: SecretSealer,
+  sealer: Sealer,
   { table, column, id, owner, anew }: (typeof KINDS)[number],
   after: string,
 ): Promise<Resealed & { readonly last: string | undefined }> {
   return tenants.acrossTenants('provision', async (tx) => {
-    const { currentHeader } = sealer;
+    const currentHeader = sealer.currentHeader('secret');
     const rows = await tx.query<SecretRow & Record<string, unknown>>(
       `select ${id} as id, ${owner} as "ownerId", application_id as "applicationId", ${column} as sealed from ${table}
        where ${id} > $1 and substring(${column} for $2) <> $3 order by ${id} limit ${BATCH} for update skip locked`,

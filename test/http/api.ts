@@ -3,7 +3,6 @@ import { afterAll, beforeAll, expect } from 'vitest';
 import { createApiKey, createApplication, createVerificationWorkflow } from '../../src/accounts/applications.ts';
 import type { Privileges } from '../../src/accounts/privileges.ts';
 import { parseKeyRing } from '../../src/crypto/key-ring.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { buildApp, type AppDeps } from '../../src/http/app.ts';
 import { failuresOf } from '../../src/http/openapi/failures.ts';
@@ -11,7 +10,7 @@ import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { createTenants, type Tenants, type Wish } from '../../src/postgres/tenants.ts';
 import type { Environment } from '../../src/sharing/ports.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { testAppParts, testBlindIndex } from '../support/app-parts.ts';
+import { testAppParts, testBlindIndex, testSealer } from '../support/app-parts.ts';
 
 /** A brand: its application, an all-powerful key and its two default verification workflows. */
 export interface Brand {
@@ -71,7 +70,7 @@ export function testApi(overrides: Partial<AppDeps> = {}): TestApi {
   beforeAll(async () => {
     const tenants = createTenants({ databaseUrl: database.url, afterCommit: (made) => wishes.push(...made) });
     const app = buildApp({
-      tenants: handoffTenants(tenants, plainSealer, testBlindIndex),
+      tenants: handoffTenants(tenants, testSealer, testBlindIndex),
       shareTokenKeys: KEYS,
       style: { businessStatusCase: 'upper' },
       webhookUrlRules: { allowHttp: false, allowedPorts: [], allowedCidrs: [] },

@@ -1,12 +1,11 @@
 import { request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { mintForOnboarding } from '../../src/sharing/mint.ts';
-import { testBlindIndex } from '../support/app-parts.ts';
+import { testBlindIndex, testSealer } from '../support/app-parts.ts';
 import { resetClock } from '../support/database.ts';
 import { KEYS, testApi, textOf, type Answer, type Brand } from './api.ts';
 import { dataUri, someFile } from '../support/files.ts';
@@ -722,7 +721,7 @@ describe('a blocked one', () => {
       for_application_id: brand.id,
     });
     const tokenId = textOf(opened, 'token_id');
-    await handoffTenants(api.tenants, plainSealer, testBlindIndex).acrossTenants('onboarding', (tx, sql) => {
+    await handoffTenants(api.tenants, testSealer, testBlindIndex).acrossTenants('onboarding', (tx, sql) => {
       registerSigningKeys(sql, KEYS);
       return mintForOnboarding(tx, tokenId, 1);
     });

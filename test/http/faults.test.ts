@@ -1,13 +1,12 @@
 import { Writable } from 'node:stream';
 import pino from 'pino';
 import { describe, expect, it } from 'vitest';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { handoffTenants, type HandoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { createTenants } from '../../src/postgres/tenants.ts';
 import { KEYS, testApi } from './api.ts';
 import { mint, takeIn, userDocument } from './documents.ts';
-import { testAppParts, testBlindIndex } from '../support/app-parts.ts';
+import { testAppParts, testBlindIndex, testSealer } from '../support/app-parts.ts';
 
 const lines: string[] = [];
 const sink = new Writable({
@@ -34,7 +33,7 @@ function appOver(tenants: HandoffTenants) {
 describe('a fault', () => {
   it('of the database is 503', async () => {
     const tenants = createTenants({ databaseUrl: 'postgres://nobody@127.0.0.1:1/none' });
-    const app = appOver(handoffTenants(tenants, plainSealer, testBlindIndex));
+    const app = appOver(handoffTenants(tenants, testSealer, testBlindIndex));
     const answer = await app.inject({ url: '/v1/onboardings/', headers: { 'x-api-key': api.issuer.key } });
     expect(answer.statusCode).toBe(503);
     expect(answer.json()).toMatchObject({ code: 'service_unavailable' });
@@ -47,7 +46,7 @@ describe('a fault', () => {
     const broken: HandoffTenants = {
       withTenant: () => Promise.reject(new Error('boom at line 7')),
       acrossTenants: (crossing, work) =>
-        handoffTenants(api.tenants, plainSealer, testBlindIndex).acrossTenants(crossing, work),
+        handoffTenants(api.tenants, testSealer, testBlindIndex).acrossTenants(crossing, work),
     };
     const app = appOver(broken);
     const answer = await app.inject({
@@ -106,7 +105,7 @@ describe('the log', () => {
     lines.splice(0);
     const failing: HandoffTenants = {
       withTenant: (id, _work, crossing) =>
-        handoffTenants(api.tenants, plainSealer, testBlindIndex).withTenant(
+        handoffTenants(api.tenants, testSealer, testBlindIndex).withTenant(
           id,
           async (_tx, sql) => {
             await sql.query('select $1::date', ['canary-value']);
@@ -115,7 +114,7 @@ describe('the log', () => {
           crossing,
         ),
       acrossTenants: (crossing, work) =>
-        handoffTenants(api.tenants, plainSealer, testBlindIndex).acrossTenants(crossing, work),
+        handoffTenants(api.tenants, testSealer, testBlindIndex).acrossTenants(crossing, work),
     };
     const app = appOver(failing);
     const answer = await app.inject({ url: '/v1/onboardings/', headers: { 'x-api-key': api.issuer.key } });

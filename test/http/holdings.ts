@@ -1,10 +1,10 @@
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { attemptDelivery } from '../../src/webhooks/attempt-delivery.ts';
 import { formBytes } from '../support/import-files.ts';
 import { KEYS, textOf, type Brand, type TestApi } from './api.ts';
 import { businessDocument, mint, takeIn, userDocument } from './documents.ts';
 import type { Person } from './people.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 /** Ids of what one tenant has, by the path up to them: `/v3/webhook/destinations/:uuid`. */
 export type Holdings = Readonly<Record<string, string>>;
@@ -70,7 +70,7 @@ async function attemptAt(api: TestApi, owner: Brand, uuid: string, session: stri
     ]);
     await dispatchEvents(sql, { eventIds: events.map(({ id }) => id) });
   });
-  const ledger = deliveryLedger(api.tenants, plainSealer);
+  const ledger = deliveryLedger(api.tenants, testSealer);
   const poster = {
     post: () =>
       Promise.resolve({ kind: 'failure', code: 'timeout', message: '', connectedIp: null, durationMs: 1 } as const),

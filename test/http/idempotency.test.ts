@@ -1,12 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { mintForOnboarding } from '../../src/sharing/mint.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { KEYS, testApi, textOf, type Brand } from './api.ts';
 import { mint, takeIn, userDocument } from './documents.ts';
-import { testBlindIndex } from '../support/app-parts.ts';
+import { testBlindIndex, testSealer } from '../support/app-parts.ts';
 
 const api = testApi();
 let serial = 0;
@@ -34,7 +33,7 @@ async function openOnboarding(): Promise<string> {
     for_application_id: api.partner.id,
   });
   const tokenId = textOf(answer, 'token_id');
-  await handoffTenants(api.tenants, plainSealer, testBlindIndex).acrossTenants('onboarding', async (tx, sql) => {
+  await handoffTenants(api.tenants, testSealer, testBlindIndex).acrossTenants('onboarding', async (tx, sql) => {
     registerSigningKeys(sql, KEYS);
     await mintForOnboarding(tx, tokenId, 1);
   });

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { mintForOnboarding } from '../../src/sharing/mint.ts';
@@ -7,7 +6,7 @@ import { spendAcknowledgement } from '../../src/sharing/close.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { KEYS, testApi, textOf, type Brand } from './api.ts';
 import { businessDocument, takeIn } from './documents.ts';
-import { testBlindIndex } from '../support/app-parts.ts';
+import { testBlindIndex, testSealer } from '../support/app-parts.ts';
 
 const api = testApi();
 const UNKNOWN = '0198c0de-0000-7000-8000-000000000000';
@@ -24,7 +23,7 @@ async function open(to: Brand = api.partner, sessionId?: string): Promise<string
 
 /** What the run's first step does. */
 function mintStep(tokenId: string): Promise<unknown> {
-  const tenants = handoffTenants(api.tenants, plainSealer, testBlindIndex);
+  const tenants = handoffTenants(api.tenants, testSealer, testBlindIndex);
   return tenants.acrossTenants('onboarding', async (tx, sql) => {
     registerSigningKeys(sql, KEYS);
     return mintForOnboarding(tx, tokenId, 1);
@@ -265,7 +264,7 @@ describe('POST …/acknowledge/', () => {
     const tokenId = await open();
     await mintStep(tokenId);
     await act(api.partner, tokenId, 'acknowledge', { accept: true });
-    await handoffTenants(api.tenants, plainSealer, testBlindIndex).acrossTenants('onboarding', async (tx) => {
+    await handoffTenants(api.tenants, testSealer, testBlindIndex).acrossTenants('onboarding', async (tx) => {
       const share = await tx.shares.look(tokenId);
       const acknowledgementId = share?.acknowledgement?.acknowledgementId ?? null;
       const why = { code: 'workflow_not_found', field: 'workflow_id', acknowledgementId } as const;

@@ -2,13 +2,12 @@ import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newApiKey } from '../../src/accounts/api-keys.ts';
 import type { RateLimits } from '../../src/config.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { createRateLimiter, limitCall, type RateLimiter } from '../../src/http/rate-limit.ts';
 import { handoffTenants, type HandoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { forgetRateLimitWindows, leaseCalls, type Budget } from '../../src/postgres/rate-limits.ts';
 import { createTenants, type Tenants } from '../../src/postgres/tenants.ts';
-import { testAppParts, testBlindIndex } from '../support/app-parts.ts';
+import { testAppParts, testBlindIndex, testSealer } from '../support/app-parts.ts';
 import { shiftClock } from '../support/database.ts';
 import { KEYS, testApi } from './api.ts';
 
@@ -20,7 +19,7 @@ const opened: Tenants[] = [];
 function pool(databaseUrl = api.database.url): HandoffTenants {
   const tenants = createTenants({ databaseUrl });
   opened.push(tenants);
-  return handoffTenants(tenants, plainSealer, testBlindIndex);
+  return handoffTenants(tenants, testSealer, testBlindIndex);
 }
 
 /** A limiter of a process of its own; `leases` counts what it asked the database. */

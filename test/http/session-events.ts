@@ -1,6 +1,6 @@
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { TestApi } from './api.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 /** Bodies of the `status.updated` that a session's application was told, in their order. */
 export async function statusEvents(api: TestApi, sessionId: string): Promise<JsonObject[]> {
@@ -10,5 +10,5 @@ export async function statusEvents(api: TestApi, sessionId: string): Promise<Jso
     [sessionId],
   );
   const context = { applicationId: '', sessionId, category: 'event', position: 0 };
-  return rows.map(({ payload }) => plainSealer.openPayload(context, payload) as JsonObject);
+  return rows.map(({ payload }) => testSealer.openPayload(context, payload) as JsonObject);
 }

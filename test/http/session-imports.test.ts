@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { csvLines, importTemplate } from '../../src/domain/import-templates.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { ImportProgress } from '../../src/domain/session-import.ts';
@@ -8,7 +7,7 @@ import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { fileTaker } from '../../src/media/file-taker.ts';
 import { takePartIn } from '../../src/sharing/import-file.ts';
 import type { FileTaker } from '../../src/sharing/ports.ts';
-import { testAppParts, testBlindIndex } from '../support/app-parts.ts';
+import { testAppParts, testBlindIndex, testSealer } from '../support/app-parts.ts';
 import { dataUri, someFile } from '../support/files.ts';
 import { formBytes, personRecord } from '../support/import-files.ts';
 import { testApi, textOf, type Answer, type Brand } from './api.ts';
@@ -43,7 +42,7 @@ const ndjson = (...rows: unknown[]): string =>
 
 /** Takes one part of an import in, as its run does. */
 function takePart(importId: string, part: number, files?: FileTaker): Promise<ImportProgress> {
-  const handoff = handoffTenants(api.tenants, plainSealer, testBlindIndex);
+  const handoff = handoffTenants(api.tenants, testSealer, testBlindIndex);
   return takePartIn(
     (work) => handoff.acrossTenants('session_import', (tx) => work(tx)),
     importId,
@@ -839,7 +838,7 @@ describe('while the files of a part are stored', () => {
   const after = (meanwhile: () => Promise<unknown>): FileTaker => ({
     takeFiles: async (documents) => {
       await meanwhile();
-      const handoff = handoffTenants(api.tenants, plainSealer, testBlindIndex);
+      const handoff = handoffTenants(api.tenants, testSealer, testBlindIndex);
       return fileTaker({ tenants: handoff, media }).takeFiles(documents);
     },
   });

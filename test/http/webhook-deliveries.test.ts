@@ -1,6 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Webhook } from 'standardwebhooks';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
@@ -8,7 +7,7 @@ import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
 import { mintForOnboarding } from '../../src/sharing/mint.ts';
 import { attemptDelivery } from '../../src/webhooks/attempt-delivery.ts';
-import { testBlindIndex } from '../support/app-parts.ts';
+import { testBlindIndex, testSealer } from '../support/app-parts.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { KEYS, testApi, textOf, type Answer, type Brand } from './api.ts';
 import { mint, takeIn } from './documents.ts';
@@ -394,7 +393,7 @@ describe('the webhooks of a session', () => {
 });
 
 describe('a share token in the log', () => {
-  const handoff = () => handoffTenants(api.tenants, plainSealer, testBlindIndex);
+  const handoff = () => handoffTenants(api.tenants, testSealer, testBlindIndex);
 
   /** An onboarding whose token went to the partner's destination, which failed. */
   async function delivered(partner: Brand): Promise<{ tokenId: string; sent: Sent[] }> {
@@ -405,7 +404,7 @@ describe('a share token in the log', () => {
     const tokenId = textOf(started, 'token_id');
     await api.tenants.acrossTenants('provision', async (sql) => registerSigningKeys(sql, KEYS));
     await handoff().acrossTenants('onboarding', (tx) => mintForOnboarding(tx, tokenId, 1));
-    const ledger = tokenDeliveryLedger(handoff(), plainSealer);
+    const ledger = tokenDeliveryLedger(handoff(), testSealer);
     const round = await ledger.begin(tokenId, 1);
     if (!round.open) throw new Error('the token can be delivered');
     const { tools, sent } = receiver(500);

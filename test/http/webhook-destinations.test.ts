@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { Webhook } from 'standardwebhooks';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { testApi, textOf, type Brand } from './api.ts';
 import { mint, takeIn } from './documents.ts';
 import { sendAll } from './webhook-sends.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const api = testApi();
 const ALL = '/v3/webhook/destinations/';
@@ -237,7 +237,7 @@ describe('the ping of a new destination', () => {
     });
     expect(textOf(disabled, 'disabled_at')).toMatch(/Z$/);
     const made = await api.tenants.withTenant(brand.id, (sql) =>
-      createWebhookDestination(sql, plainSealer, {
+      createWebhookDestination(sql, testSealer, {
         applicationId: brand.id,
         url: 'https://provisioned.example/',
         subscribedEvents: ['share.minted'],

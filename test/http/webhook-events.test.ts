@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { canonicalJson, canonicalProblem } from '../../src/crypto/canonical-json.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { EVENT_TYPES, type EventType } from '../../src/domain/events.ts';
 import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
 import type { CloseRequest } from '../../src/domain/onboarding.ts';
@@ -16,7 +15,7 @@ import { closeShareToken } from '../../src/sharing/close.ts';
 import { mintForOnboarding } from '../../src/sharing/mint.ts';
 import { attemptDelivery, type AttemptTools } from '../../src/webhooks/attempt-delivery.ts';
 import { disabledEvent, failingEvent } from '../../src/webhooks/destination-events.ts';
-import { testBlindIndex } from '../support/app-parts.ts';
+import { testBlindIndex, testSealer } from '../support/app-parts.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { DIDIT_SECRET, diditBytes, diditHeaders, personDecision, personEvent } from '../support/didit-webhooks.ts';
 import { someFile } from '../support/files.ts';
@@ -26,7 +25,7 @@ import { businessDocument, mint, takeIn, userDocument } from './documents.ts';
 
 const api = testApi();
 const MAX_BYTES = 64 * 1024;
-const handoff = () => handoffTenants(api.tenants, plainSealer, testBlindIndex);
+const handoff = () => handoffTenants(api.tenants, testSealer, testBlindIndex);
 
 /** A body as it was sent to one of a brand's two destinations. */
 interface Sent {
@@ -82,7 +81,7 @@ async function sendAll(): Promise<void> {
     `select subject_id as id from outbox where wish = 'dispatch'`,
   );
   await api.tenants.acrossTenants('relay', (sql) => dispatchEvents(sql, { eventIds: rows.map(({ id }) => id) }));
-  const ledger = deliveryLedger(api.tenants, plainSealer);
+  const ledger = deliveryLedger(api.tenants, testSealer);
   for (let claimed = (await ledger.claimDue(100)).claimed; claimed.length > 0;) {
     for (const delivery of claimed) await ledger.record(await attemptDelivery(delivery, tools));
     claimed = (await ledger.claimDue(100)).claimed;
@@ -115,7 +114,7 @@ async function onboard(to: Brand, deliver = true): Promise<string> {
   const tokenId = textOf(opened, 'token_id');
   await handoff().acrossTenants('onboarding', (tx) => mintForOnboarding(tx, tokenId, 1));
   if (!deliver) return tokenId;
-  const ledger = tokenDeliveryLedger(handoff(), plainSealer);
+  const ledger = tokenDeliveryLedger(handoff(), testSealer);
   const round = await ledger.begin(tokenId, 1);
   if (!round.open) throw new Error('the token can be delivered');
   const records = [];
@@ -269,7 +268,7 @@ describe('data.updated', () => {
       [sessionId],
     );
     const context = { applicationId: api.issuer.id, sessionId, category: 'event', position: 0 };
-    return rows.map(({ type, payload }) => [type, plainSealer.openPayload(context, payload) as JsonObject]);
+    return rows.map(({ type, payload }) => [type, testSealer.openPayload(context, payload) as JsonObject]);
   }
 
   it('tells newer content of the same status, and nothing else does', async () => {

@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Webhook } from 'standardwebhooks';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { EventType } from '../../src/domain/events.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { dispatchEvents } from '../../src/postgres/deliveries.ts';
@@ -9,6 +8,7 @@ import { newId } from '../../src/postgres/new-id.ts';
 import { listMissed, recoverDeliveries, replayMissing, takeForRepair } from '../../src/postgres/webhook-repair.ts';
 import { testApi, textOf, type Answer, type Brand } from './api.ts';
 import { sendAll, sendSoon, type Sent } from './webhook-sends.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const api = testApi();
 const ALL = '/v3/webhook/destinations/';
@@ -59,7 +59,7 @@ async function tell(
     for (const [index, eventId] of ids.entries()) {
       const body = { webhook_type: type, application_id: brand.id, note: 'told' };
       const event = { type, applicationId: brand.id, tokenId: null, sessionId: null, dedupeKey: eventId, body };
-      insertEvent(sql, plainSealer, eventId, event, { kind: 'system', id: null });
+      insertEvent(sql, testSealer, eventId, event, { kind: 'system', id: null });
       sql.send(`update event set created_at = handoff_now() - make_interval(secs => $2) where event_id = $1`, [
         eventId,
         secondsAgo - index / 1_000,
@@ -246,7 +246,7 @@ describe('POST …/recover/', () => {
       [
         brand.id,
         id,
-        plainSealer.sealPayload({ applicationId: brand.id, sessionId: id, category: 'event', position: 0 }, {}),
+        testSealer.sealPayload({ applicationId: brand.id, sessionId: id, category: 'event', position: 0 }, {}),
       ],
     );
     expect(await call('recover', LATELY())).toMatchObject({ body: { recovered: 10_000, more: true } });

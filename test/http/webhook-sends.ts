@@ -1,7 +1,7 @@
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { deliveryLedger } from '../../src/postgres/deliveries.ts';
 import { attemptDelivery, type AttemptTools } from '../../src/webhooks/attempt-delivery.ts';
 import { KEYS, type TestApi } from './api.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 /** One webhook as it reached its receiver. */
 export interface Sent {
@@ -30,7 +30,7 @@ export function receiver(status: number): { readonly tools: AttemptTools; readon
 
 /** One look of the sender: everything that is due goes to a receiver with this answer. */
 export async function sendAll(api: TestApi, status: number): Promise<Sent[]> {
-  const ledger = deliveryLedger(api.tenants, plainSealer);
+  const ledger = deliveryLedger(api.tenants, testSealer);
   const { tools, sent } = receiver(status);
   for (const claimed of (await ledger.claimDue(100)).claimed)
     await ledger.record(await attemptDelivery(claimed, tools));

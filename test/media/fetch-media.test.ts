@@ -7,7 +7,6 @@ import { gzipSync } from 'node:zlib';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { fetchMediaActivity } from '../../src/activities/fetch-media.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { readSourceEvent } from '../../src/domain/ingestion.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { waitBeforeNextFetch } from '../../src/domain/media-fetch.ts';
@@ -27,6 +26,7 @@ import { someFile } from '../support/files.ts';
 import { receiveTls, type Loopback } from '../support/loopback.ts';
 import { shareLab, STYLE } from '../support/share-lab.ts';
 import { testTlsPair } from '../support/tls-pair.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
 const media = openMediaStore({ kind: 'directory', folder: mkdtempSync(join(tmpdir(), 'handoff-media-')) });
@@ -85,7 +85,7 @@ async function ingest(links: readonly string[], externalId: string = randomUUID(
 /** One call of the activity, as the run makes it. */
 function fetchFiles(sessionId: string, store = media): Promise<FetchResult> {
   const activities = fetchMediaActivity({
-    ledger: mediaFetchLedger(lab.tenants, plainSealer),
+    ledger: mediaFetchLedger(lab.tenants, testSealer),
     getter,
     store: (files) => storeFiles({ tenants: lab.handoff, media: store }, files),
   });
@@ -342,7 +342,7 @@ describe('a fetcher that dies', () => {
   it('leaves its file to be fetched again after a while', async () => {
     const face = someFile('image/jpeg');
     const sessionId = await ingest([file(face)]);
-    const ledger = mediaFetchLedger(lab.tenants, plainSealer);
+    const ledger = mediaFetchLedger(lab.tenants, testSealer);
     expect(await ledger.claim(sessionId)).toMatchObject({ attempt: 1 });
     expect(await ledger.claim(sessionId)).toBeNull();
     expect(await fetchFiles(sessionId)).toMatchObject({ ended: false });

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { EVENT_TYPES, type EventType } from '../../src/domain/events.ts';
 import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { queueAttempt } from '../../src/postgres/delivery-log.ts';
@@ -10,10 +9,11 @@ import type { ClaimedDelivery } from '../../src/webhooks/ports.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { recordOf } from '../support/delivery-lab.ts';
 import { refusalOf, shareLab, userDocument, type LabBrand } from '../support/share-lab.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
-const ledger = () => deliveryLedger(lab.tenants, plainSealer);
-const tokenLedger = () => tokenDeliveryLedger(lab.handoff, plainSealer);
+const ledger = () => deliveryLedger(lab.tenants, testSealer);
+const tokenLedger = () => tokenDeliveryLedger(lab.handoff, testSealer);
 let issuer: LabBrand;
 let partner: LabBrand;
 beforeEach(async () => {
@@ -26,7 +26,7 @@ let urls = 0;
 async function destination(of: LabBrand, events: readonly EventType[] = EVENT_TYPES): Promise<string> {
   urls += 1;
   const made = await lab.tenants.acrossTenants('provision', (sql) =>
-    createWebhookDestination(sql, plainSealer, {
+    createWebhookDestination(sql, testSealer, {
       applicationId: of.id,
       url: `https://receiver.example/${urls}`,
       subscribedEvents: events,
@@ -417,7 +417,7 @@ describe('the deliveries of a token', () => {
   it('tell of a destination that they switch off', async () => {
     const { tokenId, destinationId } = await begunWith('consecutive_failures = 0');
     const disabled: unknown[] = [];
-    const tokens = tokenDeliveryLedger(lab.handoff, plainSealer, (one) => disabled.push(one));
+    const tokens = tokenDeliveryLedger(lab.handoff, testSealer, (one) => disabled.push(one));
     const round = await tokens.begin(tokenId, 1);
     if (!round.open) throw new Error('the round was open');
     const records = round.deliveries.map((claimed) => recordOf(claimed, 'blocked', { disables: 'blocked' }));

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { deliveryLedger } from '../../src/postgres/deliveries.ts';
 import { settleLostAttempts, takeWishes } from '../../src/postgres/outbox.ts';
 import { recordAttempts } from '../../src/postgres/record-attempt.ts';
@@ -10,6 +9,7 @@ import { moveDeliveries } from '../../src/relay/webhook-upkeep.ts';
 import type { AttemptRecord } from '../../src/webhooks/ports.ts';
 import { deliveryLab, recordOf } from '../support/delivery-lab.ts';
 import { deadlocksOf } from '../support/share-lab.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = deliveryLab();
 
@@ -176,7 +176,7 @@ describe('the circuit of a destination', () => {
     for (let n = 0; n < 9; n += 1) {
       const about = { destinationId, applicationId, environment: 'sandbox', label: 'x' } as const;
       await lab.tenants.acrossTenants('relay', async (sql) => {
-        queuePing(sql, plainSealer, about, { kind: 'system', id: null });
+        queuePing(sql, testSealer, about, { kind: 'system', id: null });
       });
       await lab.ledger.record(recordOf(await lab.claimOnly(), 'exhausted', { advisory: true }));
     }
@@ -387,7 +387,7 @@ describe('many processes at few destinations', () => {
     const destinations = [await lab.destination(applicationId), await lab.destination(applicationId)];
     await lab.tell(applicationId, 60);
     const other = lab.otherTenants();
-    const ledger = deliveryLedger(other, plainSealer);
+    const ledger = deliveryLedger(other, testSealer);
     const states: AttemptRecord['state'][] = ['retrying', 'delivered', 'gone', 'retrying', 'exhausted'];
     const pick = <T>(from: readonly T[], n: number): T => from[n % from.length] as T;
     let taken = 0;
@@ -404,7 +404,7 @@ describe('many processes at few destinations', () => {
             slowDestinationMs: index === 3 ? 1 : null,
           });
         });
-        await other.acrossTenants('delivery', (sql) => recordAttempts(sql, plainSealer, records));
+        await other.acrossTenants('delivery', (sql) => recordAttempts(sql, testSealer, records));
       }
     };
     const runOne = async () => {

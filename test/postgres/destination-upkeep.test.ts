@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { HandoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import type { DestinationNotice } from '../../src/postgres/destination-upkeep.ts';
@@ -10,6 +9,7 @@ import { resetHealth } from '../../src/postgres/held-deliveries.ts';
 import { tendDestinations } from '../../src/relay/webhook-upkeep.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { shareLab, type LabBrand } from '../support/share-lab.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
 let owner: LabBrand;
@@ -25,7 +25,7 @@ beforeEach(async () => {
 
 async function destination(name: string): Promise<string> {
   const made = await lab.tenants.acrossTenants('provision', (sql) =>
-    createWebhookDestination(sql, plainSealer, {
+    createWebhookDestination(sql, testSealer, {
       applicationId: owner.id,
       url: `https://${name}.example/`,
       label: name,
@@ -84,7 +84,7 @@ async function told(): Promise<JsonObject[]> {
   );
   return rows.map(({ event_id: eventId, payload }) => {
     const context = sealContextOfEvent({ applicationId: owner.id, sessionId: null, eventId });
-    return plainSealer.openPayload(context, payload) as JsonObject;
+    return testSealer.openPayload(context, payload) as JsonObject;
   });
 }
 

@@ -1,12 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../src/crypto/canonical-json.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { Actor } from '../../src/domain/events.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { sealContextOfEvent } from '../../src/postgres/events.ts';
 import type { NewEvent } from '../../src/sharing/ports.ts';
 import { sampleDocument, shareLab, userDocument } from '../support/share-lab.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
 const ACTOR: Actor = { kind: 'api_key', id: 'key-1' };
@@ -43,7 +43,7 @@ async function stored(dedupeKey: string) {
     sessionId: row.session_id,
     eventId: row.event_id,
   });
-  return { ...row, payload: plainSealer.openPayload(context, row.payload) as JsonObject };
+  return { ...row, payload: testSealer.openPayload(context, row.payload) as JsonObject };
 }
 
 /** Numbers of the events about a subject, of all applications. */

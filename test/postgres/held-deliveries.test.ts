@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import {
   holdDeliveries,
   movesToMake,
@@ -22,6 +21,7 @@ import { listen } from '../../src/postgres/wake-up.ts';
 import { moveDeliveries } from '../../src/relay/webhook-upkeep.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { deadlocksOf, shareLab, verbs, type LabBrand } from '../support/share-lab.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
 let owner: LabBrand;
@@ -35,7 +35,7 @@ let urls = 0;
 async function destination(): Promise<string> {
   const url = `https://receiver.example/${(urls += 1)}`;
   const made = await lab.tenants.acrossTenants('provision', (sql) =>
-    createWebhookDestination(sql, plainSealer, {
+    createWebhookDestination(sql, testSealer, {
       applicationId: owner.id,
       url,
       subscribedEvents: ['status.updated'],
@@ -274,7 +274,7 @@ describe('while owners switch, and relays, senders and runs go on', () => {
     const destinationIds = [await destination(), await destination(), await destination()];
     const tenants = createTenants({ databaseUrl: lab.database.url });
     const { handoff } = verbs(tenants, lab);
-    const ledger = deliveryLedger(tenants, plainSealer);
+    const ledger = deliveryLedger(tenants, testSealer);
     const underWay = new Set<string>();
     const delivered: string[] = [];
 

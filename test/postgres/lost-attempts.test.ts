@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { settleLostAttempts } from '../../src/postgres/outbox.ts';
 import { createTenants } from '../../src/postgres/tenants.ts';
@@ -8,7 +7,7 @@ import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
 import { shiftClock, resetClock } from '../support/database.ts';
 import { deliveryLab } from '../support/delivery-lab.ts';
 import { shareLab, userDocument } from '../support/share-lab.ts';
-import { testBlindIndex } from '../support/app-parts.ts';
+import { testBlindIndex, testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
 
@@ -17,13 +16,13 @@ it('settles what a killed sender left once its lease is over, and not before', a
   try {
     const tokenId = await lab.start(await lab.takeIn(userDocument()));
     await tenants.acrossTenants('provision', (sql) =>
-      createWebhookDestination(sql, plainSealer, {
+      createWebhookDestination(sql, testSealer, {
         applicationId: lab.partner.id,
         url: 'https://partner.example/hooks',
         subscribedEvents: ['share.received'],
       }),
     );
-    await tokenDeliveryLedger(handoffTenants(tenants, plainSealer, testBlindIndex), plainSealer).begin(tokenId, 1);
+    await tokenDeliveryLedger(handoffTenants(tenants, testSealer, testBlindIndex), testSealer).begin(tokenId, 1);
     await lab.close(tokenId, { as: 'revoked', reason: 'cancelled' });
     const attempts = async () =>
       (
@@ -49,7 +48,7 @@ it('ends what is left of a share that has ended, and says why', async () => {
   const tenants = createTenants({ databaseUrl: lab.database.url, maxConnections: 2 });
   try {
     const tokenId = await lab.start(await lab.takeIn(userDocument()));
-    await tokenDeliveryLedger(handoffTenants(tenants, plainSealer, testBlindIndex), plainSealer).begin(tokenId, 1);
+    await tokenDeliveryLedger(handoffTenants(tenants, testSealer, testBlindIndex), testSealer).begin(tokenId, 1);
     await lab.close(tokenId, { as: 'revoked', reason: 'cancelled' });
     const left = `from delivery d join event e using (event_id) where e.token_id = $1 and d.owner = 'onboarding'`;
     // As one that was made beside its ending.

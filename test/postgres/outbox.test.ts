@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts';
 import {
   deliveryToRetry,
@@ -16,6 +15,7 @@ import type { Transaction, Wish } from '../../src/postgres/tenants.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { recordOf } from '../support/delivery-lab.ts';
 import { shareLab, userDocument } from '../support/share-lab.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
 const relay = <T>(work: (sql: Transaction) => Promise<T>) => lab.tenants.acrossTenants('relay', work);
@@ -121,7 +121,7 @@ describe('open onboardings', () => {
 describe('deliveries whose run is gone', () => {
   it('are wished for again once, and have a run to start until they end', async () => {
     await lab.tenants.acrossTenants('provision', (sql) =>
-      createWebhookDestination(sql, plainSealer, {
+      createWebhookDestination(sql, testSealer, {
         applicationId: lab.issuer.id,
         url: 'https://receiver.example/overdue',
         subscribedEvents: ['share.minted'],
@@ -129,7 +129,7 @@ describe('deliveries whose run is gone', () => {
     );
     const { tokenId } = await lab.mint(await lab.takeIn(userDocument()));
     await relay((sql) => dispatchEvents(sql, { tokenId }));
-    const ledger = deliveryLedger(lab.tenants, plainSealer);
+    const ledger = deliveryLedger(lab.tenants, testSealer);
     const [claimed] = (await ledger.claimDue(1)).claimed;
     if (claimed === undefined) throw new Error('a delivery is due');
     await ledger.record(recordOf(claimed, 'retrying', { retryInMs: 60_000 }));
@@ -171,7 +171,7 @@ describe('deliveries whose run is gone', () => {
   it('are all asked for in their turn, however many are late', async () => {
     await lab.rows('truncate delivery, outbox cascade');
     await lab.tenants.acrossTenants('provision', (sql) =>
-      createWebhookDestination(sql, plainSealer, {
+      createWebhookDestination(sql, testSealer, {
         applicationId: lab.issuer.id,
         url: 'https://receiver.example/late',
         subscribedEvents: ['share.minted'],

@@ -1,16 +1,17 @@
 import { expect, it } from 'vitest';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
 import { parseKeyRing } from '../../src/crypto/key-ring.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
-import { createSecretSealer } from '../../src/crypto/secret-seal.ts';
+import { createSealer } from '../../src/crypto/payload-seal.ts';
 import { verifyingSecrets, writeIngestSecret } from '../../src/postgres/ingest-secrets.ts';
 import { resealSecrets } from '../../src/postgres/reseal-secrets.ts';
 import { openSecret } from '../../src/postgres/webhook-secrets.ts';
 import { shareLab } from '../support/share-lab.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
 const key = (byte: number) => Buffer.alloc(32, byte).toString('base64url');
-const sealerOf = (ring: string) => createSecretSealer(parseKeyRing(ring), plainSealer);
+const sealerOf = (ring: string) =>
+  createSealer({ content: parseKeyRing(`test-1:${key(5)}`), secrets: parseKeyRing(ring) });
 
 it('seals every secret with the active key, so that the key before it can leave', async () => {
   const applicationId = lab.partner.id;
@@ -22,9 +23,9 @@ it('seals every secret with the active key, so that the key before it can leave'
     return rows.map(({ sealed }) => sealed);
   };
   const made = await lab.tenants.acrossTenants('provision', async (sql) => {
-    await writeIngestSecret(sql, plainSealer, applicationId, 'first secret of didit');
-    await writeIngestSecret(sql, plainSealer, applicationId, 'second secret of didit');
-    return createWebhookDestination(sql, plainSealer, {
+    await writeIngestSecret(sql, testSealer, applicationId, 'first secret of didit');
+    await writeIngestSecret(sql, testSealer, applicationId, 'second secret of didit');
+    return createWebhookDestination(sql, testSealer, {
       applicationId,
       url: 'https://receiver.example/reseal',
       subscribedEvents: ['share.received'],
@@ -38,7 +39,7 @@ it('seals every secret with the active key, so that the key before it can leave'
   const alone = sealerOf(`b:${key(2)}`);
   const sealed = await stored();
   expect(sealed).toHaveLength(3);
-  expect(sealed.filter((bytes) => bytes.indexOf(alone.currentHeader) !== 0)).toEqual([]);
+  expect(sealed.filter((bytes) => bytes.indexOf(alone.currentHeader('secret')) !== 0)).toEqual([]);
   const destinationId = made?.destinationId ?? '';
   const [row] = await lab.rows<{ sealed: Buffer }>('select sealed from webhook_secret where destination_id = $1', [
     destinationId,
@@ -67,7 +68,7 @@ it('leaves what no key opens as it is, names it, and seals all others, by severa
   const outcomes = await Promise.all(Array.from({ length: 3 }, () => resealSecrets(lab.tenants, sealer)));
   const rows = await lab.rows<{ of: string }>(
     'select destination_id as of from webhook_secret where substring(sealed for $1) <> $2',
-    [sealer.currentHeader.length, sealer.currentHeader],
+    [sealer.currentHeader('secret').length, sealer.currentHeader],
   );
   expect(rows.map(({ of }) => of).toSorted()).toEqual(lost.toSorted());
   expect(outcomes.reduce((sum, { resealed }) => sum + resealed, 0)).toBeGreaterThanOrEqual(118);

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PoolClient } from 'pg';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { EVENT_TYPES } from '../../src/domain/events.ts';
 import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { businessDocument, shareLab, userDocument } from '../support/share-lab.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 // Locks are taken in one order everywhere: onboarding, token, source session, redemption, entity, deliveries and steps,
 // counters. Each test holds a later lock and checks that whoever waits for it has not got one that comes after it.
@@ -68,7 +68,7 @@ describe('lock order', () => {
 
   it('a delivery goes before its attempts: recording one and claiming it again', async () => {
     await lab.tenants.acrossTenants('provision', (sql) =>
-      createWebhookDestination(sql, plainSealer, {
+      createWebhookDestination(sql, testSealer, {
         applicationId: lab.issuer.id,
         url: 'https://receiver.example/locks',
         subscribedEvents: EVENT_TYPES,
@@ -76,7 +76,7 @@ describe('lock order', () => {
     );
     const { tokenId } = await lab.mint(await lab.takeIn(userDocument()));
     await lab.tenants.acrossTenants('relay', (sql) => dispatchEvents(sql, { tokenId }));
-    const ledger = deliveryLedger(lab.tenants, plainSealer);
+    const ledger = deliveryLedger(lab.tenants, testSealer);
     const [claimed] = (await ledger.claimDue(1)).claimed;
     if (claimed === undefined) throw new Error('a delivery is due');
     const where = `where delivery_id = '${claimed.deliveryId}'`;

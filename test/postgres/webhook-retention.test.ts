@@ -1,12 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
 import { readWorkerConfig } from '../../src/config.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { queueAttempt, readAttempt } from '../../src/postgres/delivery-log.ts';
 import { newId } from '../../src/postgres/new-id.ts';
 import { forgetOldWebhooks } from '../../src/relay/webhook-upkeep.ts';
-import { testContentEnv } from '../support/app-parts.ts';
+import { testContentEnv, testSealer } from '../support/app-parts.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { shareLab, type LabBrand } from '../support/share-lab.ts';
 
@@ -19,7 +18,7 @@ beforeEach(async () => {
   await lab.rows('delete from event');
   owner = await lab.newBrand();
   const made = await lab.tenants.acrossTenants('provision', (sql) =>
-    createWebhookDestination(sql, plainSealer, {
+    createWebhookDestination(sql, testSealer, {
       applicationId: owner.id,
       url: 'https://receiver.example/',
       subscribedEvents: ['status.updated'],
@@ -170,7 +169,7 @@ describe('what an event told', () => {
   it('is read as nothing then', async () => {
     const [eventId = ''] = await told(1, `state = 'delivered', ended_at = handoff_now()`);
     const which = { applicationId: owner.id, destinationId, attemptId: await attempt(eventId, 'delivered') };
-    const read = () => lab.tenants.withTenant(owner.id, (sql) => readAttempt(sql, plainSealer, which));
+    const read = () => lab.tenants.withTenant(owner.id, (sql) => readAttempt(sql, testSealer, which));
     expect(await read()).toMatchObject({ eventId, payload: { webhook_type: 'status.updated' } });
     await wait('31 days');
     await forget();

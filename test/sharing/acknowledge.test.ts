@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { Acceptance } from '../../src/domain/onboarding.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { businessDocument, refusalOf, shareLab, userDocument, type LabBrand, type Word } from '../support/share-lab.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
 afterEach(() => resetClock(lab.database.pool));
@@ -138,7 +138,7 @@ describe('refusing', () => {
     expect(events).toHaveLength(1);
     expect(told?.application_id).toBe(lab.issuer.id);
     const context = { applicationId: '', sessionId: '', category: '', position: 0 };
-    expect(plainSealer.openPayload(context, told?.payload ?? Buffer.alloc(0))).toMatchObject({
+    expect(testSealer.openPayload(context, told?.payload ?? Buffer.alloc(0))).toMatchObject({
       reason: 'refused_by_partner',
       partner_reason: 'We changed our mind.',
     });

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { EntityChange } from '../../src/domain/entity.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { entityStore, insertEntity } from '../../src/postgres/entities.ts';
 import { sealContextOfEvent } from '../../src/postgres/events.ts';
 import { changeEntity } from '../../src/sharing/change-entity.ts';
 import { refusalOf, shareLab } from '../support/share-lab.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
 const KINDS = ['user', 'business'] as const;
@@ -17,7 +17,7 @@ const ID = { user: 'vendor_user_id', business: 'vendor_business_id' } as const;
 async function newEntity(kind: Kind, vendorData: string | null = randomUUID()): Promise<{ id: string; name: string }> {
   const nothing = { status: 'ACTIVE', profile: {}, metadata: {} } as const;
   const id = await lab.tenants.withTenant(lab.issuer.id, (sql) =>
-    insertEntity(sql, plainSealer, { applicationId: lab.issuer.id, kind, vendorData }, nothing),
+    insertEntity(sql, testSealer, { applicationId: lab.issuer.id, kind, vendorData }, nothing),
   );
   if (id === null) throw new Error('its name is new');
   return { id, name: vendorData ?? id };
@@ -27,7 +27,7 @@ const change = (kind: Kind, name: string, what: EntityChange) =>
   lab.handoff.withTenant(lab.issuer.id, (tx, sql) => {
     const key = { applicationId: lab.issuer.id, kind, name };
     const actor = { kind: 'api_key', id: 'key-1', requestId: 'request-1' } as const;
-    return changeEntity(tx, entityStore(sql, plainSealer), key, what, actor);
+    return changeEntity(tx, entityStore(sql, testSealer), key, what, actor);
   });
 
 /** What was told of an entity, in its order. */
@@ -40,7 +40,7 @@ async function told(entityId: string) {
   );
   return rows.map(({ type, sequence, event_id: eventId, payload, who }) => {
     const context = sealContextOfEvent({ applicationId: lab.issuer.id, sessionId: null, eventId });
-    return { type, sequence, who, body: plainSealer.openPayload(context, payload) as JsonObject };
+    return { type, sequence, who, body: testSealer.openPayload(context, payload) as JsonObject };
   });
 }
 

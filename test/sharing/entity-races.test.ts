@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { deleteEntities, entityStore, insertEntity } from '../../src/postgres/entities.ts';
 import { createTenants, type Tenants } from '../../src/postgres/tenants.ts';
 import { changeEntity } from '../../src/sharing/change-entity.ts';
@@ -15,6 +14,7 @@ import {
   verbs,
   type LabBrand,
 } from '../support/share-lab.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
 let other: PoolClient;
@@ -35,7 +35,7 @@ afterAll(async () => {
 const mark = (of: LabBrand, name: string, status: EntityStatus) =>
   racing.handoff.withTenant(of.id, (tx, sql) => {
     const key = { applicationId: of.id, kind: 'user', name } as const;
-    return changeEntity(tx, entityStore(sql, plainSealer), key, { status }, { kind: 'system', id: null });
+    return changeEntity(tx, entityStore(sql, testSealer), key, { status }, { kind: 'system', id: null });
   });
 
 /** Waits until so many transactions wait for a lock. */
@@ -154,7 +154,7 @@ it('of a creation and an import of one vendor_data both stand, whoever is first'
     const { tokenId } = await lab.mint(await lab.takeIn(userDocument()), { to });
     const [created] = await Promise.all([
       tenants.withTenant(to.id, (sql) =>
-        insertEntity(sql, plainSealer, { applicationId: to.id, kind: 'user', vendorData }, state),
+        insertEntity(sql, testSealer, { applicationId: to.id, kind: 'user', vendorData }, state),
       ),
       racing.redeem(tokenId, { vendorData }, to),
     ]);

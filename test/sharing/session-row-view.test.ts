@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { CheckCategory, SessionKind } from '../../src/domain/decision-categories.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { mediaReference } from '../../src/domain/media-references.ts';
 import type { DecisionStyle } from '../../src/sharing/decision.ts';
 import { sessionRowsOf, type ListedSession } from '../../src/sharing/session-row-view.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const APPLICATION = randomUUID();
 const READ = randomUUID();
@@ -49,13 +49,13 @@ function rowOf(
     sessionId: listed.sessionId,
     category,
     position,
-    payload: plainSealer.sealPayload(
+    payload: testSealer.sealPayload(
       { applicationId: APPLICATION, sessionId: listed.sessionId, category, position },
       item,
     ),
   }));
   const files = [{ sessionId: listed.sessionId, mediaId: READ }];
-  const [row] = sessionRowsOf([listed], { parts, files, nowSeconds: 5 }, plainSealer, style);
+  const [row] = sessionRowsOf([listed], { parts, files, nowSeconds: 5 }, testSealer, style);
   if (row === undefined) throw new Error('one session has one row');
   return row;
 }

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { CloseRequest } from '../../src/domain/onboarding.ts';
 import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { refusalOf, shareLab, userDocument } from '../support/share-lab.ts';
 import { shareSeen } from '../support/share-seen.ts';
+import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
 beforeEach(() => resetClock(lab.database.pool));
@@ -135,14 +135,14 @@ describe('a close', () => {
 
   it('after the expiry tells whether anybody ever got the token', async () => {
     await lab.tenants.acrossTenants('provision', (sql) =>
-      createWebhookDestination(sql, plainSealer, {
+      createWebhookDestination(sql, testSealer, {
         applicationId: lab.partner.id,
         url: 'https://receiver.example/',
         subscribedEvents: ['share.received'],
       }),
     );
     const [answered, unanswered] = [await told('open'), await told('open')];
-    const ledger = tokenDeliveryLedger(lab.handoff, plainSealer);
+    const ledger = tokenDeliveryLedger(lab.handoff, testSealer);
     const round = await ledger.begin(answered, 1);
     if (!round.open) throw new Error('the token can be delivered');
     const [delivery] = round.deliveries;

@@ -3,11 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { createBlindIndex } from '../../src/crypto/blind-index.ts';
+import { parseKeyRing } from '../../src/crypto/key-ring.ts';
+import { createSealer } from '../../src/crypto/payload-seal.ts';
 import type { AppDeps } from '../../src/http/app.ts';
 import { openMediaStore } from '../../src/media/open-media-store.ts';
 
 /** A key of 32 bytes for tests, in base64url. */
 const testKey = (byte: number) => Buffer.alloc(32, byte).toString('base64url');
+
+/** Seals as the server of a test does ({@link testContentEnv}). */
+export const testSealer = createSealer({
+  content: parseKeyRing(`test-1:${testKey(5)}`),
+  secrets: parseKeyRing(`test-1:${testKey(6)}`),
+});
 
 export const testBlindIndex = createBlindIndex(Buffer.alloc(32, 7));
 
@@ -19,6 +27,7 @@ export function testContentEnv(): Record<string, string> {
   return {
     BLIND_INDEX_KEY: testKey(7),
     KEY_ENCRYPTION_KEYS: `test-1:${testKey(6)}`,
+    CONTENT_ENCRYPTION_KEYS: `test-1:${testKey(5)}`,
     MEDIA_LINK_KEY: testKey(8),
     ACCESS_TOKEN_KEY: testKey(9),
     PUBLIC_URL: 'http://localhost:8080',

@@ -2,13 +2,12 @@ import { randomUUID } from 'node:crypto';
 import type { QueryResultRow } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { createApplication, createWebhookDestination } from '../../src/accounts/applications.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { EVENT_TYPES, type EventType } from '../../src/domain/events.ts';
 import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { handoffTenants, type HandoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { createTenants, type Tenants } from '../../src/postgres/tenants.ts';
 import type { AttemptRecord, ClaimedDelivery, DeliveryLedger, DisabledDestination } from '../../src/webhooks/ports.ts';
-import { testBlindIndex } from './app-parts.ts';
+import { testBlindIndex, testSealer } from './app-parts.ts';
 import { resetClock, shiftClock, testDatabase, type TestDatabase } from './database.ts';
 
 /** Applications with webhook destinations, and events for them, on a database of its own. */
@@ -52,7 +51,7 @@ export function deliveryLab(): DeliveryLab {
   const opened: Tenants[] = [];
   let tenants: Tenants | undefined;
   const open = () => createTenants({ databaseUrl: database.url });
-  const ledgerOf = (of: Tenants) => deliveryLedger(of, plainSealer, (one) => disabled.push(one));
+  const ledgerOf = (of: Tenants) => deliveryLedger(of, testSealer, (one) => disabled.push(one));
   const there = () => {
     if (tenants === undefined) throw new Error('The lab is there from beforeAll on');
     return tenants;
@@ -78,7 +77,7 @@ export function deliveryLab(): DeliveryLab {
       return there();
     },
     get handoff() {
-      return handoffTenants(there(), plainSealer, testBlindIndex);
+      return handoffTenants(there(), testSealer, testBlindIndex);
     },
     get ledger() {
       return ledgerOf(there());
@@ -98,7 +97,7 @@ export function deliveryLab(): DeliveryLab {
       ),
     destination: async (applicationId, subscribedEvents = EVENT_TYPES) => {
       const made = await there().acrossTenants('provision', (sql) =>
-        createWebhookDestination(sql, plainSealer, {
+        createWebhookDestination(sql, testSealer, {
           applicationId,
           url: `https://receiver.example/${randomUUID()}`,
           subscribedEvents,

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import {
   ONBOARDING_STATUSES,
   type Acceptance,
@@ -19,7 +18,7 @@ import type {
   ShareStore,
 } from '../../src/sharing/ports.ts';
 import type { DeliveryState } from '../../src/webhooks/ports.ts';
-import { testBlindIndex } from './app-parts.ts';
+import { testBlindIndex, testSealer } from './app-parts.ts';
 
 /** What surrounds one share and may change at any moment of a test; times are of no interest to it. */
 export interface ShareWorld {
@@ -110,7 +109,7 @@ export function shareTransaction(
     // No share reads a file.
     imports: {} as HandoffTransaction['imports'],
     events: eventStore(rows),
-    sealer: plainSealer,
+    sealer: testSealer,
     blindIndex: testBlindIndex,
     wishImport: () => undefined,
     wishMediaFetch: () => undefined,

@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { Client, type QueryResultRow } from 'pg';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { createApiKey, createApplication, createVerificationWorkflow } from '../../src/accounts/applications.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import type { SessionKind } from '../../src/domain/decision-categories.ts';
 import { readDecision } from '../../src/domain/decision-intake.ts';
 import { Refusal } from '../../src/domain/failures.ts';
@@ -24,7 +23,7 @@ import { importForOnboarding, redeemShareToken, RefusedImport, type Imported } f
 import { revokeOnboarding } from '../../src/sharing/revoke.ts';
 import { takeInSession } from '../../src/sharing/take-in.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
-import { testBlindIndex } from './app-parts.ts';
+import { testBlindIndex, testSealer } from './app-parts.ts';
 
 export const STYLE = { businessStatusCase: 'upper' } as const;
 export const KID = 'test-2026';
@@ -119,7 +118,7 @@ export function shareLab(): ShareLab {
 /** The verbs over a pool. Several pools on one database stand for several processes. */
 export function verbs(tenants: Tenants, sides: { readonly issuer: LabBrand; readonly partner: LabBrand }) {
   const { issuer, partner } = sides;
-  const handoff = handoffTenants(tenants, plainSealer, testBlindIndex);
+  const handoff = handoffTenants(tenants, testSealer, testBlindIndex);
   const by = ({ id }: LabBrand) => ({ kind: 'api_key', id: `key-of-${id}` }) as const;
   const orderOf = (sessionId: string, { from = issuer, to = partner, ttlSeconds = 3600 }: ShareOrder) => ({
     issuerId: from.id,

@@ -3,14 +3,13 @@ import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { createWebhookDestination } from '../../src/accounts/applications.ts';
 import { canonicalJson } from '../../src/crypto/canonical-json.ts';
-import { plainSealer } from '../../src/crypto/payload-seal.ts';
 import { diditSecret, standardSecret } from '../../src/crypto/webhook-signature.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { mediaUrls } from '../../src/media/links.ts';
 import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { attemptDelivery } from '../../src/webhooks/attempt-delivery.ts';
 import { createWebhookPoster } from '../../src/webhooks/http-post.ts';
-import { testAppParts } from '../support/app-parts.ts';
+import { testAppParts, testSealer } from '../support/app-parts.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { dataUri, someFile } from '../support/files.ts';
 import { receive, type Loopback } from '../support/loopback.ts';
@@ -40,7 +39,7 @@ beforeAll(async () => {
     });
   });
   const made = await api.tenants.acrossTenants('provision', (sql) =>
-    createWebhookDestination(sql, plainSealer, {
+    createWebhookDestination(sql, testSealer, {
       applicationId: api.partner.id,
       url: receiver.url,
       subscribedEvents: ['status.updated'],
@@ -74,7 +73,7 @@ async function imported(idVerification: JsonObject): Promise<string> {
 async function send(): Promise<{ body: string; headers: Record<string, string>; content: JsonObject }> {
   const eventIds = api.wishes.filter(({ wish }) => wish === 'dispatch').map(({ subjectId }) => subjectId);
   await api.tenants.acrossTenants('relay', (tx) => dispatchEvents(tx, { eventIds }));
-  const ledger = deliveryLedger(api.tenants, plainSealer);
+  const ledger = deliveryLedger(api.tenants, testSealer);
   const claimed = [
     ...(await ledger.claimDue(10)).claimed,
     ...(await Promise.all(
