@@ -15,7 +15,7 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 # A volume that is mounted here takes its owner over.
-RUN mkdir -p /var/lib/handoff/media && chown node:node /var/lib/handoff/media
+RUN mkdir -p /var/lib/handoff/media /var/lib/handoff/anchors && chown node:node /var/lib/handoff/*
 USER node
 EXPOSE 8080
 CMD ["node", "dist/server.js"]

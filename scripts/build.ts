@@ -17,10 +17,18 @@ try {
 }
 const migrations = join('postgres', 'migrations');
 await cp(join(root, 'src', migrations), join(dist, migrations), { recursive: true });
-const { code } = await bundleWorkflowCode({
-  workflowsPath: join(dist, 'workflows', 'index.js'),
-  payloadConverterPath: join(dist, 'workflows', 'payload-converter.js'),
-  logger: new DefaultLogger('WARN'),
-});
-await writeFile(join(dist, 'workflow-bundle.js'), code);
-console.log(`Built dist/ (workflow bundle: ${(code.length / 1e6).toFixed(2)} MB)`);
+const workflows = join(dist, 'workflows');
+const bundle = async (name: string, more: { failureConverterPath?: string }): Promise<number> => {
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: join(workflows, 'index.js'),
+    payloadConverterPath: join(workflows, 'payload-converter.js'),
+    logger: new DefaultLogger('WARN'),
+    ...more,
+  });
+  await writeFile(join(dist, name), code);
+  return code.length;
+};
+const size = await bundle('workflow-bundle.js', {});
+// For workers with TEMPORAL_CODEC_KEYS.
+await bundle('workflow-bundle-encrypted.js', { failureConverterPath: join(workflows, 'failure-converter.js') });
+console.log(`Built dist/ (workflow bundle: ${(size / 1e6).toFixed(2)} MB)`);

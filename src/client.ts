@@ -1,5 +1,5 @@
 import { Client, Connection, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
-import { TypedSearchAttributes } from '@temporalio/common';
+import { TypedSearchAttributes, type PayloadCodec } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { SessionKind } from './domain/decision-categories.ts';
 import {
@@ -75,6 +75,8 @@ export interface HandoffClient {
 export interface HandoffClientOptions {
   /** A client of the caller's own, with its connection and namespace; it is not closed here. */
   readonly client?: Client;
+  /** Encrypts and decrypts payloads, where they are encrypted; not for a client of the caller's own, which has its own. */
+  readonly codec?: PayloadCodec | undefined;
   /** Milliseconds before a call is given up; default 5,000. */
   readonly deadlineMs?: number;
 }
@@ -85,7 +87,7 @@ export interface HandoffClientOptions {
  */
 export function connectHandoffClient(options: HandoffClientOptions = {}): HandoffClient {
   const deadlineMs = options.deadlineMs ?? 5_000;
-  const client = options.client ?? lazyClient();
+  const client = options.client ?? lazyClient(options.codec);
   const within = <T>(call: () => Promise<T>) => client.connection.withDeadline(Date.now() + deadlineMs, call);
 
   const describe = async (workflowId: string): Promise<RunState> => {
@@ -196,9 +198,17 @@ export function connectHandoffClient(options: HandoffClientOptions = {}): Handof
   };
 }
 
-function lazyClient(): Client {
-  const { connectionOptions, namespace } = loadClientConnectConfig();
-  return new Client({ connection: Connection.lazy(connectionOptions), namespace: namespace ?? 'default' });
+function lazyClient(codec: PayloadCodec | undefined): Client {
+  return new Client({
+    connection: Connection.lazy(loadClientConnectConfig().connectionOptions),
+    namespace: temporalNamespace(),
+    ...(codec !== undefined && { dataConverter: { payloadCodecs: [codec] } }),
+  });
+}
+
+/** The namespace that Temporal's own environment names. */
+export function temporalNamespace(): string {
+  return loadClientConnectConfig().namespace ?? 'default';
 }
 
 async function startOnce(start: () => Promise<unknown>): Promise<'started' | 'already_started'> {

@@ -1,6 +1,10 @@
+import type { KeyObject } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { isPublicKey, readSigningKey } from './audit/anchors.ts';
+import type { AnchorStoreConfig } from './audit/ports.ts';
 import { parseKeyRing, type KeyRing } from './crypto/key-ring.ts';
+import { keyProblems, MAKE_A_KEY } from './crypto/weak-key.ts';
 import type { MediaStoreConfig } from './media/ports.ts';
 import type { WebhookUrlRules } from './webhooks/address-guard.ts';
 
@@ -21,6 +25,30 @@ export interface CommonConfig extends DatabaseConfig {
   readonly databaseConnections: number;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug';
   readonly businessStatusCase: 'upper' | 'title';
+  /** How payloads in Temporal are encrypted; `null` where they are not. */
+  readonly temporalCodec: TemporalCodecConfig | null;
+}
+
+/** The payload codec's settings. */
+export interface TemporalCodecConfig {
+  /** The first key encrypts, all decrypt. */
+  readonly keys: KeyRing;
+  /** Payloads that are not encrypted are taken too, for the time of a change-over. */
+  readonly acceptPlain: boolean;
+}
+
+/** What the codec server needs. */
+export interface CodecServerConfig extends DatabaseConfig {
+  readonly logLevel: CommonConfig['logLevel'];
+  readonly temporalCodec: TemporalCodecConfig;
+  readonly host: string;
+  readonly port: number;
+  /** The origin of Temporal's Web UI: no other page is answered. */
+  readonly uiOrigin: string;
+  /** Names of operators with the SHA-256 of the token of each. */
+  readonly operators: ReadonlyMap<string, Buffer>;
+  /** Whose tokens of people are taken; `null` for nobody's. */
+  readonly singleSignOn: { readonly jwksUrl: string; readonly issuer: string; readonly audience: string } | null;
 }
 
 /** What processes need that read or write sessions' content. */
@@ -35,6 +63,24 @@ export interface ContentConfig {
 export interface OnboardingWorkerConfig extends CommonConfig, ContentConfig {
   /** Days for which the relay keeps what webhooks told, and the log of their deliveries. */
   readonly webhookRetention: { readonly payloadDays: number; readonly logDays: number };
+  readonly audit: {
+    /** Ed25519: signs the anchors of the audit chains. */
+    readonly signingKey: KeyObject;
+    readonly anchors: AnchorStoreConfig;
+    /** The least time between two anchors of one application. */
+    readonly anchorSeconds: number;
+  };
+}
+
+/** What `npm run audit` takes from its environment; what a command lacks it asks for itself. */
+export interface AuditConfig {
+  readonly databaseUrl: string | null;
+  readonly anchors: AnchorStoreConfig | null;
+  readonly signingKey: KeyObject | null;
+  /** Each 32 bytes: of every key that ever signed anchors. */
+  readonly publicKeys: readonly Uint8Array[];
+  /** To compare payloads with what was sealed; `null` leaves them out. */
+  readonly contentEncryptionKeys: KeyRing | null;
 }
 
 /** What signed links to files are made of. */
@@ -49,7 +95,8 @@ export interface ServerConfig extends CommonConfig, ContentConfig, MediaLinkConf
   readonly port: number;
   /** Proxies whose `X-Forwarded-*` headers are believed, for links and client addresses. */
   readonly trustProxy: readonly string[];
-  readonly shareTokenKeys: KeyRing;
+  /** Keys that share tokens are to be signed with, to be taken into the database; `null` leaves it to the server to make one. */
+  readonly shareTokenKeys: KeyRing | null;
   /** Keys that stored secrets are encrypted with, the first for new ones. */
   readonly keyEncryptionKeys: KeyRing;
   readonly webhookUrlRules: WebhookUrlRules;
@@ -79,8 +126,12 @@ export interface MailConfig {
   readonly from: string;
 }
 
+/** What `npm run keys` needs. */
+export interface KeysConfig extends DatabaseConfig, Omit<ContentConfig, 'mediaStore'> {
+  readonly keyEncryptionKeys: KeyRing;
+}
+
 export interface WebhooksConfig extends CommonConfig, ContentConfig, MediaLinkConfig {
-  readonly shareTokenKeys: KeyRing;
   readonly keyEncryptionKeys: KeyRing;
   readonly webhookUrlRules: WebhookUrlRules;
 }
@@ -109,7 +160,6 @@ const commonShape = {
   HEALTH_PORT: wholeNumber(1, 65_535).optional(),
   BUSINESS_STATUS_CASE: z.enum(['upper', 'title'], 'must be upper or title').default('upper'),
 };
-const MAKE_A_KEY = `node -p "require('node:crypto').randomBytes(32).toString('base64url')"`;
 
 /** A secret of 32 random bytes or more, in base64url. */
 const secretKey = z
@@ -128,21 +178,41 @@ const keyRing = z
     }
   });
 
+const codecShape = {
+  TEMPORAL_CODEC_KEYS: keyRing.optional(),
+  TEMPORAL_CODEC_ACCEPT_PLAIN: z
+    .enum(['true', 'false'], 'must be true or false')
+    .default('false')
+    .transform((text) => text === 'true'),
+};
+
+/** A folder, or a bucket of S3 with a prefix. */
+const storePlace = z
+  .string({ error: 'is missing: set it to file:///a/folder or s3://bucket/prefix' })
+  .transform((text, context) => {
+    const url = URL.canParse(text) ? new URL(text) : null;
+    if (url?.protocol === 'file:') return { kind: 'directory' as const, folder: fileURLToPath(url) };
+    if (url?.protocol === 's3:' && url.host !== '') {
+      return { kind: 's3' as const, bucket: url.host, prefix: url.pathname.replace(/^\/|\/$/g, '') };
+    }
+    context.addIssue({ code: 'custom', message: 'must be file:///a/folder or s3://bucket/prefix' });
+    return z.NEVER;
+  });
+const s3Endpoint = z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional();
+
+const auditSigningKey = z.string({ error: `is missing: make one with ${MAKE_A_KEY}` }).transform((text, context) => {
+  const key = /^[\w-]+=*$/.test(text) ? readSigningKey(Buffer.from(text, 'base64url')) : null;
+  if (key !== null) return key;
+  const message = `must be a seed of 32 random bytes, or an Ed25519 key in PKCS8, in base64url: make one with ${MAKE_A_KEY}`;
+  context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
+
 const contentShape = {
   BLIND_INDEX_KEY: secretKey,
   CONTENT_ENCRYPTION_KEYS: keyRing,
-  MEDIA_STORE: z
-    .string({ error: 'is missing: set it to file:///a/folder or s3://bucket/prefix' })
-    .transform((text, context): MediaStoreConfig => {
-      const url = URL.canParse(text) ? new URL(text) : null;
-      if (url?.protocol === 'file:') return { kind: 'directory', folder: fileURLToPath(url) };
-      if (url?.protocol === 's3:' && url.host !== '') {
-        return { kind: 's3', bucket: url.host, prefix: url.pathname.replace(/^\/|\/$/g, ''), endpoint: null };
-      }
-      context.addIssue({ code: 'custom', message: 'must be file:///a/folder or s3://bucket/prefix' });
-      return z.NEVER;
-    }),
-  S3_ENDPOINT: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
+  MEDIA_STORE: storePlace,
+  S3_ENDPOINT: s3Endpoint,
 };
 
 const mediaLinkShape = {
@@ -200,14 +270,23 @@ export function readDatabaseConfig(env: Environment): Reading<DatabaseConfig> {
 export function readWorkerConfig(env: Environment): Reading<OnboardingWorkerConfig> {
   const shape = {
     ...commonShape,
+    ...codecShape,
     ...contentShape,
     WEBHOOK_PAYLOAD_DAYS: payloadDays,
     WEBHOOK_LOG_DAYS: wholeNumber(1, 3_650).default(90),
+    AUDIT_SIGNING_KEY: auditSigningKey,
+    AUDIT_ANCHORS: storePlace,
+    AUDIT_ANCHOR_SECONDS: wholeNumber(1, 86_400).default(60),
   };
   const reading = read(shape, env, (values) => ({
     ...common(values),
     ...content(values),
     webhookRetention: { payloadDays: values.WEBHOOK_PAYLOAD_DAYS, logDays: values.WEBHOOK_LOG_DAYS },
+    audit: {
+      signingKey: values.AUDIT_SIGNING_KEY,
+      anchors: storeAt(values.AUDIT_ANCHORS, values.S3_ENDPOINT),
+      anchorSeconds: values.AUDIT_ANCHOR_SECONDS,
+    },
   }));
   if ('problems' in reading) return reading;
   // A log that ended before its payloads would say nothing of what can still be sent again.
@@ -217,13 +296,43 @@ export function readWorkerConfig(env: Environment): Reading<OnboardingWorkerConf
     : { problems: [`WEBHOOK_LOG_DAYS must be WEBHOOK_PAYLOAD_DAYS (${least}) or more`] };
 }
 
+/** What `npm run audit` finds in its environment. */
+export function readAuditConfig(env: Environment): Reading<AuditConfig> {
+  const shape = {
+    DATABASE_URL: databaseShape.DATABASE_URL.optional(),
+    CONTENT_ENCRYPTION_KEYS: keyRing.optional(),
+    AUDIT_SIGNING_KEY: auditSigningKey.optional(),
+    AUDIT_PUBLIC_KEY: z.string().default('').transform(readPublicKeys),
+    AUDIT_ANCHORS: storePlace.optional(),
+    S3_ENDPOINT: s3Endpoint,
+  };
+  return read(shape, env, (values) => ({
+    databaseUrl: values.DATABASE_URL ?? null,
+    anchors: values.AUDIT_ANCHORS === undefined ? null : storeAt(values.AUDIT_ANCHORS, values.S3_ENDPOINT),
+    signingKey: values.AUDIT_SIGNING_KEY ?? null,
+    publicKeys: values.AUDIT_PUBLIC_KEY,
+    contentEncryptionKeys: values.CONTENT_ENCRYPTION_KEYS ?? null,
+  }));
+}
+
+/** Public keys of a comma-separated list, as `npm run audit -- public-key` prints one. */
+function readPublicKeys(text: string, context: z.core.$RefinementCtx): readonly Uint8Array[] {
+  const parts = text.split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]));
+  const keys = parts.map((part) => Buffer.from(part, 'base64url'));
+  if (keys.every(isPublicKey)) return keys;
+  const message = 'must be public keys as npm run audit -- public-key prints them, separated by commas';
+  context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+}
+
 /** What the HTTP server needs. */
 export function readServerConfig(env: Environment): Reading<ServerConfig> {
   const shape = {
     ...commonShape,
+    ...codecShape,
     ...contentShape,
     ...mediaLinkShape,
-    SHARE_TOKEN_KEYS: keyRing,
+    SHARE_TOKEN_KEYS: keyRing.optional(),
     KEY_ENCRYPTION_KEYS: keyRing,
     WEBHOOK_ALLOWED_CIDRS: webhookUrlRules(env),
     WEBHOOK_PAYLOAD_DAYS: payloadDays,
@@ -250,10 +359,22 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
     host: values.HOST,
     port: values.PORT,
     trustProxy: values.TRUST_PROXY,
-    shareTokenKeys: values.SHARE_TOKEN_KEYS,
+    shareTokenKeys: values.SHARE_TOKEN_KEYS ?? null,
     keyEncryptionKeys: values.KEY_ENCRYPTION_KEYS,
     webhookUrlRules: values.WEBHOOK_ALLOWED_CIDRS,
     webhookPayloadDays: values.WEBHOOK_PAYLOAD_DAYS,
+  }));
+}
+
+/** What `npm run keys` needs: the database, and what the server seals with. */
+export function readKeysConfig(env: Environment): Reading<KeysConfig> {
+  const { BLIND_INDEX_KEY, CONTENT_ENCRYPTION_KEYS } = contentShape;
+  const shape = { ...databaseShape, BLIND_INDEX_KEY, CONTENT_ENCRYPTION_KEYS, KEY_ENCRYPTION_KEYS: keyRing };
+  return read(shape, env, (values) => ({
+    databaseUrl: values.DATABASE_URL,
+    blindIndexKey: values.BLIND_INDEX_KEY,
+    contentEncryptionKeys: values.CONTENT_ENCRYPTION_KEYS,
+    keyEncryptionKeys: values.KEY_ENCRYPTION_KEYS,
   }));
 }
 
@@ -261,9 +382,9 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
 export function readWebhooksConfig(env: Environment): Reading<WebhooksConfig> {
   const shape = {
     ...commonShape,
+    ...codecShape,
     ...contentShape,
     ...mediaLinkShape,
-    SHARE_TOKEN_KEYS: keyRing,
     KEY_ENCRYPTION_KEYS: keyRing,
     WEBHOOK_ALLOWED_CIDRS: webhookUrlRules(env),
   };
@@ -271,29 +392,113 @@ export function readWebhooksConfig(env: Environment): Reading<WebhooksConfig> {
     ...common(values),
     ...content(values),
     ...mediaLinks(values),
-    shareTokenKeys: values.SHARE_TOKEN_KEYS,
     keyEncryptionKeys: values.KEY_ENCRYPTION_KEYS,
     webhookUrlRules: values.WEBHOOK_ALLOWED_CIDRS,
   }));
 }
 
-function common(values: z.output<z.ZodObject<typeof commonShape>>): CommonConfig {
+const SHA256_HEX = /^[0-9a-f]{64}$/;
+const OPERATOR = /^[A-Za-z0-9._@-]{1,64}$/;
+
+/** `name:sha256` or several, separated by commas. */
+const operators = z
+  .string()
+  .default('')
+  .transform((text, context) => {
+    const digests = new Map<string, Buffer>();
+    for (const entry of text.split(',').map((part) => part.trim())) {
+      if (entry === '') continue;
+      const [name = '', digest = ''] = entry.split(':', 2);
+      if (!OPERATOR.test(name) || !SHA256_HEX.test(digest) || digests.has(name)) {
+        context.addIssue({
+          code: 'custom',
+          message: `must be name:sha256, the SHA-256 of the token in lower-case hex, each name once: see docs/temporal-codec.md`,
+        });
+        return z.NEVER;
+      }
+      digests.set(name, Buffer.from(digest, 'hex'));
+    }
+    return digests;
+  });
+
+/** What the codec server needs. */
+export function readCodecServerConfig(env: Environment): Reading<CodecServerConfig> {
+  const shape = {
+    ...databaseShape,
+    LOG_LEVEL: commonShape.LOG_LEVEL,
+    ...codecShape,
+    TEMPORAL_CODEC_KEYS: keyRing,
+    CODEC_HOST: z.string().min(1).default('127.0.0.1'),
+    CODEC_PORT: wholeNumber(0, 65_535).default(8234),
+    CODEC_UI_ORIGIN: z
+      .url({
+        protocol: /^https?$/,
+        error: "is missing: set it to the origin of Temporal's Web UI, e.g. https://temporal.example.com",
+      })
+      .transform((text) => new URL(text).origin),
+    CODEC_OPERATORS: operators,
+    CODEC_JWKS_URL: z
+      .url({ protocol: isProduction(env) ? /^https$/ : /^https?$/, error: 'must be an https URL' })
+      .optional(),
+    CODEC_JWT_ISSUER: z.string().min(1).optional(),
+    CODEC_JWT_AUDIENCE: z.string().min(1).optional(),
+  };
+  const reading = read(shape, env, (values) => {
+    const { CODEC_JWKS_URL: jwksUrl, CODEC_JWT_ISSUER: issuer, CODEC_JWT_AUDIENCE: audience } = values;
+    const settings = [jwksUrl, issuer, audience].filter((value) => value !== undefined).length;
+    return {
+      settings,
+      databaseUrl: values.DATABASE_URL,
+      logLevel: values.LOG_LEVEL,
+      temporalCodec: { keys: values.TEMPORAL_CODEC_KEYS, acceptPlain: values.TEMPORAL_CODEC_ACCEPT_PLAIN },
+      host: values.CODEC_HOST,
+      port: values.CODEC_PORT,
+      uiOrigin: values.CODEC_UI_ORIGIN,
+      operators: values.CODEC_OPERATORS,
+      singleSignOn:
+        jwksUrl === undefined || issuer === undefined || audience === undefined ? null : { jwksUrl, issuer, audience },
+    };
+  });
+  if ('problems' in reading) return reading;
+  const { settings, ...config } = reading;
+  if (settings !== 0 && settings !== 3) {
+    return { problems: ['CODEC_JWKS_URL, CODEC_JWT_ISSUER and CODEC_JWT_AUDIENCE are set together, or none of them'] };
+  }
+  return config.operators.size > 0 || config.singleSignOn !== null
+    ? config
+    : { problems: ['CODEC_OPERATORS is missing: nobody could decode anything; see docs/temporal-codec.md'] };
+}
+
+function temporalCodec(values: z.output<z.ZodObject<typeof codecShape>>): TemporalCodecConfig | null {
+  const { TEMPORAL_CODEC_KEYS: keys, TEMPORAL_CODEC_ACCEPT_PLAIN: acceptPlain } = values;
+  return keys === undefined ? null : { keys, acceptPlain };
+}
+
+function common(values: z.output<z.ZodObject<typeof commonShape & typeof codecShape>>): CommonConfig {
   return {
     databaseUrl: values.DATABASE_URL,
     databaseConnections: values.DATABASE_CONNECTIONS,
     logLevel: values.LOG_LEVEL,
     healthPort: values.HEALTH_PORT ?? null,
     businessStatusCase: values.BUSINESS_STATUS_CASE,
+    temporalCodec: temporalCodec(values),
   };
 }
 
 function content(values: z.output<z.ZodObject<typeof contentShape>>): ContentConfig {
-  const { MEDIA_STORE: store, S3_ENDPOINT: endpoint } = values;
   return {
     blindIndexKey: values.BLIND_INDEX_KEY,
     contentEncryptionKeys: values.CONTENT_ENCRYPTION_KEYS,
-    mediaStore: store.kind === 's3' ? { ...store, endpoint: endpoint ?? null } : store,
+    mediaStore: storeAt(values.MEDIA_STORE, values.S3_ENDPOINT),
   };
+}
+
+/** The place of a store, with the server that an S3 bucket is at. */
+function storeAt(
+  place: z.output<typeof storePlace>,
+  endpoint: string | undefined,
+): MediaStoreConfig & AnchorStoreConfig {
+  return place.kind === 's3' ? { ...place, endpoint: endpoint ?? null } : place;
 }
 
 function mediaLinks(values: z.output<z.ZodObject<typeof mediaLinkShape>>): MediaLinkConfig {
@@ -308,6 +513,9 @@ function read<Shape extends z.core.$ZodLooseShape, Config>(
   // An empty variable is one that is not set.
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
   const parsed = z.object(shape).safeParse(set);
-  if (parsed.success) return configure(parsed.data);
+  if (parsed.success) {
+    const problems = keyProblems(parsed.data);
+    return problems.length === 0 ? configure(parsed.data) : { problems };
+  }
   return { problems: parsed.error.issues.map((issue) => `${String(issue.path[0])} ${issue.message}`) };
 }

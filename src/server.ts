@@ -1,21 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { createSmtpMailer } from './accounts/smtp-mailer.ts';
-import { connectHandoffClient } from './client.ts';
+import { connectHandoffClient, temporalNamespace } from './client.ts';
 import { readServerConfig, type ServerConfig } from './config.ts';
 import { createBlindIndex } from './crypto/blind-index.ts';
+import { withSecrets } from './crypto/key-provider.ts';
 import { createSealer } from './crypto/payload-seal.ts';
+import { rememberedKeys } from './crypto/share-token-keys.ts';
 import { buildApp } from './http/app.ts';
 import { faultFacts } from './http/logging.ts';
 import { askReadiness, sharedProbe } from './http/readiness.ts';
 import { openMediaStore } from './media/open-media-store.ts';
+import { auditedCodec } from './postgres/audited-codec.ts';
 import { handoffTenants } from './postgres/handoff-tenants.ts';
-import { pendingMigrations } from './postgres/migrate.ts';
+import { databaseAnswers, pendingMigrations } from './postgres/migrate.ts';
 import { resealSecrets } from './postgres/reseal-secrets.ts';
-import { registerSigningKeys } from './postgres/signing-keys.ts';
+import { loadSigningKeys, prepareSigningKeys } from './postgres/signing-keys.ts';
 import { createTenants } from './postgres/tenants.ts';
 import { actNow, type ActNow } from './relay/act-now.ts';
 import { stopWithProblems } from './stop-with-problems.ts';
+
+/** Calls that may wait for each connection of the database; more are 503 at once instead of late. */
+const WAITING_PER_CONNECTION = 100;
 
 /** A server that listens. */
 export interface RunningServer {
@@ -27,21 +33,40 @@ export interface RunningServer {
 
 /** Starts the HTTP server. Temporal and the database may be down: `/readyz` says so. */
 export async function startServer(config: ServerConfig, logger: pino.Logger): Promise<RunningServer> {
-  const client = connectHandoffClient();
   const onError = (error: unknown) => logger.warn({ fault: faultFacts(error) }, 'left to the relay');
   // Each needs the other; no transaction runs before both are there.
   let acting: ActNow | undefined;
   const tenants = createTenants({
     databaseUrl: config.databaseUrl,
     maxConnections: config.databaseConnections,
+    maxWaiting: WAITING_PER_CONNECTION * config.databaseConnections,
     afterCommit: (wishes) => acting?.afterCommit(wishes),
     onConnectionError: (error) => logger.warn({ fault: faultFacts(error) }, 'database connection lost'),
   });
+  const audited =
+    config.temporalCodec === null
+      ? null
+      : auditedCodec(config.temporalCodec, {
+          namespace: temporalNamespace(),
+          tenants,
+          onRefused: (refused) => logger.warn({ security: 'payload_refused', ...refused }, 'payload in Temporal refused'),
+          onError,
+        });
+  const client = connectHandoffClient({ codec: audited?.codec });
   const act = actNow(() => ({ tenants, client }), onError);
   acting = act;
   const sealer = createSealer({ content: config.contentEncryptionKeys, secrets: config.keyEncryptionKeys });
+  const handoff = handoffTenants(tenants, sealer, createBlindIndex(config.blindIndexKey));
   const prepare = async () => {
-    await tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
+    const signingKeys = await handoff.acrossTenants('secrets', (tx, sql) =>
+      prepareSigningKeys({ tx, sql, sealer, actor: { kind: 'system', id: null } }, config.shareTokenKeys),
+    );
+    for (const [kids, problem] of [
+      [signingKeys.differing, 'keys of SHARE_TOKEN_KEYS whose key id is stored with another key, which stays'],
+      [signingKeys.unreadable, 'signing keys that no key of KEY_ENCRYPTION_KEYS opens'],
+    ] as const) {
+      if (kids.length > 0) logger.error({ kids }, problem);
+    }
     const { resealed, unreadable } = await resealSecrets(tenants, sealer);
     if (resealed > 0) logger.info({ resealed }, 'secrets sealed with the active key');
     if (unreadable.length === 0) return;
@@ -55,11 +80,14 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
   const prober = connectHandoffClient({ client: client.temporal, deadlineMs: 1_500 });
   const temporal = sharedProbe(() => prober.ping());
   const searchAttributes = sharedProbe(() => prober.missingSearchAttributes());
+  // Anybody may ask, as often as they like: however many do, one connection answers.
+  const database = sharedProbe(() => databaseAnswers(tenants));
+  const migrations = sharedProbe(() => pendingMigrations(tenants));
   const media = openMediaStore(config.mediaStore);
   const mailer = config.mail === null ? null : createSmtpMailer(config.mail);
   const app = buildApp({
-    tenants: handoffTenants(tenants, sealer, createBlindIndex(config.blindIndexKey)),
-    shareTokenKeys: config.shareTokenKeys,
+    tenants: handoff,
+    shareTokenKeys: rememberedKeys(() => tenants.acrossTenants('signing_keys', (tx) => loadSigningKeys(tx, sealer))),
     style: { businessStatusCase: config.businessStatusCase },
     webhookUrlRules: config.webhookUrlRules,
     webhookPayloadDays: config.webhookPayloadDays,
@@ -75,8 +103,8 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
     logger,
     readiness: () =>
       askReadiness({
-        database: () => tenants.acrossTenants('health', (tx) => tx.query('select 1')),
-        pendingMigrations: () => pendingMigrations(tenants.pool),
+        database: database.ask,
+        pendingMigrations: migrations.ask,
         temporal: temporal.ask,
         missingSearchAttributes: searchAttributes.ask,
       }),
@@ -89,8 +117,12 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
       await mailer?.close();
       await preparing.stop();
       // Temporal's client must not be closed under a call.
-      await Promise.all([act.idle(), temporal.idle(), searchAttributes.idle()]);
+      await Promise.all([
+        act.idle(),
+        ...[temporal, searchAttributes, database, migrations].map((probe) => probe.idle()),
+      ]);
       await client.close();
+      await audited?.stop();
       await media.close();
       await tenants.close();
     },
@@ -130,7 +162,8 @@ function untilDone(work: () => Promise<unknown>, onError: (error: unknown) => vo
 }
 
 if (import.meta.main) {
-  const config = readServerConfig(process.env);
+  const given = await withSecrets(process.env);
+  const config = 'problems' in given ? given : readServerConfig(given.env);
   if ('problems' in config) stopWithProblems(config.problems);
   const logger = pino({ level: config.logLevel, base: { name: 'server' } });
   const server = await startServer(config, logger).catch((error: unknown) => {

@@ -17,10 +17,14 @@ import { fetchMediaActivity } from './activities/fetch-media.ts';
 import { onboardingActivities } from './activities/onboarding-activities.ts';
 import { sessionImportActivities } from './activities/session-import.ts';
 import { translating } from './activities/translate-failure.ts';
-import { connectHandoffClient } from './client.ts';
+import { createAnchorSigner } from './audit/anchors.ts';
+import { openAnchorStore } from './audit/open-anchor-store.ts';
+import { connectHandoffClient, temporalNamespace } from './client.ts';
 import { readWebhooksConfig, readWorkerConfig, type OnboardingWorkerConfig, type WebhooksConfig } from './config.ts';
 import { createBlindIndex } from './crypto/blind-index.ts';
+import { withSecrets } from './crypto/key-provider.ts';
 import { createSealer } from './crypto/payload-seal.ts';
+import { rememberedKeys } from './crypto/share-token-keys.ts';
 import { crashPoints } from './crash-points.ts';
 import { TASK_QUEUES } from './domain/temporal-names.ts';
 import { serveHealth } from './health-port.ts';
@@ -30,11 +34,12 @@ import { fileTaker } from './media/file-taker.ts';
 import { MAX_MEDIA_BYTES } from './media/file-types.ts';
 import { openMediaStore } from './media/open-media-store.ts';
 import { storeFiles } from './media/store-files.ts';
+import { auditedCodec, type AuditedCodec } from './postgres/audited-codec.ts';
 import { deliveryLedger, DELIVERIES_CHANNEL, dispatchEvents } from './postgres/deliveries.ts';
 import { handoffTenants } from './postgres/handoff-tenants.ts';
 import { mediaFetchLedger } from './postgres/media-fetches.ts';
-import { registerSigningKeys } from './postgres/signing-keys.ts';
-import { createTenants } from './postgres/tenants.ts';
+import { loadSigningKeys } from './postgres/signing-keys.ts';
+import { createTenants, type Tenants } from './postgres/tenants.ts';
 import { tokenDeliveryLedger } from './postgres/token-deliveries.ts';
 import { listen } from './postgres/wake-up.ts';
 import { startRelay } from './relay/relay.ts';
@@ -73,13 +78,22 @@ const workflowFile = (name: string) =>
 /** Bundled with the workflow code, and loaded by the worker itself. */
 const PAYLOAD_CONVERTER = workflowFile('payload-converter');
 
-/** The workflow bundle: the built one beside this file, else made of the sources now. */
-export async function loadWorkflowBundle(): Promise<WorkflowBundleOption> {
-  const built = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url));
+/** Likewise, where payloads are encrypted. */
+const FAILURE_CONVERTER = workflowFile('failure-converter');
+
+/**
+ * The workflow bundle: the built one beside this file, else made of the sources now.
+ *
+ * @param encrypted whether payloads are: messages of failures then are payloads too
+ */
+export async function loadWorkflowBundle(encrypted: boolean): Promise<WorkflowBundleOption> {
+  const name = encrypted ? 'workflow-bundle-encrypted' : 'workflow-bundle';
+  const built = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
   if (existsSync(built)) return { codePath: built };
   return bundleWorkflowCode({
     workflowsPath: workflowFile('index'),
     payloadConverterPath: PAYLOAD_CONVERTER,
+    ...(encrypted && { failureConverterPath: FAILURE_CONVERTER }),
     logger: temporalLogger(createLogger('bundle', 'warn')),
   });
 }
@@ -89,7 +103,7 @@ const NOTICES = {
   'webhook.disabled': 'webhook destination switched off',
 } as const;
 
-/** Workflows, database steps and the relay. Has no outbound network but Postgres and Temporal, and no keys. */
+/** Workflows, database steps and the relay. Has no outbound network but Postgres, Temporal and the stores. */
 export async function startOnboardingWorker(
   config: OnboardingWorkerConfig,
   parts: WorkerParts,
@@ -106,9 +120,11 @@ export async function startOnboardingWorker(
     createSealer({ content: config.contentEncryptionKeys, secrets: null }),
     createBlindIndex(config.blindIndexKey),
   );
-  const client = connectHandoffClient();
+  const audited = openCodec(config, tenants, logger);
+  const client = connectHandoffClient({ codec: audited?.codec });
   const steps = onboardingActivities({
     onboardingTransaction: (work) => handoff.acrossTenants('onboarding', (tx) => work(tx)),
+    redeemTransaction: (work) => handoff.acrossTenants('redeem', (tx) => work(tx)),
     dispatchEvents: (tokenId, attempt) =>
       handoff.acrossTenants('relay', async (tx, sql) => {
         tx.onboardings.lock(tokenId);
@@ -125,6 +141,7 @@ export async function startOnboardingWorker(
     onFault: faultLog(logger),
   });
   const activities = { ...steps, ...importSteps };
+  const anchorStore = openAnchorStore(config.audit.anchors);
   // Before Temporal answers: events are dispatched without it.
   const relay = startRelay({
     tenants,
@@ -134,12 +151,19 @@ export async function startOnboardingWorker(
     onError,
     onNotice: (notice) => logger.warn(notice, NOTICES[notice.event]),
     retention: config.webhookRetention,
+    anchoring: {
+      signer: createAnchorSigner(config.audit.signingKey),
+      store: anchorStore,
+      everySeconds: config.audit.anchorSeconds,
+    },
   });
-  const worker = await connectWorker({ taskQueue: TASK_QUEUES.onboarding, activities }, parts);
+  const worker = await connectWorker({ taskQueue: TASK_QUEUES.onboarding, activities }, parts, audited);
   return running(worker, async () => {
     await relay.stop();
     await client.close();
+    await audited?.stop();
     await media.close();
+    await anchorStore.close();
     await tenants.close();
   });
 }
@@ -152,14 +176,16 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
     maxConnections: config.databaseConnections,
     onConnectionError: (error) => logger.warn(errorKind(error), 'database connection lost'),
   });
-  await tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, config.shareTokenKeys));
   const sealer = createSealer({ content: config.contentEncryptionKeys, secrets: config.keyEncryptionKeys });
   const handoff = handoffTenants(tenants, sealer, createBlindIndex(config.blindIndexKey));
   const poster = createWebhookPoster(config.webhookUrlRules);
   const docsUrl = `${config.publicUrl}/docs/`;
   const onFault = ({ error, ...fault }: AttemptFault) =>
     logger.error({ ...fault, ...(error !== undefined && errorKind(error)) }, 'webhook could not be sent');
-  const tools = { poster, shareTokenKeys: config.shareTokenKeys, mediaUrl: mediaUrls(config), docsUrl, onFault };
+  const shareTokenKeys = rememberedKeys(() =>
+    tenants.acrossTenants('signing_keys', (tx) => loadSigningKeys(tx, sealer)),
+  );
+  const tools = { poster, shareTokenKeys, mediaUrl: mediaUrls(config), docsUrl, onFault };
   const onDisabled = (destination: DisabledDestination) => {
     const line = { event: 'webhook.disabled', ...destination };
     if (destination.reason !== 'blocked') logger.warn(line, NOTICES['webhook.disabled']);
@@ -178,6 +204,7 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
     { ...deliverActivity(tokens, tools), ...attemptActivity(ledger, tools), ...fetching },
     faultLog(logger),
   );
+  const audited = openCodec(config, tenants, logger);
   // Before Temporal answers: first attempts need only Postgres.
   const sender = startSender(ledger, tools, {
     onError: (error) => logger.error(errorKind(error), 'sender: will try again'),
@@ -186,12 +213,14 @@ export async function startWebhooksWorker(config: WebhooksConfig, parts: WorkerP
   const worker = await connectWorker(
     { taskQueue: TASK_QUEUES.webhooks, activities, maxConcurrentActivityTaskExecutions: MAX_ATTEMPTS_OF_RUNS },
     parts,
+    audited,
   );
   return running(worker, async () => {
     await wakeUps.stop();
     await sender.stop();
     await poster.close();
     await getter.close();
+    await audited?.stop();
     await media.close();
     await tenants.close();
   });
@@ -202,27 +231,47 @@ function faultLog(logger: HandoffLogger) {
   return (activity: string, error: unknown) => logger.error({ activity, ...errorKind(error) }, 'activity failed');
 }
 
+/** The payload codec, where the settings want one. */
+function openCodec(
+  { temporalCodec }: OnboardingWorkerConfig | WebhooksConfig,
+  tenants: Tenants,
+  logger: HandoffLogger,
+): AuditedCodec | null {
+  if (temporalCodec === null) return null;
+  if (temporalCodec.acceptPlain) logger.warn('payloads in Temporal that are not encrypted are taken');
+  return auditedCodec(temporalCodec, {
+    namespace: temporalNamespace(),
+    tenants,
+    onRefused: (refused) => logger.warn({ security: 'payload_refused', ...refused }, 'payload in Temporal refused'),
+    onError: (error) => logger.error(errorKind(error), 'refused payloads are not in the audit trail yet'),
+  });
+}
+
 async function connectWorker(
   options: Pick<WorkerOptions, 'taskQueue' | 'maxConcurrentActivityTaskExecutions'> & { activities: object },
   { bundle, logger }: WorkerParts,
+  audited: AuditedCodec | null,
 ): Promise<{ worker: Worker; connection: NativeConnection }> {
-  const { connectionOptions, namespace } = loadClientConnectConfig();
-  const connection = await connectPatiently(connectionOptions, logger);
+  const namespace = temporalNamespace();
+  const connection = await connectPatiently(loadClientConnectConfig().connectionOptions, logger);
   const creating = Worker.create({
     ...options,
     ...GRACE,
     connection,
-    namespace: namespace ?? 'default',
+    namespace,
     workflowBundle: bundle,
-    dataConverter: { payloadConverterPath: PAYLOAD_CONVERTER },
+    dataConverter: {
+      payloadConverterPath: PAYLOAD_CONVERTER,
+      ...(audited !== null && { payloadCodecs: [audited.codec], failureConverterPath: FAILURE_CONVERTER }),
+    },
     interceptors: { activity: crashPoints(process.env) },
   });
   const worker = await creating.catch((error: unknown) => {
-    throw new Error(`cannot poll ${options.taskQueue} in TEMPORAL_NAMESPACE ${namespace ?? 'default'}`, {
+    throw new Error(`cannot poll ${options.taskQueue} in TEMPORAL_NAMESPACE ${namespace}`, {
       cause: error,
     });
   });
-  logger.info({ taskQueue: options.taskQueue, namespace: namespace ?? 'default' }, 'polling');
+  logger.info({ taskQueue: options.taskQueue, namespace }, 'polling');
   return { worker, connection };
 }
 
@@ -258,21 +307,23 @@ function running(
 }
 
 async function startWorker(role: string | undefined): Promise<RunningWorker> {
-  const begin = async (level: string) => {
+  const given = await withSecrets(process.env);
+  if ('problems' in given) return stopWithProblems(given.problems);
+  const begin = async (level: string, encrypted: boolean) => {
     const logger = createLogger(`${role}-worker`, level);
     Runtime.install({ logger: temporalLogger(logger), shutdownSignals: [] });
-    return { logger, bundle: await loadWorkflowBundle() };
+    return { logger, bundle: await loadWorkflowBundle(encrypted) };
   };
   switch (role ?? '') {
     case 'onboarding': {
-      const config = readWorkerConfig(process.env);
+      const config = readWorkerConfig(given.env);
       if ('problems' in config) return stopWithProblems(config.problems);
-      return withHealth(config.healthPort, await startOnboardingWorker(config, await begin(config.logLevel)));
+      return withHealth(config.healthPort, await startOnboardingWorker(config, await begin(config.logLevel, config.temporalCodec !== null)));
     }
     case 'webhooks': {
-      const config = readWebhooksConfig(process.env);
+      const config = readWebhooksConfig(given.env);
       if ('problems' in config) return stopWithProblems(config.problems);
-      return withHealth(config.healthPort, await startWebhooksWorker(config, await begin(config.logLevel)));
+      return withHealth(config.healthPort, await startWebhooksWorker(config, await begin(config.logLevel, config.temporalCodec !== null)));
     }
     default:
       return stopWithProblems([

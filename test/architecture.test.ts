@@ -17,7 +17,7 @@ const ROOMS = [
     'logging.ts',
     'stop-with-problems.ts',
   ]),
-  ['console', 'crash-points.ts', 'health-port.ts', 'dev', 'server.ts', 'worker.ts'],
+  ['audit.ts', 'codec-server.ts', 'console', 'crash-points.ts', 'health-port.ts', 'dev', 'keys.ts', 'server.ts', 'worker.ts'],
   // Of use to receivers, not to us.
   ['receiver'],
 ] as const;

@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { parseKeyRing } from '../src/crypto/key-ring.ts';
 import { mediaUrls } from '../src/media/links.ts';
 import { deliveryLedger, DELIVERIES_CHANNEL } from '../src/postgres/deliveries.ts';
-import { registerSigningKeys } from '../src/postgres/signing-keys.ts';
 import { listen } from '../src/postgres/wake-up.ts';
 import type { AttemptTools } from '../src/webhooks/attempt-delivery.ts';
 import { createWebhookPoster, type WebhookPosterOptions } from '../src/webhooks/http-post.ts';
@@ -63,7 +62,6 @@ export async function startSenderHere(
   });
   lab.onEnd(() => poster.close());
   const tools = attemptTools(field, poster);
-  await field.tenants.acrossTenants('provision', async (tx) => registerSigningKeys(tx, tools.shareTokenKeys));
   const sender = startSender(deliveryLedger(field.tenants, field.sealer), tools, {
     onError: (error) => lab.say(`Sender: ${String(error)}`),
   });

@@ -46,7 +46,7 @@ export function ownServers(folder: string, say: Progress): Servers & { stop(): P
     return server.address;
   });
   const bundlePath = once(async () => {
-    const bundle = await loadWorkflowBundle();
+    const bundle = await loadWorkflowBundle(false);
     if ('codePath' in bundle) return bundle.codePath;
     const path = join(folder, 'workflow-bundle.js');
     writeFileSync(path, bundle.code);

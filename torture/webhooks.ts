@@ -1,10 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { startProgress } from '../src/dev/progress.ts';
-import { withLab } from './lab.ts';
-import type { Part } from './part.ts';
+import { runTorture } from './command.ts';
 import { halfDead } from './parts/half-dead.ts';
 import { hostileReceivers } from './parts/hostile.ts';
 import { addresses } from './parts/addresses.ts';
@@ -14,80 +8,11 @@ import { redirects } from './parts/redirects.ts';
 import { replies } from './parts/replies.ts';
 import { rotation } from './parts/rotation.ts';
 import { signatures } from './parts/signatures.ts';
-import { ownServers } from './servers.ts';
-import { table, type TableRow } from './table.ts';
 
-/** In the order in which they run. */
-const PARTS: readonly Part[] = [
-  replies,
-  delays,
-  hostileReceivers,
-  redirects,
-  addresses,
-  rotation,
-  signatures,
-  crashes,
-  halfDead,
-];
-
-const USAGE = `npm run webhooks:torture -- [--quick] [--only NAME]… [--json FILE]
-
-  The sender against hostile receivers and servers of its own, and a table of what was expected and seen.
-  It needs nothing running, a quiet machine and about eight minutes. It ends with 1 when a row failed.
-
-  --quick      smaller numbers and shorter time limits: about three minutes
-  --only NAME  this part alone; may be given several times
-  --json FILE  writes the rows there too
-
-Parts, in this order:
-${PARTS.map(({ name, shows }) => `  ${name.padEnd(12)} ${shows}`).join('\n')}`;
-
-/** Runs parts one after the other; one that breaks is a row that failed. */
-async function torture(parts: readonly Part[], quick: boolean): Promise<TableRow[]> {
-  const say = startProgress();
-  const folder = mkdtempSync(join(tmpdir(), 'handoff-torture-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
-  // What others put down for a while goes with it.
-  process.env['TMPDIR'] = folder;
-  const servers = ownServers(folder, say);
-  const rows: TableRow[] = [];
-  try {
-    for (const part of parts) {
-      say(`${part.name}: begins`);
-      const outcome = await withLab({ quick, measured: true, servers, say, folder: join(folder, part.name) }, (lab) =>
-        part.run(lab),
-      ).catch((error: unknown) => [
-        { what: 'runs to its end', expected: 'yes', seen: String((error as Error).stack ?? error), ok: false },
-      ]);
-      rows.push(...outcome.map((row) => ({ part: part.name, ...row })));
-      const failed = outcome.filter(({ ok }) => !ok).length;
-      say(`${part.name}: ${outcome.length} rows, ${failed} failed`);
-    }
-  } finally {
-    await servers.stop();
-  }
-  return rows;
-}
-
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string', multiple: true, default: [] },
-    json: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
+await runTorture({
+  command: 'webhooks:torture',
+  about: `The sender against hostile receivers and servers of its own, and a table of what was expected and seen.
+  It needs nothing running, a quiet machine and about eight minutes.`,
+  quick: 'smaller numbers and shorter time limits: about three minutes',
+  parts: [replies, delays, hostileReceivers, redirects, addresses, rotation, signatures, crashes, halfDead],
 });
-const unknown = values.only.filter((name) => PARTS.every((part) => part.name !== name));
-if (values.help || unknown.length > 0) {
-  console.log(unknown.length > 0 ? `No part is called ${unknown.join(', ')}.\n${USAGE}` : USAGE);
-  process.exit(unknown.length > 0 ? 1 : 0);
-}
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-
-const chosen = PARTS.filter(({ name }) => values.only.length === 0 || values.only.includes(name));
-const rows = await torture(chosen, values.quick);
-console.log(`\n${table(rows)}\n`);
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
-const failed = rows.filter(({ ok }) => !ok).length;
-console.log(failed === 0 ? `All ${rows.length} rows ok` : `${failed} of ${rows.length} rows failed`);
-process.exit(failed === 0 ? 0 : 1);

@@ -20,6 +20,7 @@ export function openAddress({ sealer }: { readonly sealer: PayloadSealer }, acco
   return email;
 }
 
-function addressContext(accountId: string): SealContext {
+/** What an account's address is bound to. */
+export function addressContext(accountId: string): SealContext {
   return { applicationId: ORGANIZATION_SIDE, sessionId: accountId, category: 'account_email', position: 0 };
 }

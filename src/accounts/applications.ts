@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { newWebhookSecret } from '../crypto/webhook-signature.ts';
 import type { SessionKind } from '../domain/decision-categories.ts';
-import type { SubscribableEvent } from '../domain/events.ts';
+import type { Actor, SubscribableEvent } from '../domain/events.ts';
 import { DEFAULT_FEATURES, type FeatureStep, type WorkflowSettings } from '../domain/verification-workflow.ts';
 import { insertApiKey } from '../postgres/api-keys.ts';
 import { insertApplication, type ApplicationDetails } from '../postgres/applications.ts';
@@ -9,7 +9,7 @@ import { newId } from '../postgres/new-id.ts';
 import type { Transaction } from '../postgres/tenants.ts';
 import { insertWorkflow } from '../postgres/verification-workflows.ts';
 import { insertDestination } from '../postgres/webhook-destinations.ts';
-import type { Environment, PayloadSealer } from '../sharing/ports.ts';
+import type { Environment, HandoffTransaction, PayloadSealer } from '../sharing/ports.ts';
 import { newApiKey } from './api-keys.ts';
 import { ALL_PRIVILEGES, type Privileges } from './privileges.ts';
 
@@ -37,15 +37,23 @@ export function createApplication(sql: Transaction, application: NewApplication)
 
 /** Makes an application that can be used at once: with a default verification workflow of each kind and a key for all. */
 export function provisionApplication(
+  tx: Pick<HandoffTransaction, 'events'>,
   sql: Transaction,
   application: NewApplication,
-  accountId: string,
+  person: Actor & { readonly id: string },
 ): { applicationId: string; apiKey: string } {
   const applicationId = createApplication(sql, application);
   createVerificationWorkflow(sql, { applicationId, label: 'KYC', kind: 'user', isDefault: true });
   createVerificationWorkflow(sql, { applicationId, label: 'KYB', kind: 'business', isDefault: true });
-  const { environment } = application;
-  const { apiKey } = createApiKey(sql, { applicationId, environment, name: 'Default', createdBy: accountId });
+  const { name, environment } = application;
+  const { keyId, apiKey } = createApiKey(sql, { applicationId, environment, name: 'Default', createdBy: person.id });
+  tx.events.record(
+    [
+      { type: 'application.created', applicationId, after: { name, environment } },
+      { type: 'api_key.created', applicationId, keyId, after: { name: 'Default', privileges: { ...ALL_PRIVILEGES } } },
+    ],
+    person,
+  );
   return { applicationId, apiKey };
 }
 

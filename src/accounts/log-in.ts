@@ -1,3 +1,5 @@
+import type { Actor } from '../domain/events.ts';
+import { PLATFORM_ID } from '../domain/ids.ts';
 import { findAccount, type AccountRow } from '../postgres/accounts.ts';
 import { countLogin, forgiveLogins, lockEmailThrottle, settleLock } from '../postgres/email-throttle.ts';
 import type { HandoffTenants } from '../postgres/handoff-tenants.ts';
@@ -26,6 +28,7 @@ export async function checkPassword(
   tenants: HandoffTenants,
   passwords: Passwords,
   call: { readonly email: string; readonly password: string },
+  actor: Actor,
 ): Promise<PasswordAnswer> {
   passwords.refuseWhenBusy();
   const asked = await tenants.acrossTenants('account', async (tx, sql) => {
@@ -50,9 +53,13 @@ export async function checkPassword(
     right = fits && account !== null && account.organizationId !== null;
   } finally {
     if (right || asked.locks) {
-      await tenants.acrossTenants('account', async (_tx, sql) =>
-        right ? forgiveLogins(sql, emailIndex) : settleLock(sql, emailIndex),
-      );
+      await tenants.acrossTenants('account', async (tx, sql) => {
+        if (right) return forgiveLogins(sql, emailIndex);
+        // Of an address without an account, too: both take the same work.
+        const subjectId = account?.accountId ?? tx.newId();
+        tx.events.record([{ type: 'account.locked', applicationId: PLATFORM_ID, subjectId }], actor);
+        settleLock(sql, emailIndex);
+      });
     }
   }
   return right && account !== null ? { state: 'right', account } : { state: 'wrong' };

@@ -1,3 +1,5 @@
+import type { Actor } from '../domain/events.ts';
+import { PLATFORM_ID } from '../domain/ids.ts';
 import { dropPassword, findAccount, insertAccount, storeCode } from '../postgres/accounts.ts';
 import { lockEmailThrottle, noteMail } from '../postgres/email-throttle.ts';
 import type { Transaction } from '../postgres/tenants.ts';
@@ -23,6 +25,7 @@ export async function registerAccount(
   sql: Transaction,
   codes: OneTimeCodes,
   of: { readonly email: string; readonly passwordHash: string },
+  actor: Actor,
 ): Promise<{ accountId: string; mail: Mail | null }> {
   const emailIndex = addressIndex(tx, of.email);
   const { mailWaitSeconds } = await lockEmailThrottle(sql, emailIndex, MAIL_COOLDOWN_SECONDS);
@@ -31,14 +34,20 @@ export async function registerAccount(
   if (known === null) {
     const email = sealAddress(tx, accountId, of.email);
     insertAccount(sql, { accountId, emailIndex, email, passwordHash: of.passwordHash });
+    tx.events.record([{ type: 'account.registered', ...about(accountId) }], actor);
   } else {
-    if (known.passwordHash !== of.passwordHash) dropPassword(sql, accountId);
+    if (known.passwordHash !== of.passwordHash) {
+      dropPassword(sql, accountId);
+      const drops = known.organizationId === null && known.passwordHash !== null;
+      if (drops) tx.events.record([{ type: 'account.contested', ...about(accountId) }], actor);
+    }
     if (mailWaitSeconds > 0) return { accountId, mail: null };
   }
   noteMail(sql, emailIndex);
   if (known !== null && known.organizationId !== null) {
     return { accountId, mail: { kind: 'already_registered', to: of.email } };
   }
+  if (known !== null) tx.events.record([{ type: 'account.code_sent', ...about(accountId) }], actor);
   return { accountId, mail: newCode(sql, codes, accountId, of.email) };
 }
 
@@ -53,6 +62,7 @@ export async function renewCode(
   sql: Transaction,
   codes: OneTimeCodes,
   email: string,
+  actor: Actor,
 ): Promise<{ readonly mail: Mail | null } | { readonly waitSeconds: number }> {
   const emailIndex = addressIndex(tx, email);
   const { mailWaitSeconds } = await lockEmailThrottle(sql, emailIndex, MAIL_COOLDOWN_SECONDS);
@@ -60,7 +70,13 @@ export async function renewCode(
   noteMail(sql, emailIndex);
   const account = await findAccount(sql, emailIndex, 'lock');
   if (account === null || account.organizationId !== null) return { mail: null };
+  tx.events.record([{ type: 'account.code_sent', ...about(account.accountId) }], actor);
   return { mail: newCode(sql, codes, account.accountId, email) };
+}
+
+/** People belong to no application: what becomes of them stands in the platform's trail. */
+function about(accountId: string) {
+  return { applicationId: PLATFORM_ID, subjectId: accountId };
 }
 
 function newCode(sql: Transaction, codes: OneTimeCodes, accountId: string, to: string): Mail {

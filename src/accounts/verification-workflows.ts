@@ -10,6 +10,7 @@ import {
   setDefault,
   settleWorkflow,
   updateVersion,
+  type WorkflowRow,
 } from '../postgres/verification-workflows.ts';
 import { createVerificationWorkflow } from './applications.ts';
 
@@ -65,7 +66,7 @@ export async function addVerificationWorkflow(
  * Changes a version in place, publishes a draft, or makes the next version of a published one:
  * `PATCH /v3/workflows/{settings_uuid}/`.
  *
- * @returns the id of the version that the change made or changed
+ * @returns the version as it was, and the id of the version that the change made or changed
  * @throws {Refusal} `not_found`; `invalid_request` on `status` for a published version that is to be a draft, on
  *   `features` of the other kind, on `is_default` for a draft
  */
@@ -74,7 +75,7 @@ export async function changeVerificationWorkflow(
   { applicationId, keyId }: WorkflowOwner,
   versionId: string,
   change: WorkflowChange,
-): Promise<string> {
+): Promise<{ readonly before: WorkflowRow; readonly changedId: string }> {
   await lockWorkflows(sql, applicationId);
   const before = await readWorkflowVersion(sql, applicationId, versionId);
   if (before === null) throw new Refusal('not_found');
@@ -102,7 +103,7 @@ export async function changeVerificationWorkflow(
   else updateVersion(sql, applicationId, { ...after, versionId });
   settleWorkflow(sql, applicationId, workflowId);
   if (change.isDefault !== undefined) setDefault(sql, applicationId, before, change.isDefault);
-  return changedId;
+  return { before, changedId };
 }
 
 /**

@@ -1,3 +1,4 @@
+import { PLATFORM_ID } from '../domain/ids.ts';
 import { countCodeTry, deleteCode, findAccount, markVerified, readCode } from '../postgres/accounts.ts';
 import { insertLogin, type LoginRow } from '../postgres/logins.ts';
 import { insertOrganization } from '../postgres/organizations.ts';
@@ -39,6 +40,7 @@ export async function verifyEmail(
     readonly code: string;
     readonly bringsPassword: boolean;
     readonly passwordHash: string | null;
+    readonly requestId: string;
   },
 ): Promise<FirstSteps | 'code_invalid' | 'password_wanted'> {
   const account = await findAccount(sql, addressIndex(tx, call.email), 'lock');
@@ -57,11 +59,18 @@ export async function verifyEmail(
   deleteCode(sql, accountId);
   insertOrganization(sql, organizationId, FIRST_ORGANIZATION);
   markVerified(sql, accountId, organizationId, passwordHash);
-  const made = provisionApplication(
-    sql,
-    { name: FIRST_APPLICATION, environment: 'sandbox', organizationId },
-    accountId,
+  const person = { kind: 'account', id: accountId, requestId: call.requestId } as const;
+  const about = { applicationId: PLATFORM_ID, subjectId: accountId };
+  tx.events.record(
+    [
+      { type: 'account.verified', ...about },
+      { type: 'organization.created', ...about, subjectId: organizationId, after: { name: FIRST_ORGANIZATION } },
+      { type: 'account.logged_in', ...about, reason: 'verified' },
+    ],
+    person,
   );
+  const first = { name: FIRST_APPLICATION, environment: 'sandbox', organizationId } as const;
+  const made = provisionApplication(tx, sql, first, person);
   const refresh = newRefreshToken();
   const login = await insertLogin(sql, { loginId: tx.newId(), accountId, refreshSha256: refresh.sha256 });
   return { organizationId, ...made, login, refreshToken: refresh.text };

@@ -93,8 +93,7 @@ function undeliverable({ failedStates }: TokenRoundResult): ApplicationFailure {
   });
 }
 
-function reasonOf(states: readonly string[]): UndeliverableReason | 'signing_key_removed' {
-  if (states.includes('signing_key_removed')) return 'signing_key_removed';
+function reasonOf(states: readonly string[]): UndeliverableReason {
   if (states.includes('blocked')) return 'blocked_address';
   if (states.includes('gone')) return 'gone';
   return states.includes('aborted') ? 'aborted' : 'no_destination';

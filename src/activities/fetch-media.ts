@@ -1,6 +1,7 @@
 import { cancellationSignal, heartbeat } from '@temporalio/activity';
 import { waitBeforeNextFetch, type FetchFailure } from '../domain/media-fetch.ts';
-import { sniffFileType, type NewFile } from '../media/file-types.ts';
+import { sniffFileType } from '../media/file-types.ts';
+import type { FileOfSession } from '../media/store-files.ts';
 import type { SessionFile } from '../sharing/ports.ts';
 import type { GetOutcome, GuardedGetter } from '../webhooks/http-get.ts';
 import type { FetchResult, MediaActivities } from '../workflows/activity-types.ts';
@@ -11,7 +12,7 @@ export interface MediaFetchDependencies {
   readonly ledger: MediaFetchLedger;
   readonly getter: GuardedGetter;
   /** Stores files by their content. */
-  readonly store: (files: readonly NewFile[]) => Promise<SessionFile[]>;
+  readonly store: (files: readonly FileOfSession[]) => Promise<SessionFile[]>;
 }
 
 /** Files of one call: with all of them at their time limit it still ends in time. */
@@ -54,11 +55,11 @@ async function fetchFiles(deps: MediaFetchDependencies, sessionId: string): Prom
 }
 
 async function fetchFile({ ledger, getter, store }: MediaFetchDependencies, file: ClaimedFile): Promise<void> {
-  const { mediaId, attempt, url } = file;
+  const { mediaId, session, attempt, url } = file;
   const outcome = await getter.get(url, cancellationSignal());
   const contentType = outcome.kind === 'file' ? sniffFileType(outcome.bytes) : null;
   if (outcome.kind === 'file' && contentType !== null) {
-    const [stored] = await store([{ mediaId, contentType, bytes: outcome.bytes }]);
+    const [stored] = await store([{ session, mediaId, contentType, bytes: outcome.bytes }]);
     if (stored === undefined) throw new Error('a file that was stored is told of');
     await ledger.fetched(stored);
     return;

@@ -1,6 +1,7 @@
 import { activityInfo } from '@temporalio/activity';
 import { spendAcknowledgement } from '../sharing/close.ts';
 import { importForOnboarding, RefusedImport } from '../sharing/redeem.ts';
+import { importWithKeys } from '../sharing/share-keys.ts';
 import type { OnboardingActivities } from '../workflows/activity-types.ts';
 import type { OnboardingDependencies } from './ports.ts';
 
@@ -9,8 +10,9 @@ export function importActivity(deps: OnboardingDependencies): Pick<OnboardingAct
   return {
     importSharedSession: async ({ tokenId }) => {
       try {
-        return await deps.onboardingTransaction((tx) =>
-          importForOnboarding(tx, tokenId, activityInfo().attempt, deps.style),
+        return await importWithKeys(
+          () => deps.redeemTransaction((tx) => importForOnboarding(tx, tokenId, activityInfo().attempt, deps.style)),
+          (work) => deps.onboardingTransaction(work),
         );
       } catch (error) {
         if (error instanceof RefusedImport) {

@@ -1,11 +1,13 @@
 import type { FetchFailure } from '../domain/media-fetch.ts';
 import type { DecisionStyle } from '../sharing/decision.ts';
-import type { HandoffTransaction, SessionFile } from '../sharing/ports.ts';
+import type { HandoffTransaction, KeyedSession, SessionFile } from '../sharing/ports.ts';
 
 /** What the database activities need: transactions of a run, which crosses both its applications. */
 export interface OnboardingDependencies {
   /** Runs `work` in one transaction of an onboarding. */
   onboardingTransaction<T>(work: (tx: HandoffTransaction) => Promise<T>): Promise<T>;
+  /** The same for its import, which alone may see the source. */
+  redeemTransaction<T>(work: (tx: HandoffTransaction) => Promise<T>): Promise<T>;
   /** Makes the deliveries of this token's events due, ends the notify step, and wakes the sender. */
   dispatchEvents(tokenId: string, attempt: number): Promise<void>;
   /** Told of a failure that is no refusal: Temporal keeps its kind alone. */
@@ -16,6 +18,8 @@ export interface OnboardingDependencies {
 /** A file that this process holds for one attempt to fetch it. */
 export interface ClaimedFile {
   readonly mediaId: string;
+  /** One that waits for it: the session that was told of it, or when that one is gone a clone. */
+  readonly session: KeyedSession;
   readonly url: string;
   /** 1 for the first. */
   readonly attempt: number;

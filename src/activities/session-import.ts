@@ -22,7 +22,8 @@ export function sessionImportActivities(deps: SessionImportDependencies): Sessio
     {
       importPart: ({ importId, part }) =>
         whileBeating(() => takePartIn((work) => deps.importTransaction(work), importId, part, deps.files)),
-      endImport: ({ importId, as, why }) => deps.importTransaction((tx) => endImport(tx, importId, as, why)),
+      endImport: ({ importId, as, why }) =>
+        deps.importTransaction((tx) => endImport(tx, importId, as, why, { kind: 'session_import', id: importId })),
     },
     deps.onFault,
   );

@@ -26,6 +26,15 @@ export function translateFailure(error: unknown): ApplicationFailure {
   });
 }
 
+/** Every activity is given one object; a payload codec that cannot decode it leaves none. Retried: a key may be put back. */
+function unreadableInput(): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: 'unreadable_input',
+    message: 'the input cannot be decoded: was a key taken out of TEMPORAL_CODEC_KEYS too early?',
+    nonRetryable: false,
+  });
+}
+
 /**
  * Wraps each activity so that its failures are translated.
  *
@@ -41,6 +50,7 @@ export function translating<Activities extends object>(
         name,
         async (...args: unknown[]) => {
           try {
+            if (args[0] === undefined) throw unreadableInput();
             return await activity(...args);
           } catch (error) {
             if (!(error instanceof Refusal) && !(error instanceof ApplicationFailure)) onFault(name, error);

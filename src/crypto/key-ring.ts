@@ -14,7 +14,8 @@ export class KeyRingInvalid extends Error {
 }
 
 const MIN_KEY_BYTES = 32;
-const KID = /^[A-Za-z0-9_-]{1,64}$/;
+/** What the id of a key looks like. */
+export const KEY_ID = /^[A-Za-z0-9_-]{1,64}$/;
 const MAKE_A_KEY = `make one with: node -e "console.log(require('node:crypto').randomBytes(32).toString('base64url'))"`;
 
 function decodeKey(text: string, where: string): Uint8Array {
@@ -42,7 +43,7 @@ export function parseKeyRing(text: string): KeyRing {
     const colon = entry.indexOf(':');
     if (colon < 0) throw new KeyRingInvalid(`${where} has no key id: write <key id>:<key>; ${MAKE_A_KEY}`);
     const kid = entry.slice(0, colon);
-    if (!KID.test(kid)) {
+    if (!KEY_ID.test(kid)) {
       throw new KeyRingInvalid(
         `${where}: the key id must be 1 to 64 of A-Z a-z 0-9 _ -; rename it, as in 2026-11:<key>`,
       );

@@ -1,6 +1,6 @@
 import { hkdfSync, randomBytes } from 'node:crypto';
 import type { JsonValue } from '../domain/json.ts';
-import type { DataKey, DataKeys, PayloadSealer, SealContext } from '../sharing/ports.ts';
+import type { ContentSealer, DataKey, SealContext } from '../sharing/ports.ts';
 import { open, seal } from './aead.ts';
 import type { KeyRing } from './key-ring.ts';
 
@@ -24,7 +24,7 @@ export interface SealingKeys {
 }
 
 /** Everything that payloads are sealed and opened with. */
-export interface Sealer extends PayloadSealer, DataKeys {
+export interface Sealer extends ContentSealer {
   /** What bytes begin with that are sealed with the active key of their ring: the rotation looks for all others. */
   currentHeader(kind: 'application' | 'secret' | 'data_key'): Buffer;
 }
@@ -82,44 +82,59 @@ export function createSealer({ content, secrets }: SealingKeys): Sealer {
     const header = headerOf(WRAPPED_DATA_KEY, content.activeKid);
     return Buffer.concat([header, seal(key, placeOf([applicationId, keyId]), dataKey)]);
   };
+  // A session's parts come one after the other.
+  let last: (DataKey & { readonly applicationId: string; readonly dataKey: Buffer }) | null = null;
   const unwrap = ({ keyId, wrapped }: DataKey, context: SealContext): Buffer => {
+    const { applicationId } = context;
+    if (last?.keyId === keyId && last.applicationId === applicationId && last.wrapped.equals(wrapped)) {
+      return last.dataKey;
+    }
     if (wrapped[0] !== WRAPPED_DATA_KEY) throw unreadable('unknown_version', context, 'its data key is none of ours');
     const { kid, rest } = splitHeader(wrapped);
-    const key = wrappingKey(kid, context.applicationId);
+    const key = wrappingKey(kid, applicationId);
     if (key === null) throw unknownKey(context, 'CONTENT_ENCRYPTION_KEYS');
-    const dataKey = open(key, placeOf([context.applicationId, keyId]), rest);
+    const dataKey = open(key, placeOf([applicationId, keyId]), rest);
     if (dataKey === null) throw unreadable('malformed', context, 'its data key was altered, or wrapped for another');
+    // Its own bytes: the caller's lie in the buffer of a row.
+    last = { keyId, applicationId, wrapped: Buffer.from(wrapped), dataKey };
     return dataKey;
   };
-  const openBytes = (context: SealContext, sealed: Buffer): Buffer => {
+  const openContent = (context: SealContext, stored: Buffer, wrapped: Buffer): Buffer => {
+    if (stored[0] !== SEALED_BY_DATA_KEY || stored.length < 1 + KEY_ID_BYTES) {
+      throw unreadable('unknown_version', context, 'not sealed with a data key');
+    }
+    const keyId = uuidOf(stored.subarray(1, 1 + KEY_ID_BYTES));
+    const dataKey = unwrap({ keyId, wrapped }, context);
+    return open(dataKey, placeOfContent(keyId, context), stored.subarray(1 + KEY_ID_BYTES)) ?? altered(context);
+  };
+  const openBytes = (context: SealContext, sealed: Buffer, key?: DataKey): Buffer => {
     switch (sealed[0]) {
       case SEALED_BY_RING: {
         const { ring, info } = ringOf(context);
         const { kid, rest } = splitHeader(sealed);
-        const key = derive(ring, kid, info);
-        if (key === null) {
+        const ringKey = derive(ring, kid, info);
+        if (ringKey === null) {
           throw unknownKey(context, ring === content ? 'CONTENT_ENCRYPTION_KEYS' : 'KEY_ENCRYPTION_KEYS');
         }
-        return open(key, placeOfRow(context), rest) ?? altered(context);
+        return open(ringKey, placeOfRow(context), rest) ?? altered(context);
       }
       case WITH_KEY: {
-        const { key, payload } = splitWithKey(sealed, context);
-        return open(unwrap(key, context), placeOfContent(key.keyId, context), payload) ?? altered(context);
+        const { wrapped, stored } = splitWithKey(sealed);
+        return openContent(context, stored, wrapped);
       }
       case SEALED_BY_DATA_KEY:
+        if (key !== undefined) return openContent(context, sealed, key.wrapped);
         throw unreadable(
           'unknown_key',
           context,
           'its data key is gone: the session was erased, or read without its key',
         );
-      default:
-        throw unreadable(
-          'unknown_version',
-          context,
-          sealed[0] === undefined
-            ? 'empty; restore the row from a backup'
-            : `sealed by version 0x${sealed[0].toString(16).padStart(2, '0')}, which this release does not open`,
-        );
+      case undefined:
+        throw unreadable('unknown_version', context, 'empty; restore the row from a backup');
+      default: {
+        const version = `0x${sealed[0].toString(16).padStart(2, '0')}`;
+        throw unreadable('unknown_version', context, `sealed by version ${version}, which this release does not open`);
+      }
     }
   };
   const sealBytes = (context: SealContext, bytes: Uint8Array, key?: DataKey): Buffer => {
@@ -174,16 +189,9 @@ function splitHeader(sealed: Buffer): { kid: string; rest: Buffer } {
 }
 
 /** 0x03, length of the wrapped key (2 bytes), wrapped key, then the payload as it is stored. */
-function splitWithKey(bytes: Buffer, context: SealContext): { key: DataKey; payload: Buffer } {
+function splitWithKey(bytes: Buffer): { wrapped: Buffer; stored: Buffer } {
   const start = 3 + (bytes.length < 3 ? 0 : bytes.readUInt16BE(1));
-  const stored = bytes.subarray(start);
-  if (stored[0] !== SEALED_BY_DATA_KEY || stored.length < 1 + KEY_ID_BYTES) {
-    throw unreadable('unknown_version', context, 'not sealed with a data key');
-  }
-  return {
-    key: { keyId: uuidOf(stored.subarray(1, 1 + KEY_ID_BYTES)), wrapped: bytes.subarray(3, start) },
-    payload: stored.subarray(1 + KEY_ID_BYTES),
-  };
+  return { wrapped: bytes.subarray(3, start), stored: bytes.subarray(start) };
 }
 
 function placeOf(parts: readonly (string | number)[]): Buffer {

@@ -1,7 +1,7 @@
-import { decodeJwt, jwtVerify, SignJWT, type JWTPayload } from 'jose';
+import { decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT, type JWTPayload } from 'jose';
 import { z } from 'zod';
 
-import type { KeyRing } from './key-ring.ts';
+import type { ShareTokenKeys } from './share-token-keys.ts';
 
 const MAX_TOKEN_CHARACTERS = 4096;
 const MIN_TTL_SECONDS = 60;
@@ -41,13 +41,20 @@ export class ShareTokenInvalid extends Error {
   }
 }
 
+/** The key that is to sign a token, or to make it again, is not there (any more). */
+export class SigningKeyRemoved extends Error {
+  override readonly name = 'SigningKeyRemoved';
+}
+
 /**
  * The token's text: a pure function of the key and the claims, so that whoever knows the row can make it again.
- * @throws {RangeError} when the ring has no such key or the claims couldn't be read back.
+ * @throws {SigningKeyRemoved} when there is no such key
+ * @throws {RangeError} when the claims couldn't be read back
  */
-export async function signShareToken(ring: KeyRing, kid: string, claims: ShareTokenClaims): Promise<string> {
-  const key = ring.get(kid);
-  if (key === undefined) throw new RangeError(`kid: no key ${kid} in the key ring; put it back or revoke its tokens`);
+export async function signShareToken(keys: ShareTokenKeys, kid: string, claims: ShareTokenClaims): Promise<string> {
+  const key = await keys.get(kid);
+  if (key === undefined)
+    throw new SigningKeyRemoved(`no key ${kid} signs share tokens: it was removed, or cannot be opened`);
   const checked = CLAIMS.safeParse(claims);
   if (!checked.success) {
     const [issue] = checked.error.issues;
@@ -57,28 +64,28 @@ export async function signShareToken(ring: KeyRing, kid: string, claims: ShareTo
 }
 
 /**
- * Checks signature and shape, and returns the claims. Expiry is not judged here: SQL alone decides it, after the row lock.
- * @throws {ShareTokenInvalid} on anything else than a token this ring signed.
+ * Checks signature and shape, and returns the claims with the id of the key that signed them. Expiry is not judged here:
+ * SQL alone decides it, after the row lock.
+ * @throws {ShareTokenInvalid} on anything else than a token that one of these keys signed
  */
-export async function readShareToken(ring: KeyRing, token: string): Promise<ShareTokenClaims> {
+export async function readShareToken(
+  keys: ShareTokenKeys,
+  token: string,
+): Promise<{ readonly kid: string; readonly claims: ShareTokenClaims }> {
   if (token.length > MAX_TOKEN_CHARACTERS) throw new ShareTokenInvalid('too long');
+  const kid = kidIn(token);
+  // Outside of what follows: keys that can't be read say nothing of the token.
+  const key = kid === null ? undefined : await keys.get(kid);
+  if (kid === null || key === undefined) throw new ShareTokenInvalid('unknown key');
   let payload: JWTPayload;
   try {
     // The date is pinned to the token's own iat, so that jose never calls it expired; the shape of iat is checked below.
     const { iat } = decodeJwt(token);
-    const verified = await jwtVerify(
-      token,
-      ({ kid }) => {
-        const key = kid === undefined ? undefined : ring.get(kid);
-        if (key === undefined) throw new ShareTokenInvalid('unknown key');
-        return key;
-      },
-      {
-        algorithms: ['HS256'],
-        requiredClaims: ['jti', 'exp', 'iat', 'session_id', 'from_application_id', 'for_application_id'],
-        currentDate: new Date(Number(iat) * 1000),
-      },
-    );
+    const verified = await jwtVerify(token, key, {
+      algorithms: ['HS256'],
+      requiredClaims: ['jti', 'exp', 'iat', 'session_id', 'from_application_id', 'for_application_id'],
+      currentDate: new Date(Number(iat) * 1000),
+    });
     const { crit, typ } = verified.protectedHeader;
     if (crit !== undefined) throw new ShareTokenInvalid('critical header');
     if (typ !== undefined && typ !== 'JWT') throw new ShareTokenInvalid('not a JWT by its typ');
@@ -92,5 +99,18 @@ export async function readShareToken(ring: KeyRing, token: string): Promise<Shar
   }
   const claims = CLAIMS.safeParse(payload);
   if (!claims.success) throw new ShareTokenInvalid(`claim ${claims.error.issues[0]?.path.join('.') || 'set'}`);
-  return claims.data;
+  return { kid, claims: claims.data };
+}
+
+/** The key id that a token names, proven by nothing yet; null when it names none. */
+function kidIn(token: string): string | null {
+  try {
+    const { alg, kid } = decodeProtectedHeader(token);
+    // Nothing is looked up for what no key could verify.
+    if (alg !== 'HS256') throw new ShareTokenInvalid('algorithm');
+    return typeof kid === 'string' ? kid : null;
+  } catch (error) {
+    if (error instanceof ShareTokenInvalid) throw error;
+    throw new ShareTokenInvalid('unreadable');
+  }
 }

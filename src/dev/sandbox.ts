@@ -43,6 +43,11 @@ export interface SandboxOnboarding {
 /** Where a checkout keeps its sandbox. */
 export const SANDBOX_FILE = join(process.env['HANDOFF_FOLDER'] ?? '.handoff', 'sandbox.json');
 
+/** Where a development folder keeps its anchors. */
+export function anchorsFolder(folder: string): string {
+  return join(folder, 'audit-anchors');
+}
+
 /** Link to a run in Temporal's Web UI; `null` when no UI is known. */
 export function linkToRun(uiUrl: string | null, tokenId: string): string | null {
   const namespace = process.env['TEMPORAL_NAMESPACE'] ?? 'default';

@@ -16,6 +16,7 @@ import { createDatabase, startEmbeddedPostgres } from './embedded-database.ts';
 import { freePort } from './free-port.ts';
 import type { Progress } from './progress.ts';
 import { startReceiver, type Receiver } from './receiver.ts';
+import { anchorsFolder } from './sandbox.ts';
 import { findTemporalBinary } from './temporal-binaries.ts';
 
 /** Everything that `npm start` runs. */
@@ -36,6 +37,7 @@ export type Secrets = Readonly<
     | 'SHARE_TOKEN_KEYS'
     | 'KEY_ENCRYPTION_KEYS'
     | 'CONTENT_ENCRYPTION_KEYS'
+    | 'AUDIT_SIGNING_KEY'
     | 'ACCESS_TOKEN_KEY'
     | 'BLIND_INDEX_KEY'
     | 'MEDIA_LINK_KEY',
@@ -50,6 +52,7 @@ export function newSecrets(): Secrets {
     SHARE_TOKEN_KEYS: `dev-1:${key()}`,
     KEY_ENCRYPTION_KEYS: `dev-1:${key()}`,
     CONTENT_ENCRYPTION_KEYS: `dev-1:${key()}`,
+    AUDIT_SIGNING_KEY: key(),
     ACCESS_TOKEN_KEY: key(),
     BLIND_INDEX_KEY: key(),
     MEDIA_LINK_KEY: key(),
@@ -88,6 +91,7 @@ export async function startStack(folder: string, secrets: Secrets, say: Progress
       WEBHOOK_ALLOWED_CIDRS: LOOPBACK,
       SHOW_ONE_TIME_CODES: 'true',
       MEDIA_STORE: pathToFileURL(join(folder, 'media')).href,
+      AUDIT_ANCHORS: pathToFileURL(anchorsFolder(folder)).href,
       PUBLIC_URL: `http://127.0.0.1:${port}`,
       ...secrets,
       ...process.env,
@@ -99,10 +103,11 @@ export async function startStack(folder: string, secrets: Secrets, say: Progress
     const server = await startServer(orThrow(readServerConfig(env)), logger);
     stops.push(() => server.close());
     say(`HTTP server listens on ${server.url}`);
-    const parts = { logger, bundle: await loadWorkflowBundle() };
+    const workerConfig = orThrow(readWorkerConfig(env));
+    const parts = { logger, bundle: await loadWorkflowBundle(workerConfig.temporalCodec !== null) };
     const webhooks = await startWebhooksWorker(orThrow(readWebhooksConfig(env)), parts);
     stops.push(() => webhooks.stop());
-    const onboarding = await startOnboardingWorker(orThrow(readWorkerConfig(env)), parts);
+    const onboarding = await startOnboardingWorker(workerConfig, parts);
     stops.push(() => onboarding.stop());
     say('Workers poll handoff-onboarding and handoff-webhooks');
     const receiver = await startReceiver(await freePort(8090));

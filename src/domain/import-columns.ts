@@ -3,6 +3,7 @@ import { cellProblems, checkStatusProblems } from './import-cells.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from './json.ts';
 import type { ImportType } from './session-import.ts';
 import { parseStatus, type SessionStatus } from './session-status.ts';
+import { problemLine, readJson } from './strict-json.ts';
 
 /** Columns that say something of the session itself, under the names of a decision document. */
 const SESSION_COLUMNS = ['external_id', 'status', 'vendor_data', 'created_at', 'expires_at'] as const;
@@ -103,17 +104,22 @@ export function documentOf(importType: ImportType, cells: ReadonlyMap<string, st
     );
   const { metadata_json, decision_json } = filled(JSON_COLUMNS);
   const problems = cellProblems(filled(IMPORT_COLUMNS[importType]));
-  const decision = objectOf(decision_json);
-  const metadata = jsonOf(metadata_json);
-  if (metadata === undefined) {
-    problems.push({ field: 'metadata_json', message: 'It is not JSON: write JSON, or leave it empty.' });
-  }
-  if (decision === null) {
+  const read = (field: string, text: string | undefined): JsonValue => {
+    const reading = readJson(text ?? 'null');
+    if (reading.ok) return reading.value;
+    problems.push({ field, message: problemLine(reading.problem, 'It') });
+    return null;
+  };
+  const metadata = read('metadata_json', metadata_json);
+  const given = read('decision_json', decision_json) ?? {};
+  if (!isJsonObject(given)) {
     problems.push({ field: 'decision_json', message: 'It is not a JSON object: write one, or leave it empty.' });
-  } else problems.push(...checkStatusProblems(decision));
+  }
+  const decision = isJsonObject(given) ? given : {};
+  problems.push(...checkStatusProblems(decision));
 
   const session = filled(SESSION_COLUMNS);
-  const status = featureStatus(session['status'] ?? decision?.['status']);
+  const status = featureStatus(session['status'] ?? decision['status']);
   const { email, phone_number } = filled(CONTACT_COLUMNS);
   const checks: JsonObject = {
     ...(importType === 'user_verification'
@@ -123,7 +129,7 @@ export function documentOf(importType: ImportType, cells: ReadonlyMap<string, st
     ...(phone_number !== undefined && { phone_verifications: [{ status, full_number: phone_number }] }),
   };
   return {
-    document: { ...checks, ...decision, ...session, ...(metadata != null && { metadata }) },
+    document: { ...checks, ...decision, ...session, ...(metadata !== null && { metadata }) },
     problems,
   };
 }
@@ -158,21 +164,5 @@ function featureStatus(value: JsonValue | undefined): string {
     case 'Abandoned':
     case null:
       return 'Not Finished';
-  }
-}
-
-function objectOf(text: string | undefined): JsonObject | null {
-  const value = jsonOf(text);
-  if (value === null) return {};
-  return isJsonObject(value) ? value : null;
-}
-
-/** `null` for an empty cell, `undefined` for what is no JSON. */
-function jsonOf(text: string | undefined): JsonValue | undefined {
-  if (text === undefined) return null;
-  try {
-    return JSON.parse(text) as JsonValue;
-  } catch {
-    return undefined;
   }
 }

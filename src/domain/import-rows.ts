@@ -4,6 +4,7 @@ import { documentOf, type DocumentReading } from './import-columns.ts';
 import { isJsonObject, nestsDeeper, type JsonObject, type JsonValue } from './json.ts';
 import { IMPORTED_KIND, type FilePart, type FileRow, type ImportType } from './session-import.ts';
 import { unstorable } from './storable-json.ts';
+import { problemLine, readJson, type JsonReading } from './strict-json.ts';
 
 /** A row that can be taken in. Its `external_id` is what makes it one and the same in a second file. */
 export interface GoodRow {
@@ -26,6 +27,7 @@ export interface BadRow {
 
 export type RowReading = { readonly ok: true; readonly good: GoodRow } | { readonly ok: false; readonly bad: BadRow };
 
+const NO_OBJECT = 'The line is not a JSON object: write one decision document on it.';
 const MAX_RAW_CHARACTERS = 16_384;
 const MAX_PROBLEMS = 5;
 const MAX_ERROR_CHARACTERS = 2_000;
@@ -44,8 +46,8 @@ const WRONG_KIND: Readonly<Record<ImportType, string>> = {
 /** Reads one row as `POST /v1/sessions/` reads its body; the file's type may stand for `session_kind`. Never throws. */
 export function readRow(importType: ImportType, columns: FilePart['columns'], row: FileRow): RowReading {
   const cells = columns === null ? null : cellsOf(columns, row);
-  const line = cells === null && row.problem === undefined ? parseLine(row.text ?? '') : undefined;
-  const raw = shortened(cells ?? line, row.text);
+  const line = cells === null && row.problem === undefined ? readJson(row.text ?? '') : undefined;
+  const raw = shortened(cells ?? (line?.ok === true ? line.value : undefined), row.text);
   const bad = (error: string, externalId: string | null = null): RowReading => ({
     ok: false,
     bad: { row: row.row, externalId, error: error.slice(0, MAX_ERROR_CHARACTERS), raw },
@@ -75,20 +77,11 @@ function cellsOf(columns: readonly string[], { cells }: FileRow): Record<string,
   return Object.fromEntries(columns.map((column, index) => [column, cells?.[index] ?? '']));
 }
 
-/** `undefined` when the line is no JSON. */
-function parseLine(text: string): JsonValue | undefined {
-  try {
-    return JSON.parse(text) as JsonValue;
-  } catch {
-    return undefined;
-  }
-}
-
 /** A line as a document, or what is wrong with it. */
-function lineDocument(parsed: JsonValue | undefined): DocumentReading | string {
-  if (parsed === undefined) return 'The line is not JSON: write one JSON object on it.';
-  if (!isJsonObject(parsed)) return 'The line is not a JSON object: write one decision document on it.';
-  return { document: parsed, problems: [] };
+function lineDocument(line: JsonReading | undefined): DocumentReading | string {
+  if (line === undefined) return NO_OBJECT;
+  if (!line.ok) return problemLine(line.problem, 'The line');
+  return isJsonObject(line.value) ? { document: line.value, problems: [] } : NO_OBJECT;
 }
 
 function shownId(document: JsonObject): string | null {

@@ -21,7 +21,7 @@ export type Acceptance = (typeof ACCEPTANCES)[number];
 export const VENDOR_DATA_RULES = ['prefixed', 'same'] as const;
 export type VendorDataRule = (typeof VENDOR_DATA_RULES)[number];
 
-/** Reasons of `undeliverable`, beside `signing_key_removed`. */
+/** Reasons of `undeliverable`. */
 export const UNDELIVERABLE_REASONS = ['gone', 'blocked_address', 'no_destination', 'aborted', 'token_expired'] as const;
 export type UndeliverableReason = (typeof UNDELIVERABLE_REASONS)[number];
 
@@ -42,7 +42,7 @@ export type ShareAnswer =
 /** Why a close is asked for: the ending it would record, with its reason. */
 export type CloseRequest =
   | { readonly as: 'expired' }
-  | { readonly as: 'revoked'; readonly reason: 'cancelled' | 'run_terminated' | 'run_failed' | 'signing_key_removed' }
+  | { readonly as: 'revoked'; readonly reason: 'cancelled' | 'run_terminated' | 'run_failed' }
   | { readonly as: 'undeliverable'; readonly reason: string }
   | { readonly as: 'rejected'; readonly reason: string };
 

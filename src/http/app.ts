@@ -11,7 +11,7 @@ import type { PasswordCost } from '../accounts/passwords.ts';
 import type { Mailer } from '../accounts/ports.ts';
 import type { RateLimits } from '../config.ts';
 import { readAccessToken } from '../crypto/access-token.ts';
-import type { KeyRing } from '../crypto/key-ring.ts';
+import type { ShareTokenKeys } from '../crypto/share-token-keys.ts';
 import { mediaUrls } from '../media/links.ts';
 import type { MediaStore } from '../media/ports.ts';
 import { findApiKey, noteKeyUse } from '../postgres/api-keys.ts';
@@ -22,13 +22,17 @@ import { leaseCalls } from '../postgres/rate-limits.ts';
 import type { DecisionStyle } from '../sharing/decision.ts';
 import type { WebhookUrlRules } from '../webhooks/address-guard.ts';
 import { authHook } from './auth.ts';
-import { limitBodyTime, REQUEST_TIMEOUT_MS } from './body-time.ts';
+import { limitBodyTime } from './body-time.ts';
+import { CONNECTION_LIMITS, limitConnections, serverOptions, type ConnectionLimits } from './connection-limits.ts';
 import { answerErrors, clientErrorAnswer } from './error-answers.ts';
+import { UnreadableRequest } from './errors.ts';
 import { keepBodiesSecret } from './idempotency.ts';
 import { acceptJsonBodies } from './json-body.ts';
 import { LOG_SERIALIZERS, isLogger, logAnswer } from './logging.ts';
 import { createRateLimiter, limitRefused, limitRoutes } from './rate-limit.ts';
 import type { Readiness } from './readiness.ts';
+import { securityHeaders, setOnEveryAnswer } from './security-headers.ts';
+import { auditRoutes } from './routes/audit.ts';
 import { connectionRoutes } from './routes/connections.ts';
 import { healthRoutes } from './routes/health.ts';
 import { onboardingRoutes } from './routes/onboardings.ts';
@@ -55,7 +59,7 @@ import { webhookSecretRoutes } from './routes/webhook-secrets.ts';
 /** What the app stands on. */
 export interface AppDeps {
   readonly tenants: HandoffTenants;
-  readonly shareTokenKeys: KeyRing;
+  readonly shareTokenKeys: ShareTokenKeys;
   readonly style: DecisionStyle;
   /** Where webhook destinations may point to. */
   readonly webhookUrlRules: WebhookUrlRules;
@@ -80,6 +84,7 @@ export interface AppDeps {
   readonly readiness: () => Promise<Readiness>;
   /** pino's options, a ready logger, or false for silence. */
   readonly logger: Logger | LoggerOptions | false;
+  readonly connectionLimits?: Partial<ConnectionLimits>;
   /** Whose `X-Forwarded-*` headers to believe; nobody's by default. */
   readonly trustProxy?: NonNullable<FastifyServerOptions['trustProxy']>;
 }
@@ -92,16 +97,17 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 /** Builds the HTTP app. It listens nowhere: `server.ts` does, and tests inject. */
 export function buildApp(given: AppDeps): FastifyInstance {
   const deps: AppDeps = { ...given, style: { ...given.style, mediaUrl: mediaUrls(given) } };
+  const limits = { ...CONNECTION_LIMITS, ...deps.connectionLimits };
+  const headers = securityHeaders(deps.publicUrl);
   const app: FastifyInstance = fastify({
     ...(deps.logger !== false && { loggerInstance: quiet(deps.logger) }),
     ...(deps.trustProxy !== undefined && { trustProxy: deps.trustProxy }),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     // A decision document has its own limit.
     bodyLimit: 64 * KIB,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    // A request may wait this long for a lock of another one and still succeed.
-    connectionTimeout: 35_000,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 5_000 },
+    ...serverOptions(limits),
+    // What comes over an open connection while the server closes is answered like the rest.
+    return503OnClosing: false,
     exposeHeadRoutes: false,
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
@@ -109,22 +115,25 @@ export function buildApp(given: AppDeps): FastifyInstance {
     },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_CHARACTERS },
     clientErrorHandler: (error, socket) => {
-      if (socket.writable) socket.end(clientErrorAnswer(error.code ?? ''));
+      if (socket.writable) socket.end(clientErrorAnswer(error.code ?? '', { ...headers, 'x-request-id': newId() }));
       else socket.destroy();
     },
     frameworkErrors: (error, request, reply) => {
-      void reply.header('x-request-id', request.id);
+      void reply.headers({ ...headers, 'x-request-id': request.id });
       app.errorHandler(error, request, reply);
     },
   });
+  setOnEveryAnswer(app, headers);
+  limitConnections(app, limits);
   acceptJsonBodies(app);
-  limitBodyTime(app);
+  limitBodyTime(app, limits.bodyMs);
   answerErrors(app);
   app.decorateRequest('caller', null);
   app.decorateRequest('account', null);
   app.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id);
-    done();
+    const isWhole = request.raw.headers.host !== undefined || request.raw.httpVersion !== '1.1';
+    done(isWhole ? undefined : new UnreadableRequest('The request has no Host header: send one.'));
   });
   const checkKey = createKeyChecker((keyId) =>
     deps.tenants.acrossTenants('authenticate', (_tx, sql) => findApiKey(sql, keyId)),
@@ -187,6 +196,7 @@ export function buildApp(given: AppDeps): FastifyInstance {
     verificationWorkflowRoutes,
     entityRoutes,
     webhookDeliveryRoutes,
+    auditRoutes,
     documentationRoutes,
   ]) {
     routes(app, deps);

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../accounts/key-checker.ts';
 import { isAllowedFrom } from '../accounts/allowed-addresses.ts';
 import { allows, type Access, type Resource } from '../accounts/privileges.ts';
+import type { Actor } from '../domain/events.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { LoggedIn } from '../postgres/logins.ts';
 
@@ -106,4 +107,14 @@ export function callerOf(request: FastifyRequest): Caller {
 export function accountOf(request: FastifyRequest): LoggedIn {
   if (request.account === null) throw new Error('a route that asks for its account needs an access token');
   return request.account;
+}
+
+/** Who calls, as the audit trail names them; the system acts for those who have neither a key nor an access token. */
+export function actorOf({ caller, account, id: requestId }: FastifyRequest): Actor {
+  if (caller !== null) {
+    return { kind: 'api_key', id: caller.keyId, applicationId: caller.applicationId, requestId };
+  }
+  return account === null
+    ? { kind: 'system', id: null, requestId }
+    : { kind: 'account', id: account.accountId, requestId };
 }

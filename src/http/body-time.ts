@@ -3,25 +3,39 @@ import { Refusal } from '../domain/failures.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Seconds that a body may take to arrive; 30 by default. */
+    /** Seconds that a body may take to arrive; those of all routes by default. */
     bodySeconds?: number;
     /** Bytes that have to arrive in each second of a body, over each thirtieth of its time; none by default. */
     bodyBytesPerSecond?: number;
   }
 }
 
-const BODY_SECONDS = 30;
 /** A body's pace is looked at this often in its route's time. */
 const LOOKS = 30;
-/** Node's own limit of a whole request, in milliseconds: above that of every route, whose answer says more. */
-export const REQUEST_TIMEOUT_MS = 6 * 60_000;
 
-/** Answers 408 `request_timeout` and closes the connection when a body has not arrived in its route's time. */
-export function limitBodyTime(app: FastifyInstance): void {
+/** Closes the connection when the rest of a body, whose request was answered before it was read, does not come in time. */
+function limitRest(app: FastifyInstance, ms: number): void {
+  app.addHook('onResponse', ({ raw }, _reply, done) => {
+    // Injected requests have no connection, and do not say whether they are complete.
+    if (raw.complete === false) {
+      const late = setTimeout(() => raw.socket.destroy(), ms).unref();
+      raw.once('close', () => clearTimeout(late));
+    }
+    done();
+  });
+}
+
+/**
+ * Answers 408 `request_timeout` and closes the connection when a body has not arrived in its route's time.
+ *
+ * @param ms for routes that give it none of their own
+ */
+export function limitBodyTime(app: FastifyInstance, ms: number): void {
+  limitRest(app, ms);
   app.addHook('preParsing', (request, reply, payload, done) => {
     const { raw } = request;
     if (raw.headers['content-length'] === undefined && raw.headers['transfer-encoding'] === undefined) return done();
-    const { bodySeconds: seconds = BODY_SECONDS, bodyBytesPerSecond: least = 0 } = request.routeOptions.config;
+    const { bodySeconds: seconds = ms / 1_000, bodyBytesPerSecond: least = 0 } = request.routeOptions.config;
     const refuse = (detail: string) => {
       // Whoever reads the body gets the refusal in its place; where nobody does, nobody waits for it.
       if (payload.listenerCount('error') === 0 || reply.sent) return;

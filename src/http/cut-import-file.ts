@@ -152,23 +152,26 @@ async function* ndjsonRows(texts: AsyncIterable<string>): AsyncGenerator<SizedRo
     let from = 0;
     for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', from)) {
       line += 1;
-      yield* lineRow(line, rest + text.slice(from, end));
+      // Of empty lines there may be millions, of which each must cost next to nothing.
+      const row = end === from && rest === '' ? null : lineRow(line, rest + text.slice(from, end));
+      if (row !== null) yield row;
       rest = '';
       from = end + 1;
     }
     // Of a line that is too long, this much is enough to know so.
     if (rest.length <= MAX_ROW_CHARACTERS) rest += text.slice(from);
   }
-  yield* lineRow(line + 1, rest);
+  const last = lineRow(line + 1, rest);
+  if (last !== null) yield last;
 }
 
-function* lineRow(line: number, text: string): Generator<SizedRow, void> {
+/** A line as a row; `null` when nothing stands on it. */
+function lineRow(line: number, text: string): SizedRow | null {
   if (text.length > MAX_ROW_CHARACTERS) {
-    yield { row: { row: line, text: text.slice(0, SHOWN_CHARACTERS), problem: TOO_LONG }, size: SHOWN_CHARACTERS };
-    return;
+    return { row: { row: line, text: text.slice(0, SHOWN_CHARACTERS), problem: TOO_LONG }, size: SHOWN_CHARACTERS };
   }
   const trimmed = text.trim();
-  if (trimmed !== '') yield { row: { row: line, text: trimmed }, size: trimmed.length };
+  return trimmed === '' ? null : { row: { row: line, text: trimmed }, size: trimmed.length };
 }
 
 async function* csvRows(texts: AsyncIterable<string>): AsyncGenerator<SizedRow, void> {

@@ -3,6 +3,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { FAILURES, Refusal, type FailureCode } from '../domain/failures.ts';
 import { errorReply, replyTo, UnreadableRequest } from './errors.ts';
 import { faultFacts } from './logging.ts';
+import type { Headers } from './security-headers.ts';
+
+const RETRY_SECONDS = 2;
 
 /** Every answer that is not a success, in one shape: from handlers, from the framework, and for paths that are none. */
 export function answerErrors(app: FastifyInstance): void {
@@ -16,6 +19,8 @@ export function answerErrors(app: FastifyInstance): void {
     const answer = replyTo(refusalOfBody(error, request) ?? error);
     const { status, body, fault } =
       answer.fault && wasCutOff(request) ? replyTo(new UnreadableRequest(CUT_OFF)) : answer;
+    // Whatever is away or too busy may be back soon; whoever knows more has said so.
+    if (status === 503 && !reply.hasHeader('retry-after')) void reply.header('retry-after', RETRY_SECONDS);
     if (fault) request.log.error({ fault: faultFacts(error) }, 'request failed');
     return reply.code(status).send(body);
   });
@@ -63,19 +68,25 @@ const CLIENT_ERRORS: Readonly<Record<string, 408 | 431>> = {
   HPE_HEADER_OVERFLOW: 431,
 };
 
-/** The answer to bytes that are no HTTP request, written to the socket itself. */
-export function clientErrorAnswer(code: string): string {
+const UNREADABLE = {
+  400: 'The request is not readable as HTTP/1.1.',
+  431: 'The path and headers of the request are larger than 16 KiB.',
+} as const;
+
+/** The answer to bytes that are no HTTP request, written to the socket itself. @param headers that every answer carries */
+export function clientErrorAnswer(code: string, headers: Headers): string {
   const status = CLIENT_ERRORS[code] ?? 400;
   const told: { detail: string; code: FailureCode } =
     status === 408
-      ? { detail: FAILURES.request_timeout.detail, code: 'request_timeout' }
-      : { detail: 'The request is not readable as HTTP/1.1.', code: 'invalid_request' };
+      ? { detail: 'The headers of the request did not arrive in time.', code: 'request_timeout' }
+      : { detail: UNREADABLE[status], code: 'invalid_request' };
   const body = JSON.stringify(told);
   return [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
     'content-type: application/json; charset=utf-8',
     `content-length: ${body.length}`,
     'connection: close',
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     '',
     body,
   ].join('\r\n');

@@ -2,6 +2,7 @@ import type { FastifyError } from 'fastify';
 import { FAILURES, Refusal, type FailureCode } from '../domain/failures.ts';
 import { MediaStoreUnavailable } from '../media/ports.ts';
 import { isDatabaseOutage } from '../postgres/outage.ts';
+import { KeyNotWrapped } from '../sharing/share-keys.ts';
 
 /** A request that cannot be read at all, so that no field of it can be named: 400 `invalid_request`. */
 export class UnreadableRequest extends Error {
@@ -25,7 +26,7 @@ export function errorReply(code: FailureCode, detail: string = FAILURES[code].de
 export function replyTo(error: unknown): ErrorReply {
   if (error instanceof Refusal) return refusalReply(error);
   if (error instanceof UnreadableRequest) return errorReply('invalid_request', error.message);
-  if (isDatabaseOutage(error) || error instanceof MediaStoreUnavailable) {
+  if (isDatabaseOutage(error) || error instanceof MediaStoreUnavailable || error instanceof KeyNotWrapped) {
     return { ...errorReply('service_unavailable'), fault: true };
   }
   const framework = frameworkReply(error as Partial<FastifyError>);

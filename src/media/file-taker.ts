@@ -7,8 +7,10 @@ import { storeFiles, type FileKeeper } from './store-files.ts';
 export function fileTaker(keeper: FileKeeper): FileTaker {
   return {
     takeFiles: async (documents) => {
-      const taken = documents.map((checks) => takeOutFiles(checks, newId));
-      const wanted = taken.flatMap(({ files, problems }) => (problems.length === 0 ? files : []));
+      const taken = documents.map(({ session, checks }) => ({ session, ...takeOutFiles(checks, newId) }));
+      const wanted = taken.flatMap(({ session, files, problems }) =>
+        problems.length === 0 ? files.map((file) => ({ ...file, session })) : [],
+      );
       const stored = new Map((await storeFiles(keeper, wanted)).map((file) => [file.mediaId, file]));
       return taken.map(({ checks, files, problems: [problem] }) =>
         problem === undefined

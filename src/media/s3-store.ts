@@ -1,26 +1,16 @@
-import type * as S3 from '@aws-sdk/client-s3';
 import { objectPath } from './object-path.ts';
 import { MediaStoreUnavailable, type MediaStore, type MediaStoreConfig } from './ports.ts';
+import { openS3, type OpenedS3 } from './s3-client.ts';
 
 /** A call may take this long with its retries, in milliseconds. */
 const CALL_MS = 20_000;
-/** A removal less: whoever stores the same bytes waits for it at a lock, and gives up after 15 seconds. */
+/** A removal less: whoever refers to the object waits for it at a lock, and gives up after 15 seconds. */
 const REMOVAL_MS = 8_000;
-const ATTEMPTS = 3;
 
-/** The SDK, once it is loaded, and a client of it. */
-interface Opened {
-  readonly sdk: typeof S3;
-  readonly client: S3.S3Client;
-}
-
-/**
- * Files in an S3 bucket, or in a server that speaks S3 at `endpoint` (addressed by path). Region and credentials come from
- * the SDK's own chain. The SDK is loaded at the first call, so that nobody else carries it.
- */
+/** Files in an S3 bucket, or in a server that speaks S3 at `endpoint`. Nothing is opened before the first call. */
 export function s3Store({ bucket, prefix, endpoint }: Extract<MediaStoreConfig, { kind: 's3' }>): MediaStore {
-  let opening: Promise<Opened> | undefined;
-  const opened = () => (opening ??= open(endpoint));
+  let opening: Promise<OpenedS3> | undefined;
+  const opened = () => (opening ??= openS3(endpoint));
   const at = (objectKey: string) => ({
     Bucket: bucket,
     Key: prefix === '' ? objectPath(objectKey) : `${prefix}/${objectPath(objectKey)}`,
@@ -54,23 +44,6 @@ export function s3Store({ bucket, prefix, endpoint }: Extract<MediaStoreConfig, 
       if (opening !== undefined) (await opening).client.destroy();
     },
   };
-}
-
-async function open(endpoint: string | null): Promise<Opened> {
-  const sdk = await import('@aws-sdk/client-s3');
-  const client = new sdk.S3Client({
-    maxAttempts: ATTEMPTS,
-    requestHandler: { connectionTimeout: 3_000, requestTimeout: 10_000, throwOnRequestTimeout: true },
-    // Other servers know fewer checksums than Amazon's; the key is the bytes' own hash.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    ...(endpoint !== null && {
-      endpoint,
-      forcePathStyle: true,
-      region: process.env['AWS_REGION'] || 'us-east-1',
-    }),
-  });
-  return { sdk, client };
 }
 
 /** Whatever goes wrong is the store's: a missing bucket and a wrong key are as much an outage as a lost network. */

@@ -1,21 +1,15 @@
-const PLAIN = Buffer.of(0x00);
+import type { KeyedSession, PayloadSealer, SealContext } from '../sharing/ports.ts';
 
-/** A stored object can't be opened. The message names the version, never the content. */
-export class FileUnreadable extends Error {
-  override readonly name = 'FileUnreadable';
+/** The bytes that are stored for a file: sealed with its session's data key. The object's key is the hash of what this returns. */
+export function sealFile(sealer: PayloadSealer, session: KeyedSession, mediaId: string, bytes: Uint8Array): Buffer {
+  return sealer.sealBytes(contextOf(session, mediaId), bytes, session.key);
 }
 
-/**
- * The bytes that are stored for a file. Like a payload's, the first one names the version: 0x00 is the file as it is, and a
- * later one (encryption) needs no change in callers. The object's key is the hash of what this returns.
- */
-export function sealFile(bytes: Uint8Array): Buffer {
-  return Buffer.concat([PLAIN, bytes]);
+/** The file again. A clone has the key of its source, so that both open the one object. @throws {PayloadUnreadable} */
+export function openFile(sealer: PayloadSealer, session: KeyedSession, mediaId: string, stored: Buffer): Buffer {
+  return sealer.openBytes(contextOf(session, mediaId), stored, session.key);
 }
 
-/** The file again. @throws {FileUnreadable} */
-export function openFile(stored: Buffer): Buffer {
-  if (stored[0] === PLAIN[0]) return stored.subarray(1);
-  const version = stored[0] === undefined ? 'no version' : `version 0x${stored[0].toString(16).padStart(2, '0')}`;
-  throw new FileUnreadable(`stored file of ${version}, unknown here: run a release that knows it`);
+function contextOf({ applicationId, sessionId }: KeyedSession, mediaId: string): SealContext {
+  return { applicationId, sessionId, category: `media:${mediaId}`, position: 0 };
 }

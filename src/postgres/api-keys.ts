@@ -101,6 +101,15 @@ export async function readApiKey(tx: Transaction, applicationId: string, keyId: 
   return row ?? null;
 }
 
+/** The same, locked until the transaction ends. */
+export async function lockApiKey(tx: Transaction, applicationId: string, keyId: string): Promise<ApiKeyRow | null> {
+  const [row] = await tx.query<ApiKeyRow>(
+    `select ${SHOWN} from api_key where application_id = $1 and key_id = $2 for no key update`,
+    [applicationId, keyId],
+  );
+  return row ?? null;
+}
+
 /** Changes a key that is not revoked; an absent member stays as it is. Resolves to the key, null when there is none. */
 export async function changeApiKey(
   tx: Transaction,

@@ -1,20 +1,23 @@
 import { SEARCHED_CATEGORIES } from '../domain/session-facts.ts';
 import type { CloneOrder, PersonLink, SealedCheck, SessionStore } from '../sharing/ports.ts';
+import { moveKeysToClones } from './data-keys.ts';
 import { insertSessions, SESSION_RECORD } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 
 const PAIRS = 'unnest($1::uuid[], $2::uuid[]) as pair(source_id, clone_id)';
 
-/** Copies sealed checks, files and person links as they are; `kyc_session_id` then points to the people's clones. */
+/** Copies keys, sealed checks, files and person links as they are; `kyc_session_id` then points to the people's clones. */
 export async function cloneChecks(tx: Transaction, order: CloneOrder): ReturnType<SessionStore['cloneChecks']> {
   const main = order.sources[0]?.to.sessionId;
-  const [checks, people, media] = await Promise.all([
+  const [complete, checks, people, media] = await Promise.all([
+    // First: the checks are read with it.
+    moveKeysToClones(tx, order),
     tx.query<SealedCheck & { main: boolean; sessionId: string }>(
       `insert into session_check (session_id, application_id, category, position, payload)
        select pair.clone_id, $3::uuid, c.category, c.position, c.payload
        from ${PAIRS} join session_check c on c.session_id = pair.source_id
        returning session_id = $4 as main, session_id as "sessionId", category, position,
-         case when session_id = $4 or category = any ($5) then payload end as payload`,
+         case when session_id = $4 or category = any ($5) then with_key(session_id, payload) end as payload`,
       [...pairs(order), order.partnerId, main, SEARCHED_CATEGORIES],
     ),
     tx.query<PersonLink & { main: boolean }>(
@@ -35,6 +38,7 @@ export async function cloneChecks(tx: Transaction, order: CloneOrder): ReturnTyp
     ),
   ]);
   return {
+    complete,
     checks: checks.filter((row) => row.main).sort((a, b) => a.position - b.position),
     people: people.filter((row) => row.main),
     mediaIds: media.filter((row) => row.main && row.ready).map(({ mediaId }) => mediaId),

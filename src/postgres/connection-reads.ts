@@ -1,5 +1,6 @@
 import type { Acceptance, VendorDataRule } from '../domain/onboarding.ts';
-import type { ConnectionSide, Environment } from '../sharing/ports.ts';
+import type { ConnectionSide, Environment, PayloadSealer } from '../sharing/ports.ts';
+import { signerContext } from './connections.ts';
 import { isoColumn } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 
@@ -35,9 +36,20 @@ export interface ConnectionRow {
   readonly partnerAgreement: AgreementRow | null;
 }
 
+/** As it is stored, its signer sealed, in base64. */
+interface StoredAgreement extends AgreementRow {
+  readonly agreement_id: string;
+  readonly application_id: string;
+}
+
+type StoredConnection = Omit<ConnectionRow, 'issuerAgreement' | 'partnerAgreement'> & {
+  readonly issuerAgreement: StoredAgreement | null;
+  readonly partnerAgreement: StoredAgreement | null;
+};
+
 const latestAgreement = (side: ConnectionSide): string => `(
-    select json_build_object('reference', a.reference, 'document_sha256', a.document_sha256,
-      'legal_basis', a.legal_basis, 'purpose', a.purpose, 'signer', a.signer, 'signed_on', a.signed_on,
+    select json_build_object('agreement_id', a.agreement_id, 'application_id', a.application_id, 'reference', a.reference, 'document_sha256', a.document_sha256,
+      'legal_basis', a.legal_basis, 'purpose', a.purpose, 'signer', encode(a.signer, 'base64'), 'signed_on', a.signed_on,
       'valid_until', a.valid_until, 'recorded_at', ${isoColumn('a.recorded_at')})
     from connection_agreement a where a.connection_id = c.connection_id and a.application_id = c.${side}_id
     order by a.recorded_at desc, a.agreement_id desc limit 1)`;
@@ -54,14 +66,15 @@ const CONNECTION = `select c.connection_id as "connectionId", c.issuer_id as "is
 /** One connection, for its issuer or its partner; null for everybody else. */
 export async function readConnection(
   tx: Transaction,
+  sealer: PayloadSealer,
   applicationId: string,
   connectionId: string,
 ): Promise<ConnectionRow | null> {
-  const [row] = await tx.query<ConnectionRow>(
+  const [row] = await tx.query<StoredConnection>(
     `${CONNECTION} where c.connection_id = $1 and $2 in (c.issuer_id, c.partner_id)`,
     [connectionId, applicationId],
   );
-  return row ?? null;
+  return row === undefined ? null : opened(sealer, row);
 }
 
 const MINE = `where ((c.issuer_id = $1 and ($2::text is null or $2 = 'issuer'))
@@ -70,18 +83,29 @@ const MINE = `where ((c.issuer_id = $1 and ($2::text is null or $2 = 'issuer'))
 /** A page of an application's connections, newest first, and how many there are. */
 export async function listConnections(
   tx: Transaction,
+  sealer: PayloadSealer,
   applicationId: string,
   filter: { readonly role?: ConnectionSide | undefined; readonly status?: 'proposed' | 'active' | undefined },
   page: { readonly limit: number; readonly offset: number },
 ): Promise<{ count: number; rows: ConnectionRow[] }> {
   const values = [applicationId, filter.role ?? null, filter.status ?? null];
   const [rows, [total]] = await Promise.all([
-    tx.query<ConnectionRow>(`${CONNECTION} ${MINE} order by c.connection_id desc limit $4 offset $5`, [
+    tx.query<StoredConnection>(`${CONNECTION} ${MINE} order by c.connection_id desc limit $4 offset $5`, [
       ...values,
       page.limit,
       page.offset,
     ]),
     tx.query<{ count: number }>(`select count(*)::float8 as count from connection c ${MINE}`, values),
   ]);
-  return { count: total?.count ?? 0, rows };
+  return { count: total?.count ?? 0, rows: rows.map((row) => opened(sealer, row)) };
+}
+
+function opened(sealer: PayloadSealer, row: StoredConnection): ConnectionRow {
+  const open = (stored: StoredAgreement | null): AgreementRow | null => {
+    if (stored === null) return null;
+    const { agreement_id: agreementId, application_id: applicationId, signer: sealed, ...agreement } = stored;
+    const signer = sealer.openPayload(signerContext(applicationId, agreementId), Buffer.from(sealed, 'base64'));
+    return { ...agreement, signer: String(signer) };
+  };
+  return { ...row, issuerAgreement: open(row.issuerAgreement), partnerAgreement: open(row.partnerAgreement) };
 }

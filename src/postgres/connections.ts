@@ -1,9 +1,9 @@
-import type { ConnectionStore, Environment } from '../sharing/ports.ts';
+import type { ConnectionStore, Environment, PayloadSealer, SealContext } from '../sharing/ports.ts';
 import type { Transaction } from './tenants.ts';
 import { findVerificationWorkflow } from './verification-workflows.ts';
 
 /** SQL of connections and their agreements, for the verbs. */
-export function connectionStore(tx: Transaction): ConnectionStore {
+export function connectionStore(tx: Transaction, sealer: PayloadSealer): ConnectionStore {
   return {
     applications: async (issuerId, partnerId) => {
       const rows = await tx.query<{ id: string; environment: Environment; deleted: boolean }>(
@@ -72,10 +72,15 @@ export function connectionStore(tx: Transaction): ConnectionStore {
           signature.documentSha256,
           signature.legalBasis,
           signature.purpose,
-          signature.signer,
+          sealer.sealPayload(signerContext(applicationId, agreementId), signature.signer),
           signature.signedOn,
           signature.validUntil,
         ],
       ),
   };
+}
+
+/** What the name of who signed for an application is bound to. */
+export function signerContext(applicationId: string, agreementId: string): SealContext {
+  return { applicationId, sessionId: agreementId, category: 'agreement_signer', position: 0 };
 }

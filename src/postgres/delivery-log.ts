@@ -6,6 +6,7 @@ import type { RetryHint } from '../webhooks/reply-policy.ts';
 import { DELIVERIES_CHANNEL } from './deliveries.ts';
 import { sealContextOfEvent } from './events.ts';
 import { newId } from './new-id.ts';
+import { replyContext } from './record-attempt.ts';
 import { isoColumn } from './session-rows.ts';
 import { nextNumber } from './take-deliveries.ts';
 import type { Transaction } from './tenants.ts';
@@ -142,8 +143,10 @@ export async function readAttempt(
     'sessionId' in which
       ? (['e.session_id', which.sessionId] as const)
       : (['a.destination_id', which.destinationId] as const);
-  const [row] = await tx.query<Omit<AttemptDetail, 'payload'> & { payload: Buffer | null }>(
-    `select ${COLUMNS}, a.hint, a.response_head as "responseBody",
+  const [row] = await tx.query<
+    Omit<AttemptDetail, 'payload' | 'responseBody'> & { payload: Buffer | null; reply: Buffer | null }
+  >(
+    `select ${COLUMNS}, a.hint, a.response_head as reply,
        a.body_truncated as "bodyTruncated", a.location_host as "locationHost",
        e.sequence::float8 as sequence, floor(extract(epoch from e.created_at))::float8 as "eventAt",
        p.payload, a.left_out as "leftOut", a.request_headers as "requestHeaders",
@@ -154,9 +157,13 @@ export async function readAttempt(
     [applicationId, value, attemptId],
   );
   if (row === undefined) return null;
-  const { payload, ...rest } = row;
+  const { payload, reply, ...rest } = row;
   const context = sealContextOfEvent({ applicationId, sessionId: row.sessionId, eventId: row.eventId });
-  return { ...rest, payload: payload === null ? null : (sealer.openPayload(context, payload) as JsonObject) };
+  return {
+    ...rest,
+    responseBody: reply === null ? null : sealer.openBytes(replyContext(applicationId, attemptId), reply).toString(),
+    payload: payload === null ? null : (sealer.openPayload(context, payload) as JsonObject),
+  };
 }
 
 /** What came of an attempt of the application's own so far. */

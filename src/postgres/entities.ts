@@ -162,8 +162,8 @@ export type EntitySelection =
   | { readonly by: 'id'; readonly ids: readonly string[] };
 
 /**
- * Deletes at most so many of the selected entities with their comments and what events told of them, and resolves to how
- * many; sessions stay, with what events told of those.
+ * Deletes at most so many of the selected entities with their comments and what events told of them, and resolves to
+ * their ids; sessions stay, with what events told of those.
  */
 export async function deleteEntities(
   tx: Transaction,
@@ -171,14 +171,14 @@ export async function deleteEntities(
   kind: SessionKind,
   selection: EntitySelection,
   most: number,
-): Promise<number> {
+): Promise<readonly string[]> {
   const { condition, values } = conditionOf(selection);
   const doomed = await tx.query<{ id: string }>(
     `select entity_id as id from entity where application_id = $1 and session_kind = $2 ${condition}
      order by session_kind, vendor_data limit $3 for update`,
     [applicationId, kind, most, ...values],
   );
-  if (doomed.length === 0) return 0;
+  if (doomed.length === 0) return [];
   const ids = doomed.map(({ id }) => id);
   // A statement after the locks: it sees what was told by those who had them before.
   eraseEvents(tx, 'entity_deleted', {
@@ -187,7 +187,7 @@ export async function deleteEntities(
     values: [applicationId, ids],
   });
   tx.send('delete from entity where application_id = $1 and entity_id = any ($2::uuid[])', [applicationId, ids]);
-  return ids.length;
+  return ids;
 }
 
 function conditionOf(selection: EntitySelection): { condition: string; values: unknown[] } {
@@ -250,7 +250,8 @@ function insertComment(
   );
 }
 
-function contentContext(applicationId: string, entityId: string): SealContext {
+/** What an application said of an entity is bound to. */
+export function contentContext(applicationId: string, entityId: string): SealContext {
   return { applicationId, sessionId: entityId, category: 'entity', position: 0 };
 }
 

@@ -211,7 +211,7 @@ async function featuresOf(
   const found = await tx.query<FeatureRow>(
     `with known as (select * from unnest($4::text[], $5::text[]) as known(category, feature))
      select latest.vendor_data as "vendorData", latest.feature, latest.session_id as "sessionId",
-       latest.status as "sessionStatus", item.category, item.position, item.payload
+       latest.status as "sessionStatus", item.category, item.position, with_key(latest.session_id, item.payload) as payload
      from (
        select distinct on (s.vendor_data, f.feature) s.vendor_data, f.feature, s.session_id, s.status
        from session s cross join lateral (

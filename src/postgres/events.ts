@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { canonicalJson } from '../crypto/canonical-json.ts';
 import { isDispatched, type Actor } from '../domain/events.ts';
-import type { EventStore, NewEvent, PayloadSealer, SealContext } from '../sharing/ports.ts';
+import type { JsonObject } from '../domain/json.ts';
+import type { Change, EventStore, NewEvent, PayloadSealer, SealContext } from '../sharing/ports.ts';
 import { newId } from './new-id.ts';
 import { signablePayload } from './signable-payload.ts';
 import type { Transaction } from './tenants.ts';
@@ -16,6 +18,9 @@ export function eventStore(tx: Transaction, sealer: PayloadSealer): EventStore {
         return [{ wish: 'dispatch' as const, tokenId: event.tokenId, subjectId: eventId, signal: null }];
       });
       if (wishes.length > 0) tx.wish(...wishes);
+    },
+    record: (changes, actor) => {
+      if (changes.length > 0) insertChanges(tx, changes, actor);
     },
   };
 }
@@ -52,8 +57,8 @@ export function insertEvent(
      ), written as (
        insert into event
          (event_id, application_id, type, token_id, session_id, subject_id, sequence, actor_kind, actor_id, request_id,
-          salt, digest, dedupe_key)
-       select $1::uuid, $2, $3, $4, $5, $13, last, $6, $7, $12, $8, $9, $10 from numbered
+          salt, digest, dedupe_key, reason, before_sha256, after_sha256)
+       select $1::uuid, $2, $3, $4, $5, $13, last, $6, $7, $12, $8, $9, $10, $14, $15, $16 from numbered
        on conflict (dedupe_key) do nothing returning event_id
      )
      insert into event_payload (event_id, application_id, payload) select event_id, $2, $11 from written`,
@@ -64,13 +69,61 @@ export function insertEvent(
       event.tokenId,
       event.sessionId,
       actor.kind,
-      actor.id,
+      namedIn(event.applicationId, actor),
       salt,
-      createHash('sha256').update(salt).update(text).digest(),
+      saltedHash(salt, text),
       event.dedupeKey,
       sealer.sealPayload(sealContextOfEvent({ ...event, eventId }), body),
       actor.requestId ?? null,
       event.sessionId ?? event.tokenId ?? event.subjectId ?? eventId,
+      event.reason ?? null,
+      hashOfState(salt, event.before),
+      hashOfState(salt, event.after),
     ],
   );
+}
+
+/** Writes what stands in the audit trail alone. Nobody waits for a number, and each happens once, with its transaction. */
+function insertChanges(tx: Transaction, changes: readonly Change[], actor: Actor): void {
+  const rows = changes.map((change) => ({ ...change, eventId: newId(), salt: randomBytes(16) }));
+  tx.send(
+    `insert into event
+       (event_id, application_id, type, token_id, session_id, subject_id, key_id, actor_kind, actor_id, request_id,
+        salt, dedupe_key, reason, before_sha256, after_sha256)
+     select r.event_id, r.application_id, r.type, r.token_id, r.session_id, r.subject_id, r.key_id, $1, r.actor_id, $2,
+       r.salt, r.event_id::text, r.reason, r.before_sha256, r.after_sha256
+     from unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[], $10::text[],
+       $11::bytea[], $12::text[], $13::bytea[], $14::bytea[])
+       as r(event_id, application_id, type, token_id, session_id, subject_id, key_id, actor_id, salt, reason,
+         before_sha256, after_sha256)`,
+    [
+      actor.kind,
+      actor.requestId ?? null,
+      rows.map(({ eventId }) => eventId),
+      rows.map(({ applicationId }) => applicationId),
+      rows.map(({ type }) => type),
+      rows.map(({ tokenId = null }) => tokenId),
+      rows.map(({ sessionId = null }) => sessionId),
+      rows.map((row) => row.subjectId ?? row.sessionId ?? row.tokenId ?? row.applicationId),
+      rows.map(({ keyId = null }) => keyId),
+      rows.map(({ applicationId }) => namedIn(applicationId, actor)),
+      rows.map(({ salt }) => salt),
+      rows.map(({ reason = null }) => reason),
+      rows.map(({ salt, before }) => hashOfState(salt, before)),
+      rows.map(({ salt, after }) => hashOfState(salt, after)),
+    ],
+  );
+}
+
+/** The id of who did it, for the trail of its own application: keys and people of others are not named there. */
+function namedIn(applicationId: string, actor: Actor): string | null {
+  return actor.applicationId === undefined || actor.applicationId === applicationId ? actor.id : null;
+}
+
+function saltedHash(salt: Buffer, text: string): Buffer {
+  return createHash('sha256').update(salt).update(text).digest();
+}
+
+function hashOfState(salt: Buffer, state: JsonObject | undefined): Buffer | null {
+  return state === undefined ? null : saltedHash(salt, canonicalJson(state));
 }

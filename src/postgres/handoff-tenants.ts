@@ -1,4 +1,4 @@
-import type { BlindIndex, HandoffTransaction, PayloadSealer } from '../sharing/ports.ts';
+import type { BlindIndex, ContentSealer, HandoffTransaction } from '../sharing/ports.ts';
 import { handoffTransaction } from './handoff-transaction.ts';
 import type { Crossing, Tenants, Transaction } from './tenants.ts';
 
@@ -7,13 +7,16 @@ export type Work<T> = (tx: HandoffTransaction, sql: Transaction) => Promise<T>;
 
 /** {@link Tenants}, with every transaction ready for the verbs. */
 export interface HandoffTenants {
+  /** What all transactions seal and open with, for what is sealed ahead of one. */
+  readonly sealer: ContentSealer;
   withTenant<T>(applicationId: string, work: Work<T>, crossing?: Crossing): Promise<T>;
   acrossTenants<T>(crossing: Crossing, work: Work<T>): Promise<T>;
 }
 
 /** Binds the verbs' stores to each transaction. */
-export function handoffTenants(tenants: Tenants, sealer: PayloadSealer, blindIndex: BlindIndex): HandoffTenants {
+export function handoffTenants(tenants: Tenants, sealer: ContentSealer, blindIndex: BlindIndex): HandoffTenants {
   return {
+    sealer,
     withTenant: (applicationId, work, crossing) =>
       tenants.withTenant(applicationId, (sql) => work(handoffTransaction(sql, sealer, blindIndex), sql), crossing),
     acrossTenants: (crossing, work) =>

@@ -1,4 +1,4 @@
-import type { BlindIndex, HandoffTransaction, PayloadSealer } from '../sharing/ports.ts';
+import type { BlindIndex, ContentSealer, HandoffTransaction } from '../sharing/ports.ts';
 import { eventStore } from './events.ts';
 import { newId } from './new-id.ts';
 import { onboardingStore } from './onboardings.ts';
@@ -8,11 +8,11 @@ import { shareStore } from './shares.ts';
 import type { Transaction } from './tenants.ts';
 
 /** One Postgres transaction, as the verbs of `sharing/` see it. */
-export function handoffTransaction(tx: Transaction, sealer: PayloadSealer, blindIndex: BlindIndex): HandoffTransaction {
+export function handoffTransaction(tx: Transaction, sealer: ContentSealer, blindIndex: BlindIndex): HandoffTransaction {
   return {
     sessions: sessionStore(tx),
     shares: shareStore(tx),
-    onboardings: onboardingStore(tx),
+    onboardings: onboardingStore(tx, sealer),
     imports: importStore(tx),
     events: eventStore(tx, sealer),
     sealer,

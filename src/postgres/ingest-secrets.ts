@@ -78,16 +78,17 @@ export async function verifyingSecrets(
 
 /** What a secret is stored as. */
 export function sealIngestSecret(sealer: PayloadSealer, applicationId: string, secret: string): Buffer {
-  return sealer.sealPayload(contextOf(applicationId), secret);
+  return sealer.sealPayload(ingestSecretContext(applicationId), secret);
 }
 
-function contextOf(applicationId: string): SealContext {
+/** What an application's ingestion secrets are bound to. */
+export function ingestSecretContext(applicationId: string): SealContext {
   return { applicationId, sessionId: applicationId, category: 'ingest_secret', position: 0 };
 }
 
 /** The text of a stored secret. */
 export function openIngestSecret(sealer: PayloadSealer, applicationId: string, sealed: Buffer): string {
-  const secret = sealer.openPayload(contextOf(applicationId), sealed);
+  const secret = sealer.openPayload(ingestSecretContext(applicationId), sealed);
   if (typeof secret !== 'string') throw new Error('a stored secret is text');
   return secret;
 }

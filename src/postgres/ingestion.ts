@@ -1,4 +1,5 @@
 import type { IngestedSession, IngestStore, NewSession, PayloadSealer, SessionRow } from '../sharing/ports.ts';
+import { dataKeyOf, keyColumn, type StoredKey } from './data-keys.ts';
 import { sealFileUrl } from './media-fetches.ts';
 import { insertSessionMedia } from './media.ts';
 import { insertContentRows } from './session-contents.ts';
@@ -31,7 +32,8 @@ export function ingestStore(tx: Transaction, sealer: PayloadSealer): IngestStore
            and not $3::text = any (content_events)`,
         [sessionId, applicationId, eventId, madeAt],
       ),
-    expectFiles: ({ applicationId, sessionId }, files) => {
+    expectFiles: (session, files) => {
+      const { applicationId, sessionId } = session;
       const mediaIds = files.map(({ mediaId }) => mediaId);
       insertSessionMedia(
         tx,
@@ -41,7 +43,7 @@ export function ingestStore(tx: Transaction, sealer: PayloadSealer): IngestStore
       tx.send(
         `insert into media_fetch (session_id, application_id, media_id, url)
          select $1, $2, * from unnest($3::uuid[], $4::bytea[])`,
-        [sessionId, applicationId, mediaIds, files.map((file) => sealFileUrl(sealer, applicationId, sessionId, file))],
+        [sessionId, applicationId, mediaIds, files.map((file) => sealFileUrl(sealer, session, file))],
       );
     },
   };
@@ -57,12 +59,16 @@ async function lockSession(tx: Transaction, applicationId: string, sessionId: st
   if (row === undefined) return null;
   const { eventIds, madeAt, sentAt, ...session } = row;
   // A statement of its own: it sees what was committed before the lock was had.
-  const reviews = await tx.query<{ position: number }>(
-    `select position from session_home where session_id = $1 and application_id = $2 and category = $3`,
-    [sessionId, applicationId, REVIEW_ACTIVITY],
-  );
+  const [reviews, [own]] = await Promise.all([
+    tx.query<{ position: number }>(
+      `select position from session_home where session_id = $1 and application_id = $2 and category = $3`,
+      [sessionId, applicationId, REVIEW_ACTIVITY],
+    ),
+    tx.query<{ key: StoredKey }>(`select ${keyColumn('$1')} as key`, [sessionId]),
+  ]);
   return {
     session,
+    key: dataKeyOf(own?.key ?? null),
     word: madeAt === null ? null : { eventIds, madeAt, sentAt: sentAt ?? madeAt },
     ownReviews: reviews.map(({ position }) => position),
   };

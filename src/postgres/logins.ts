@@ -62,13 +62,19 @@ export async function rotateRefreshToken(
   return row;
 }
 
-/** Ends the login of a refresh token that was used before: two hold it, and one of them is a thief. */
-export function endLoginOfUsedToken(tx: Transaction, sha256: Buffer): void {
-  tx.send(
+/**
+ * Ends the login of a refresh token that was used before: two hold it, and one of them is a thief.
+ *
+ * @returns the account whose login it was; null when none was ended
+ */
+export async function endLoginOfUsedToken(tx: Transaction, sha256: Buffer): Promise<string | null> {
+  const [row] = await tx.query<{ accountId: string }>(
     `update login set revoked_at = handoff_now() where revoked_at is null and login_id =
-       (select login_id from refresh_token where token_sha256 = $1 and used_at is not null)`,
+       (select login_id from refresh_token where token_sha256 = $1 and used_at is not null)
+     returning account_id as "accountId"`,
     [sha256],
   );
+  return row?.accountId ?? null;
 }
 
 /** Ends a login: its access and refresh tokens are dead from the commit on. */

@@ -1,7 +1,8 @@
 import type { ClaimedFile, MediaFetchLedger } from '../activities/ports.ts';
 import type { FetchFailure } from '../domain/media-fetch.ts';
 import type { RemoteFile } from '../domain/media-references.ts';
-import type { PayloadSealer, SealContext } from '../sharing/ports.ts';
+import type { KeyedSession, PayloadSealer, SealContext } from '../sharing/ports.ts';
+import { dataKeyOf, keyColumn, type StoredKey } from './data-keys.ts';
 import { settleFetchedMedia } from './media.ts';
 import type { Tenants, Transaction } from './tenants.ts';
 
@@ -32,14 +33,13 @@ export function mediaFetchLedger(tenants: Tenants, sealer: PayloadSealer): Media
   };
 }
 
-/** A file's link as it is stored: it opens the file to whoever has it. */
+/** A file's link as it is stored, sealed with its session's data key: it opens the file to whoever has it. */
 export function sealFileUrl(
   sealer: PayloadSealer,
-  applicationId: string,
-  sessionId: string,
+  { key, ...session }: KeyedSession,
   { mediaId, url }: RemoteFile,
 ): Buffer {
-  return sealer.sealPayload(contextOf({ applicationId, sessionId, mediaId }), url);
+  return sealer.sealPayload(linkContext(session, mediaId), url, key);
 }
 
 /** Asks again for the fetching of files whose run seems to be gone; they are overdue anew only after as long again. */
@@ -64,21 +64,37 @@ function forgetUnwanted(tx: Transaction, sessionId: string): void {
   );
 }
 
+/** A session that waits for a file; its members are null when none does. */
+interface Holder {
+  readonly sessionId: string;
+  readonly applicationId: string;
+  readonly key: StoredKey;
+}
+
 async function claimFile(tx: Transaction, sealer: PayloadSealer, sessionId: string): Promise<ClaimedFile | null> {
   // The attempt counts once the source has failed: an outage of our own uses none up.
-  const [row] = await tx.query<{ mediaId: string; applicationId: string; attempt: number; url: Buffer }>(
-    `update media_fetch set next_at = handoff_now() + ${LEASE}
+  const [row] = await tx.query<{ mediaId: string; attempt: number; url: Buffer; holder: Holder }>(
+    `with claimed as (update media_fetch set next_at = handoff_now() + ${LEASE}
      where media_id = (
        select media_id from media_fetch where session_id = $1 and state = 'pending' and next_at <= handoff_now()
        order by next_at, media_id limit 1 for update skip locked)
-     returning media_id as "mediaId", application_id as "applicationId", attempts + 1 as attempt, url`,
+     returning media_id, session_id, attempts + 1 as attempt, url)
+     select claimed.media_id as "mediaId", claimed.attempt, with_key(holder.session_id, claimed.url) as url,
+       json_build_object('sessionId', holder.session_id, 'applicationId', holder.application_id,
+         'key', ${keyColumn('holder.session_id')}) as holder
+     from claimed left join lateral (
+       select m.session_id, m.application_id from session_media m
+       where m.media_id = claimed.media_id and m.object_key is null
+       order by m.session_id <> claimed.session_id, m.session_id limit 1) holder on true`,
     [sessionId],
   );
-  if (row === undefined) return null;
-  const { mediaId, applicationId, attempt } = row;
-  const url = sealer.openPayload(contextOf({ applicationId, sessionId, mediaId }), row.url);
+  // Nobody waits any longer for one without a holder: it is forgotten before the next is looked for.
+  if (row?.holder.key == null) return null;
+  const { mediaId, attempt, holder } = row;
+  const session = { ...holder, key: dataKeyOf(holder.key) };
+  const url = sealer.openPayload(linkContext(session, mediaId), row.url);
   if (typeof url !== 'string') throw new Error('a stored link is text');
-  return { mediaId, attempt, url };
+  return { mediaId, session, attempt, url };
 }
 
 async function nextDueInMs(tx: Transaction, sessionId: string): Promise<number | null> {
@@ -109,11 +125,10 @@ function giveUp(tx: Transaction, mediaId: string, reason: FetchFailure): void {
   );
 }
 
-function contextOf(file: {
-  readonly applicationId: string;
-  readonly sessionId: string;
-  readonly mediaId: string;
-}): SealContext {
-  const { applicationId, sessionId, mediaId } = file;
+/** What a file's link is bound to. */
+export function linkContext(
+  { applicationId, sessionId }: Pick<SealContext, 'applicationId' | 'sessionId'>,
+  mediaId: string,
+): SealContext {
   return { applicationId, sessionId, category: `media_fetch:${mediaId}`, position: 0 };
 }

@@ -1,4 +1,5 @@
-import type { ReadableMedia, SealedCheck, SessionFile, SessionStore } from '../sharing/ports.ts';
+import type { DataKey, ReadableMedia, SealedCheck, SessionFile, SessionStore } from '../sharing/ports.ts';
+import { dataKeyOf, keyColumn, type StoredKey } from './data-keys.ts';
 import type { Transaction } from './tenants.ts';
 
 /** An application's own session. */
@@ -10,18 +11,14 @@ interface SessionKey {
 /** Objects that a reference may follow to within this time; then they are taken away if none did. */
 const UNUSED_FOR = `interval '1 hour'`;
 
-/**
- * Writes objects down before they are put. Waits for a removal of the same object that is under way, so that the put which
- * follows comes after it.
- */
+/** Writes objects down before they are put. */
 export function noteObjects(
   tx: Transaction,
   objects: readonly { readonly objectKey: string; readonly byteLength: number }[],
 ): void {
   tx.send(
     `insert into media_object (object_key, byte_length, check_at)
-     select key, length, handoff_now() + ${UNUSED_FOR} from unnest($1::text[], $2::bigint[]) as o(key, length) order by key
-     on conflict (object_key) do update set stored_at = handoff_now(), check_at = excluded.check_at`,
+     select key, length, handoff_now() + ${UNUSED_FOR} from unnest($1::text[], $2::bigint[]) as o(key, length)`,
     [objects.map(({ objectKey }) => objectKey), objects.map(({ byteLength }) => byteLength)],
   );
 }
@@ -58,19 +55,19 @@ export async function lockCheck(
   session: SessionKey,
   check: { readonly category: string; readonly position: number },
 ): ReturnType<SessionStore['lockCheck']> {
-  const [sessions, checks] = await Promise.all([
+  const [[locked], checks] = await Promise.all([
     // An import holds a shared lock on its source.
-    tx.query('select 1 from session where session_id = $1 and application_id = $2 for no key update', [
-      session.sessionId,
-      session.applicationId,
-    ]),
+    tx.query<{ key: StoredKey }>(
+      `select ${keyColumn('$1')} as key from session where session_id = $1 and application_id = $2 for no key update`,
+      [session.sessionId, session.applicationId],
+    ),
     tx.query<{ payload: Buffer }>(
-      `select payload from session_check
+      `select with_key(session_id, payload) as payload from session_check
        where session_id = $1 and application_id = $2 and category = $3 and position = $4 for update`,
       [session.sessionId, session.applicationId, check.category, check.position],
     ),
   ]);
-  return sessions.length === 0 ? null : { payload: checks[0]?.payload ?? null };
+  return locked === undefined ? null : { key: dataKeyOf(locked.key), payload: checks[0]?.payload ?? null };
 }
 
 /** {@link SessionStore.replaceCheck} */
@@ -125,6 +122,8 @@ export interface LinkedFile {
   readonly remainingSeconds: number;
   /** Null when this session of this living application has no such file. */
   readonly file: SessionFile | null;
+  /** What its session's files are sealed with; null with the file. */
+  readonly key: DataKey | null;
 }
 
 /**
@@ -141,18 +140,20 @@ export async function readLinkedFile(
     readonly expires: number;
   },
 ): Promise<LinkedFile> {
-  const [row] = await tx.query<SessionFile & { remaining: number }>(
-    `select floor($4::float8 - extract(epoch from handoff_now()))::float8 as remaining, ${FILE_COLUMNS}
+  const [row] = await tx.query<SessionFile & { remaining: number; key: StoredKey }>(
+    `select floor($4::float8 - extract(epoch from handoff_now()))::float8 as remaining, ${FILE_COLUMNS},
+       ${keyColumn('m.session_id')} as key
      from (select 1) one left join (session_media m join application a using (application_id))
        on m.session_id = $1 and m.application_id = $2 and m.media_id = $3 and a.deleted_at is null`,
     [link.sessionId, link.applicationId, link.mediaId, link.expires],
   );
   if (row === undefined) throw new Error('a look at the clock has a row');
-  const { remaining, ...file } = row;
+  const { remaining, key, ...file } = row;
   return {
     expired: remaining < 0,
     remainingSeconds: remaining,
     file: file.mediaId === null ? null : file,
+    key: key === null ? null : dataKeyOf(key),
   };
 }
 
@@ -177,7 +178,7 @@ export type Swept = 'nothing to look at' | 'looked' | { readonly failed: unknown
 
 /**
  * Takes one object away that no session refers to, if one is to be looked at; its row stays locked meanwhile, so that
- * whoever stores the same bytes again waits, and then puts them anew.
+ * whoever gives it to a session waits, and is refused then.
  *
  * @param remove takes the bytes from the store
  */

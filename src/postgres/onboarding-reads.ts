@@ -1,5 +1,7 @@
 import type { Acceptance, OnboardingStatus, Step } from '../domain/onboarding.ts';
 import type { SessionKind } from '../domain/decision-categories.ts';
+import type { PayloadSealer } from '../sharing/ports.ts';
+import { reasonContext } from './onboardings.ts';
 import { isoColumn } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 
@@ -52,9 +54,21 @@ const ATTEMPTS = `case when s.step = 'deliver' then coalesce(nullif((
       join delivery_attempt a on a.delivery_id = d.delivery_id
     where e.token_id = o.token_id and e.type = 'share.received'), 0), s.attempts) else s.attempts end`;
 
+/** An acknowledgement's own words, sealed, in base64. */
+interface SealedWords {
+  readonly id: string;
+  readonly sealed: string | null;
+}
+
+type StoredOnboarding = Omit<OnboardingRow, 'acknowledgement'> & {
+  readonly refusal: SealedWords | null;
+  readonly acknowledgement: (Omit<NonNullable<OnboardingRow['acknowledgement']>, 'reason'> & SealedWords) | null;
+};
+
+const WORDS = `'id', a.acknowledgement_id, 'sealed', encode(a.reason, 'base64')`;
+
 function select(from: string): string {
-  return `select o.token_id as "tokenId", o.status,
-      case when o.status = 'refused' then coalesce(refusal.reason, o.reason) else o.reason end as reason,
+  return `select o.token_id as "tokenId", o.status, o.reason, refusal.words as refusal,
       o.session_kind as "sessionKind", o.issuer_id as "issuerId", o.partner_id as "partnerId",
       o.session_id as "sessionId", o.imported_session_id as "importedSessionId", o.acceptance,
       ${isoColumn('o.created_at')} as "createdAt", ${isoColumn('o.ended_at')} as "endedAt",
@@ -62,12 +76,12 @@ function select(from: string): string {
     from ${from} o
     left join share_token t on t.token_id = o.token_id
     left join lateral (
-      select a.reason from acknowledgement a where a.token_id = o.token_id and not a.accept
+      select json_build_object(${WORDS}) as words from acknowledgement a where a.token_id = o.token_id and not a.accept
       order by a.created_at desc limit 1
     ) refusal on o.status = 'refused'
     left join lateral (
-      select json_build_object('accept', a.accept, 'state', a.state, 'reason', a.reason, 'code', a.spent_code,
-        'field', a.spent_field) as acknowledgement
+      select json_build_object('accept', a.accept, 'state', a.state, 'code', a.spent_code, 'field', a.spent_field,
+        ${WORDS}) as acknowledgement
       from acknowledgement a where a.token_id = o.token_id order by a.created_at desc limit 1
     ) latest on true
     left join lateral (
@@ -83,11 +97,28 @@ const ONE = `${select('onboarding')} where o.token_id = $1 and $2 in (o.issuer_i
 /** One onboarding, for its issuer or its partner; null for everybody else. */
 export async function readOnboarding(
   tx: Transaction,
+  sealer: PayloadSealer,
   applicationId: string,
   tokenId: string,
 ): Promise<OnboardingRow | null> {
-  const [row] = await tx.query<OnboardingRow>(ONE, [tokenId, applicationId]);
-  return row ?? null;
+  const [row] = await tx.query<StoredOnboarding>(ONE, [tokenId, applicationId]);
+  return row === undefined ? null : opened(sealer, row);
+}
+
+function opened(sealer: PayloadSealer, { refusal, acknowledgement, ...row }: StoredOnboarding): OnboardingRow {
+  const open = ({ id, sealed }: SealedWords): string | null =>
+    sealed === null
+      ? null
+      : String(sealer.openPayload(reasonContext(row.partnerId, id), Buffer.from(sealed, 'base64')));
+  const latest = (stored: NonNullable<StoredOnboarding['acknowledgement']>): OnboardingRow['acknowledgement'] => {
+    const { accept, state, code, field } = stored;
+    return { accept, state, reason: open(stored), code, field };
+  };
+  return {
+    ...row,
+    reason: (refusal === null ? null : open(refusal)) ?? row.reason,
+    acknowledgement: acknowledgement === null ? null : latest(acknowledgement),
+  };
 }
 
 // One branch per role, each along its own index; no application is both sides of one onboarding.
@@ -104,14 +135,15 @@ const COUNT = `select (${MINE.map((from) => `(select count(*) ${from})`).join(' 
 /** A page of an application's onboardings, newest first, and how many there are. */
 export async function listOnboardings(
   tx: Transaction,
+  sealer: PayloadSealer,
   applicationId: string,
   filter: OnboardingFilter,
   page: { readonly limit: number; readonly offset: number },
 ): Promise<{ count: number; rows: OnboardingRow[] }> {
   const values = [applicationId, filter.role ?? null, filter.status ?? null, filter.sessionKind ?? null];
   const [rows, [total]] = await Promise.all([
-    tx.query<OnboardingRow>(PAGE, [...values, page.limit, page.offset]),
+    tx.query<StoredOnboarding>(PAGE, [...values, page.limit, page.offset]),
     tx.query<{ count: number }>(COUNT, values),
   ]);
-  return { count: total?.count ?? 0, rows };
+  return { count: total?.count ?? 0, rows: rows.map((row) => opened(sealer, row)) };
 }

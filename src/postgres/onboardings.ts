@@ -1,11 +1,11 @@
 import { ONBOARDING_STATUSES } from '../domain/onboarding.ts';
-import type { OnboardingStore } from '../sharing/ports.ts';
+import type { OnboardingStore, PayloadSealer, SealContext } from '../sharing/ports.ts';
 import { uuidOrNull } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 import { stopTokenDeliveries } from './token-deliveries.ts';
 
 /** SQL of onboardings, their steps and acknowledgements. */
-export function onboardingStore(tx: Transaction): OnboardingStore {
+export function onboardingStore(tx: Transaction, sealer: PayloadSealer): OnboardingStore {
   return {
     insert: (row) =>
       tx.send(
@@ -71,7 +71,9 @@ export function onboardingStore(tx: Transaction): OnboardingStore {
           row.choice.vendorData ?? null,
           row.choice.vendorData !== undefined,
           row.choice.trustReview ?? null,
-          row.reason,
+          row.reason === null
+            ? null
+            : sealer.sealPayload(reasonContext(row.partnerId, row.acknowledgementId), row.reason),
           row.state,
           row.bodySha256,
         ],
@@ -83,4 +85,9 @@ export function onboardingStore(tx: Transaction): OnboardingStore {
         [tokenId, state, why?.code ?? null, why?.field ?? null],
       ),
   };
+}
+
+/** What a partner's own words of an acknowledgement are bound to. */
+export function reasonContext(partnerId: string, acknowledgementId: string): SealContext {
+  return { applicationId: partnerId, sessionId: acknowledgementId, category: 'acknowledgement_reason', position: 0 };
 }

@@ -42,6 +42,15 @@ export async function readOrganization(tx: Transaction, organizationId: string):
   return row ?? null;
 }
 
+/** The same, locked until the transaction ends. */
+export async function lockOrganization(tx: Transaction, organizationId: string): Promise<OrganizationRow | null> {
+  const [row] = await tx.query<OrganizationRow>(
+    `select ${ORGANIZATION} from organization where organization_id = $1 for no key update`,
+    [organizationId],
+  );
+  return row ?? null;
+}
+
 /** Renames an organization; without a name it stays as it is. */
 export async function changeOrganization(
   tx: Transaction,
@@ -85,6 +94,20 @@ export async function readApplication(
   const [row] = await tx.query<ApplicationRow>(
     `select ${APPLICATION} from application
      where application_id = $2 and organization_id = $1 and deleted_at is null`,
+    [organizationId, applicationId],
+  );
+  return row ?? null;
+}
+
+/** The same, locked until the transaction ends. */
+export async function lockApplication(
+  tx: Transaction,
+  organizationId: string,
+  applicationId: string,
+): Promise<ApplicationRow | null> {
+  const [row] = await tx.query<ApplicationRow>(
+    `select ${APPLICATION} from application
+     where application_id = $2 and organization_id = $1 and deleted_at is null for no key update`,
     [organizationId, applicationId],
   );
   return row ?? null;

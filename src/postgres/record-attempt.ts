@@ -1,4 +1,4 @@
-import type { PayloadSealer } from '../sharing/ports.ts';
+import type { PayloadSealer, SealContext } from '../sharing/ports.ts';
 import type { AttemptRecord, DisabledDestination, DisablingReason } from '../webhooks/ports.ts';
 import { disabledEvent, type DestinationFacts } from '../webhooks/destination-events.ts';
 import { recordHealth } from './destination-health.ts';
@@ -20,7 +20,7 @@ export async function recordAttempts(
   const inOrder = records.toSorted((a, b) => (a.destinationId < b.destinationId ? -1 : 1));
   for (const record of inOrder) recordHealth(tx, record);
   for (const record of inOrder) recordDelivery(tx, record);
-  for (const record of inOrder) recordAttempt(tx, record);
+  for (const record of inOrder) recordAttempt(tx, sealer, record);
   const disabled: DisabledDestination[] = [];
   for (const { destinationId, attemptId, disables } of inOrder) {
     const one = disables === null ? null : await disable(tx, sealer, { destinationId, attemptId, reason: disables });
@@ -88,14 +88,20 @@ function recordScheduled(tx: Transaction, record: AttemptRecord): void {
   );
 }
 
-function recordAttempt(tx: Transaction, record: AttemptRecord): void {
+/** What the head of a receiver's reply is bound to: it may repeat its request. */
+export function replyContext(applicationId: string, attemptId: string): SealContext {
+  return { applicationId, sessionId: attemptId, category: 'webhook_reply', position: 0 };
+}
+
+function recordAttempt(tx: Transaction, sealer: PayloadSealer, record: AttemptRecord): void {
+  const { applicationId, attemptId, responseHead } = record;
   // A statement of its own, so that the next one sees whether what was sent was erased meanwhile: its answer goes too.
   tx.send('select 1 from delivery_attempt where attempt_id = $1 for update', [record.attemptId]);
   tx.send(
     `update delivery_attempt a set state = case when $2 = 'delivered' then 'delivered' else 'failed' end,
        duration_ms = $3, connected_ip = $4, response_status = $5, reason = $7, request_headers = $8,
        body_truncated = $9, location_host = $10, hint = $11, left_out = $12,
-       response_head = (select $6::text from delivery v join event_payload p on p.event_id = v.event_id
+       response_head = (select $6::bytea from delivery v join event_payload p on p.event_id = v.event_id
                         where v.delivery_id = a.delivery_id)
      where attempt_id = $1`,
     [
@@ -104,7 +110,9 @@ function recordAttempt(tx: Transaction, record: AttemptRecord): void {
       record.durationMs,
       record.connectedIp,
       record.responseStatus,
-      record.responseHead,
+      responseHead === null
+        ? null
+        : sealer.sealBytes(replyContext(applicationId, attemptId), Buffer.from(responseHead)),
       record.reason,
       record.requestHeaders === null ? null : JSON.stringify(record.requestHeaders),
       record.bodyTruncated,

@@ -1,11 +1,13 @@
 import type { SessionKind } from '../domain/decision-categories.ts';
 import type { Environment, NewSession, SessionStore } from '../sharing/ports.ts';
+import { insertSessionKeys } from './data-keys.ts';
 import { insertSessions, isoColumn, SESSION_RECORD, uuidOrNull } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 
 /** Writes new sessions of one application, however many, in a handful of statements; their numbers are taken last. */
 export function insertContents(tx: Transaction, applicationId: string, sessions: readonly NewSession[]): void {
   if (sessions.length === 0) return;
+  insertSessionKeys(tx, applicationId, sessions);
   insertContentRows(tx, applicationId, sessions);
   for (const kind of ['business', 'user'] as const) insertNumbered(tx, applicationId, kind, sessions);
 }

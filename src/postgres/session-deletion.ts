@@ -1,3 +1,4 @@
+import { forgetKeysOfSessions } from './data-keys.ts';
 import { forgetSessionTimes } from './entities.ts';
 import { eraseEvents } from './event-erasure.ts';
 import type { Transaction } from './tenants.ts';
@@ -23,8 +24,9 @@ export async function lockForDeletion(
   return { number: session.number, sessionIds: [sessionId, ...people.map(({ session_id }) => session_id)] };
 }
 
-/** Deletes sessions with their content (cascade), releases their imports' pairs and takes them off the counters, last. */
+/** Deletes sessions with their content and keys (cascade), releases their imports' pairs and takes them off the counters, last. */
 export function deleteSessions(tx: Transaction, applicationId: string, sessionIds: readonly string[]): void {
+  forgetKeysOfSessions(tx, sessionIds);
   tx.send(
     'update redemption set released_at = handoff_now() where session_id = any ($1::uuid[]) and released_at is null',
     [sessionIds],

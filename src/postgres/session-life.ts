@@ -1,5 +1,6 @@
 import { DEFAULT_SETTINGS } from '../domain/verification-workflow.ts';
 import type { CreationFacts, LockedSession, NewSession, SessionLifeStore, SessionRow } from '../sharing/ports.ts';
+import { dataKeyOf, keyColumn, type StoredKey } from './data-keys.ts';
 import { insertContentRows } from './session-contents.ts';
 import { REVIEW_ACTIVITY } from './session-reviews.ts';
 import { isoColumn, SESSION_RECORD, sessionColumns, uuidOrNull } from './session-rows.ts';
@@ -60,9 +61,10 @@ export function sessionLifeStore(tx: Transaction): SessionLifeStore {
 export async function findHostedSession(
   tx: Transaction,
   tokenSha256: Buffer,
-): Promise<{ readonly applicationId: string; readonly sessionId: string } | null> {
-  const [row] = await tx.query<{ applicationId: string; sessionId: string }>(
-    `select application_id as "applicationId", session_id as "sessionId" from session where hosted_token_sha256 = $1`,
+): Promise<Pick<SessionRow, 'applicationId' | 'sessionId' | 'kind'> | null> {
+  const [row] = await tx.query<Pick<SessionRow, 'applicationId' | 'sessionId' | 'kind'>>(
+    `select application_id as "applicationId", session_id as "sessionId", session_kind as kind
+     from session where hosted_token_sha256 = $1`,
     [tokenSha256],
   );
   return row ?? null;
@@ -126,16 +128,16 @@ async function locked(tx: Transaction, where: string, values: readonly unknown[]
   );
   if (session === undefined) return null;
   // A statement of its own: one that waited for the lock still sees what was there before it waited.
-  const [more] = await tx.query<Omit<LockedSession, 'session'> & Record<string, unknown>>(
-    `select ${isoColumn('handoff_now()')} as now,
+  const [more] = await tx.query<Omit<LockedSession, 'session' | 'key'> & { key: StoredKey }>(
+    `select ${isoColumn('handoff_now()')} as now, ${keyColumn('$1')} as key,
        (select coalesce(max(position) + 1, 0) from session_check
         where session_id = $1 and application_id = $2 and category = 'reviews') as "nextReview",
-       (select payload from session_home
+       (select with_key(session_id, payload) from session_home
         where session_id = $1 and application_id = $2 and category = '') as settings`,
     [session.sessionId, session.applicationId],
   );
   if (more === undefined) throw new Error('a select without from has a row');
-  return { session, ...more };
+  return { session, ...more, key: dataKeyOf(more.key) };
 }
 
 function insertReview(

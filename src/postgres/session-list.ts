@@ -77,11 +77,11 @@ export async function partsOfSessions(
   const { user, business } = wanted;
   const [parts, files, [clock]] = await Promise.all([
     tx.query<SealedPart & Record<string, unknown>>(
-      `select session_id as "sessionId", category, position, payload from session_check
+      `select session_id as "sessionId", category, position, with_key(session_id, payload) as payload from session_check
      where application_id = $1 and (session_id = any ($2::uuid[]) and category = any ($3)
        or session_id = any ($4::uuid[]) and category = any ($5))
      union all
-     select session_id, category, position, payload from session_home
+     select session_id, category, position, with_key(session_id, payload) from session_home
      where application_id = $1 and session_id = any ($2::uuid[]) and category = ''
      order by "sessionId", category, position`,
       [applicationId, user.sessionIds, user.categories, business.sessionIds, business.categories],

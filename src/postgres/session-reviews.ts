@@ -30,7 +30,8 @@ export async function readReviews(
       [sessionId, applicationId],
     ),
     tx.query<ReviewRow & Record<string, unknown>>(
-      `select c.position, c.payload as shared, h.payload as home, a.payload as activity
+      `select c.position, with_key(c.session_id, c.payload) as shared, with_key(c.session_id, h.payload) as home,
+         with_key(c.session_id, a.payload) as activity
        from session_check c
        left join session_home h on h.session_id = c.session_id and h.application_id = c.application_id
          and h.category = c.category and h.position = c.position

@@ -10,6 +10,7 @@ import type {
   WorkflowVersion,
 } from '../sharing/ports.ts';
 import { cloneChecks, insertClones } from './clones.ts';
+import { keysToShare } from './data-keys.ts';
 import { anyBlocked, businessIdOf, touchEntities } from './entities.ts';
 import { deleteSessionMedia, insertSessionMedia, lockCheck, readableMedia, replaceCheck } from './media.ts';
 import { insertContents, insertSearchTerms, storedKinds, takeInManyFacts } from './session-contents.ts';
@@ -23,6 +24,7 @@ import { namedWorkflow } from './verification-workflows.ts';
 export function sessionStore(tx: Transaction): SessionStore {
   return {
     mintFacts: (sessionId, issuerId, partnerId) => mintFacts(tx, sessionId, issuerId, partnerId),
+    keysToShare: (sessionId, issuerId) => keysToShare(tx, sessionId, issuerId),
     importFacts: (share, chosenWorkflowId) => importFacts(tx, share, chosenWorkflowId),
     cloneChecks: (order) => cloneChecks(tx, order),
     insertClones: (order) => insertClones(tx, order),
@@ -69,7 +71,7 @@ async function mintFacts(tx: Transaction, sessionId: string, issuerId: string, p
     acceptance: NonNullable<MintFacts['connection']>['acceptance'];
   }>(
     `select floor(extract(epoch from handoff_now()))::float8 as now,
-       (select kid from signing_key where active) as active_kid,
+       (select kid from signing_key where state = 'active') as active_kid,
        s.session_kind as kind, s.status, s.environment, i.deleted_at is not null as issuer_deleted,
        p.environment as partner_environment, p.deleted_at is not null as partner_deleted,
        c.status = 'active' as active, coalesce(c.suspended_by_issuer_at, c.suspended_by_partner_at) is not null as suspended,
@@ -226,12 +228,12 @@ async function readDecision(tx: Transaction, applicationId: string, sessionId: s
         [sessionId, applicationId],
       ),
       tx.query<SealedCheck>(
-        `select category, position, payload from session_check where session_id = $1 and application_id = $2
+        `select category, position, with_key(session_id, payload) as payload from session_check where session_id = $1 and application_id = $2
          order by category, position`,
         [sessionId, applicationId],
       ),
       tx.query<StoredDecision['home'][number]>(
-        `select category, position, payload from session_home
+        `select category, position, with_key(session_id, payload) as payload from session_home
          where session_id = $1 and application_id = $2 and category <> '${REVIEW_ACTIVITY}'`,
         [sessionId, applicationId],
       ),

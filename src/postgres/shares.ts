@@ -1,4 +1,5 @@
 import type { Acknowledgement, ImportChoice, ShareFacts, ShareStore } from '../sharing/ports.ts';
+import { forgetTokenKeys, insertTokenKeys } from './data-keys.ts';
 import { isoColumn, uuidOrNull } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
 
@@ -13,20 +14,36 @@ export function shareStore(tx: Transaction): ShareStore {
         `select pg_advisory_xact_lock_shared(hashtextextended(id, ${APPLICATION_LOCK})) from unnest($1::text[]) id`,
         [applicationIds],
       ),
-    holdSidesOf: (tokenId) =>
+    holdSidesOf: (tokenId) => {
+      if (uuidOrNull(tokenId) === null) return;
+      actOn(tx, tokenId);
       tx.send(
         `select pg_advisory_xact_lock_shared(hashtextextended(side::text, ${APPLICATION_LOCK}))
          from onboarding o cross join unnest(array[o.issuer_id, o.partner_id]) side where o.token_id = $1`,
-        [uuidOrNull(tokenId)],
-      ),
+        [tokenId],
+      );
+    },
+    actForPartnerOf: (tokenId) => {
+      if (uuidOrNull(tokenId) === null) return;
+      actOn(tx, tokenId);
+      tx.send(
+        `select set_config('handoff.tenant', partner_id::text, true) from onboarding where token_id = $1`,
+        [tokenId],
+      );
+    },
     lock: async (tokenId) => {
       if (uuidOrNull(tokenId) === null) return null;
+      actOn(tx, tokenId);
       // One order everywhere. Locks go first, in statements of their own: the read after them sees all that they waited for.
       tx.send('select 1 from onboarding where token_id = $1 for update', [tokenId]);
       tx.send('select 1 from share_token where token_id = $1 for update', [tokenId]);
       return look(tx, tokenId);
     },
-    look: async (tokenId) => (uuidOrNull(tokenId) === null ? null : look(tx, tokenId)),
+    look: async (tokenId) => {
+      if (uuidOrNull(tokenId) === null) return null;
+      actOn(tx, tokenId);
+      return look(tx, tokenId);
+    },
     insertToken: (token) =>
       tx.send(
         `insert into share_token
@@ -44,12 +61,15 @@ export function shareStore(tx: Transaction): ShareStore {
           token.expiresAt,
         ],
       ),
-    closeToken: (tokenId, as, reason) =>
+    insertKeys: (tokenId, expiresAt, keys) => insertTokenKeys(tx, tokenId, expiresAt, keys),
+    closeToken: (tokenId, as, reason) => {
       tx.send(
         `update share_token set closed_at = handoff_now(), closed_as = $2, closed_reason = $3
          where token_id = $1 and closed_at is null`,
         [tokenId, as, reason],
-      ),
+      );
+      forgetTokenKeys(tx, tokenId);
+    },
     insertRedemption: async (row) => {
       const inserted = await tx.query(
         `insert into redemption (token_id, source_session_id, issuer_id, partner_id, session_id, acknowledgement_id,
@@ -69,6 +89,11 @@ export function shareStore(tx: Transaction): ShareStore {
       return inserted.length === 1;
     },
   };
+}
+
+/** Names the share for the policies of operations that cross tenants: these show no other. */
+function actOn(tx: Transaction, tokenId: string): void {
+  tx.send(`select set_config('handoff.token', $1, true)`, [tokenId]);
 }
 
 interface ShareRow {
@@ -96,6 +121,7 @@ const LOOK = `
     case when t.token_id is not null then json_build_object(
       'sessionId', t.session_id, 'sessionKind', t.session_kind, 'issuerId', t.issuer_id, 'partnerId', t.partner_id,
       'environment', t.environment, 'kid', t.kid,
+      'keyRemoved', exists (select 1 from signing_key g where g.kid = t.kid and g.state = 'removed'),
       'issuedAt', extract(epoch from t.issued_at)::bigint, 'expiresAt', extract(epoch from t.expires_at)::bigint,
       'expired', clock.now >= t.expires_at,
       'remainingMs', greatest(1, ceil(extract(epoch from t.expires_at - clock.now) * 1000))::bigint,

@@ -138,7 +138,8 @@ type TakenRow = Omit<ClaimedRow, 'atLimit'>;
 
 /** One that can't be opened holds up no other: it is taken as it is, and its attempt fails. */
 function opened(sealer: PayloadSealer, row: TakenRow): ClaimedDelivery {
-  const { applicationId, sessionId, mediaIds, nowSeconds, payload, secrets, ...rest } = row;
+  const { sessionId, mediaIds, nowSeconds, payload, secrets, ...rest } = row;
+  const { applicationId } = rest;
   const media = sessionId === null ? null : { applicationId, sessionId, mediaIds, nowSeconds };
   const keys = orNull(() => secrets.map((one) => openSecret(sealer, applicationId, rest.destinationId, one)));
   if (keys === null) return { ...rest, media, payload: {}, secrets: [], unreadable: 'secret_unreadable' };
@@ -150,7 +151,6 @@ function opened(sealer: PayloadSealer, row: TakenRow): ClaimedDelivery {
 
 interface ClaimedRow extends Omit<ClaimedDelivery, 'payload' | 'media' | 'secrets' | 'token' | 'unreadable'> {
   atLimit: boolean;
-  applicationId: string;
   sessionId: string | null;
   mediaIds: string[];
   nowSeconds: number;

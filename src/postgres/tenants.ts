@@ -1,6 +1,9 @@
 import { Pool, type PoolClient, type QueryResultRow } from 'pg';
 import { isUuid } from '../domain/ids.ts';
 import type { SignalName } from '../domain/temporal-names.ts';
+import type { ROLES } from './isolation/roles.ts';
+import { roleName } from './isolation/statements.ts';
+import { DatabaseBusy } from './outage.ts';
 
 /**
  * What a committed verb wants from Temporal or the network. Its outbox row was written in the verb's transaction,
@@ -31,25 +34,8 @@ export interface Transaction {
   wish(...wishes: readonly Omit<Wish, 'outboxId'>[]): void;
 }
 
-/**
- * The operations that read or write across tenants, in one place. Each gets its own narrow role with row-level
- * security; until then the name is recorded in the transaction (`handoff.crossing`).
- */
-export type Crossing =
-  | 'authenticate'
-  | 'mint'
-  | 'redeem'
-  | 'onboarding'
-  | 'connection'
-  | 'delivery'
-  | 'relay'
-  | 'provision'
-  | 'account'
-  | 'ingest'
-  | 'media'
-  | 'session_import'
-  | 'rate_limit'
-  | 'health';
+/** The operations that read or write across tenants: each has a role with grants and policies of its own. */
+export type Crossing = Exclude<keyof typeof ROLES, 'tenant'>;
 
 /** The only way to a connection. */
 export interface Tenants {
@@ -65,6 +51,8 @@ export interface TenantsOptions {
   readonly databaseUrl: string;
   /** Connections of this process; default 10. */
   readonly maxConnections?: number;
+  /** Transactions that may wait for a connection, beyond which one fails at once; without end by default. */
+  readonly maxWaiting?: number;
   /** Called with a transaction's wishes after its commit; must not throw. */
   readonly afterCommit?: (wishes: readonly Wish[]) => void;
   /** Called when an idle connection breaks; the pool replaces it. */
@@ -89,8 +77,10 @@ export function createTenants(options: TenantsOptions): Tenants & { readonly poo
     application_name: 'handoff',
   });
   pool.on('error', (error) => options.onConnectionError?.(error));
+  const maxWaiting = options.maxWaiting ?? Infinity;
 
   async function run<T>(settings: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
+    if (pool.waitingCount >= maxWaiting) throw new DatabaseBusy();
     for (let attempt = 1; ; attempt += 1) {
       try {
         const { result, wishes } = await runOnce(pool, settings, work);
@@ -108,15 +98,16 @@ export function createTenants(options: TenantsOptions): Tenants & { readonly poo
     withTenant: (applicationId, work, crossing) => {
       // The id goes into the text of a multi-statement query, which takes no parameters.
       if (!isUuid(applicationId)) throw new TypeError('withTenant needs an application id (UUID)');
-      return run(begin(applicationId, crossing ?? ''), work);
+      return run(begin(applicationId, crossing ?? 'tenant'), work);
     },
     acrossTenants: (crossing, work) => run(begin('', crossing), work),
     close: () => pool.end(),
   };
 }
 
-function begin(tenant: string, crossing: string): string {
-  return `begin; select set_config('handoff.tenant', '${tenant}', true), set_config('handoff.crossing', '${crossing}', true)`;
+/** Role and tenant hold until the transaction ends: the connection itself has neither. */
+function begin(tenant: string, operation: keyof typeof ROLES): string {
+  return `begin; set local role ${roleName(operation)}; select set_config('handoff.tenant', '${tenant}', true)`;
 }
 
 async function runOnce<T>(

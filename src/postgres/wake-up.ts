@@ -26,6 +26,8 @@ export function listen(databaseUrl: string, channel: string, onWake: () => void)
     next.on('notification', onWake);
     next
       .connect()
+      // Nobody needs a privilege to listen.
+      .then(() => next.query('set role handoff_health'))
       .then(() => next.query(`listen ${next.escapeIdentifier(channel)}`))
       .then(onWake)
       .catch(again);

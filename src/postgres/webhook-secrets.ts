@@ -10,7 +10,7 @@ export function sealSecret(
   destinationId: string,
   secret: Buffer,
 ): Buffer {
-  return sealer.sealPayload(contextOf(applicationId, destinationId), secret.toString('base64'));
+  return sealer.sealPayload(webhookSecretContext(applicationId, destinationId), secret.toString('base64'));
 }
 
 /** The bytes of a stored webhook secret. */
@@ -20,7 +20,7 @@ export function openSecret(
   destinationId: string,
   sealed: Buffer,
 ): Buffer {
-  const text = sealer.openPayload(contextOf(applicationId, destinationId), sealed);
+  const text = sealer.openPayload(webhookSecretContext(applicationId, destinationId), sealed);
   if (typeof text !== 'string') throw new Error('a webhook secret is stored as text');
   return Buffer.from(text, 'base64');
 }
@@ -94,6 +94,7 @@ export async function rotateSecret(
   return true;
 }
 
-function contextOf(applicationId: string, destinationId: string) {
+/** What a webhook secret is bound to. */
+export function webhookSecretContext(applicationId: string, destinationId: string) {
   return { applicationId, sessionId: destinationId, category: 'webhook_secret', position: 0 };
 }

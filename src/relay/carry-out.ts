@@ -19,11 +19,11 @@ export async function carryOut(wish: Wish, tools: CarryOutTools): Promise<void> 
   const { tenants } = tools;
   if (wish.wish === 'dispatch') {
     // Takes its own row away.
-    await tenants.acrossTenants('relay', (tx) => dispatchEvents(tx, { eventIds: [wish.subjectId] }));
+    await tenants.acrossTenants('carry_out', (tx) => dispatchEvents(tx, { eventIds: [wish.subjectId] }));
     return;
   }
   if (await act(wish, tools)) {
-    await tenants.acrossTenants('relay', async (tx) => forgetWishes(tx, [wish.outboxId]));
+    await tenants.acrossTenants('carry_out', async (tx) => forgetWishes(tx, [wish.outboxId]));
   }
 }
 
@@ -31,7 +31,7 @@ export async function carryOut(wish: Wish, tools: CarryOutTools): Promise<void> 
 async function act(wish: Wish, { tenants, client }: CarryOutTools): Promise<boolean> {
   switch (wish.wish) {
     case 'start': {
-      const run = await tenants.acrossTenants('relay', (tx) => runToStart(tx, wish.subjectId));
+      const run = await tenants.acrossTenants('carry_out', (tx) => runToStart(tx, wish.subjectId));
       if (run !== null) await client.startOnboarding(run);
       return true;
     }
@@ -40,10 +40,10 @@ async function act(wish: Wish, { tenants, client }: CarryOutTools): Promise<bool
       const { tokenId, signal, subjectId } = wish;
       if ((await client.signalOnboarding(tokenId, signal, subjectId)) === 'signalled') return true;
       // Not started yet, or over: a row that is still open waits for its run.
-      return (await tenants.acrossTenants('relay', (tx) => runToStart(tx, tokenId))) === null;
+      return (await tenants.acrossTenants('carry_out', (tx) => runToStart(tx, tokenId))) === null;
     }
     case 'retry_delivery': {
-      const run = await tenants.acrossTenants('relay', (tx) => deliveryToRetry(tx, wish.subjectId));
+      const run = await tenants.acrossTenants('carry_out', (tx) => deliveryToRetry(tx, wish.subjectId));
       if (run !== null) await client.startWebhookDelivery(run);
       return true;
     }

@@ -13,6 +13,7 @@ import {
   unspentAcknowledgement,
   wishOverdueDeliveries,
 } from '../postgres/outbox.ts';
+import { forgetExpiredKeys } from '../postgres/data-keys.ts';
 import { wishOverdueFetches } from '../postgres/media-fetches.ts';
 import { forgetEmailThrottles } from '../postgres/email-throttle.ts';
 import { forgetRateLimitWindows } from '../postgres/rate-limits.ts';
@@ -21,7 +22,9 @@ import type { HandoffTenants } from '../postgres/handoff-tenants.ts';
 import type { Tenants } from '../postgres/tenants.ts';
 import type { DestinationNotice } from '../postgres/destination-upkeep.ts';
 import type { WebhookRetention } from '../postgres/webhook-retention.ts';
+import { anchorChains, sealAndAnchorLast, sealWaitingEvents, type Anchoring } from './audit.ts';
 import { carryOut } from './carry-out.ts';
+import { tendSigningKeys } from './signing-keys.ts';
 import { forgetOldWebhooks, moveDeliveries, tendDestinations } from './webhook-upkeep.ts';
 
 export interface RelayOptions {
@@ -34,6 +37,7 @@ export interface RelayOptions {
   /** A webhook destination that nothing gets through to, for the log. */
   readonly onNotice: (notice: DestinationNotice) => void;
   readonly retention: WebhookRetention;
+  readonly anchoring: Anchoring;
   /** Milliseconds between looks at the outbox; default 1,000. */
   readonly pollMs?: number;
   /** Seconds after which an open onboarding is compared with its run again; default 10. */
@@ -50,7 +54,7 @@ const RETENTION_MS = 10 * 60_000;
  * Carries out what the callers' processes could not: the wishes that are left, and the rows whose runs somebody ended
  * or Temporal lost.
  *
- * @returns stops the relay after the round under way
+ * @returns stops the relay after the round under way, with every event sealed and anchored
  */
 export function startRelay(options: RelayOptions): { stop(): Promise<void> } {
   const stopping = new AbortController();
@@ -72,6 +76,9 @@ export function startRelay(options: RelayOptions): { stop(): Promise<void> } {
     repeatedly(pollMs, () => carryOutWishes(options)),
     repeatedly(pollMs, () => compareWithTemporal(options)),
     repeatedly(pollMs, () => moveDeliveries(options.tenants)),
+    repeatedly(pollMs, () => tendSigningKeys(options.handoff)),
+    repeatedly(pollMs, () => sealWaitingEvents(options.tenants)),
+    repeatedly(pollMs, () => anchorChains(options.tenants, options.anchoring)),
     repeatedly(60_000, () => tidy(options)),
     repeatedly(60_000, () => tend(options)),
     repeatedly(RETENTION_MS, () => forgetOldWebhooks(options.tenants, options.retention)),
@@ -81,6 +88,7 @@ export function startRelay(options: RelayOptions): { stop(): Promise<void> } {
     stop: async () => {
       stopping.abort();
       await running;
+      await sealAndAnchorLast(options.tenants, options.anchoring).catch(options.onError);
     },
   };
 }
@@ -148,7 +156,10 @@ async function compareImport(importId: string, { handoff, client }: RelayOptions
   }
   const stopped = state === 'terminated' || state === 'canceled';
   await handoff.acrossTenants('relay', (tx) =>
-    endImport(tx, importId, stopped ? 'cancelled' : 'failed', stopped ? 'run_terminated' : 'run_failed'),
+    endImport(tx, importId, stopped ? 'cancelled' : 'failed', stopped ? 'run_terminated' : 'run_failed', {
+      kind: 'system',
+      id: null,
+    }),
   );
 }
 
@@ -158,6 +169,7 @@ async function tidy({ tenants }: RelayOptions): Promise<boolean> {
     forgetIdempotencyKeys(tx);
     forgetRateLimitWindows(tx);
     forgetEmailThrottles(tx);
+    forgetExpiredKeys(tx);
     wishOverdueFetches(tx);
     // Last: it keeps deliveries locked, and nothing after it waits for others.
     wishOverdueDeliveries(tx);

@@ -46,11 +46,11 @@ export async function acknowledgeOnboarding(
       throw new Refusal('onboarding_ended', { extra: { status: answer.as } });
     case 'open':
     case 'acknowledged':
-      return call.accept ? accept(tx, share, call) : refuse(tx, share, call, actor);
+      return call.accept ? accept(tx, share, call, actor) : refuse(tx, share, call, actor);
   }
 }
 
-async function accept(tx: HandoffTransaction, share: ShareFacts, call: AcknowledgeCall): Promise<void> {
+async function accept(tx: HandoffTransaction, share: ShareFacts, call: AcknowledgeCall, actor: Actor): Promise<void> {
   if (share.acknowledgement !== null) {
     if (share.acknowledgement.bodySha256.equals(call.bodySha256)) return;
     throw new Refusal('acknowledgement_conflict');
@@ -59,6 +59,12 @@ async function accept(tx: HandoffTransaction, share: ShareFacts, call: Acknowled
   await checkImport(tx, share, call.choice);
   const acknowledgementId = writeAcknowledgement(tx, call, 'unspent');
   tx.onboardings.endStep(call.tokenId, 'wait', 'acknowledged');
+  const { tokenId, partnerId } = call;
+  const recorded = { type: 'acknowledgement.recorded', tokenId, after: { accept: true } } as const;
+  tx.events.record(
+    [share.onboarding.issuerId, partnerId].map((applicationId) => ({ ...recorded, applicationId })),
+    actor,
+  );
   tx.wishSignal(call.tokenId, 'partnerAcknowledged', acknowledgementId);
 }
 

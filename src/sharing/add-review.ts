@@ -1,10 +1,12 @@
 import { takeApart } from '../domain/decision-parts.ts';
+import type { Actor } from '../domain/events.ts';
 import { Refusal } from '../domain/failures.ts';
 import type { JsonObject, JsonValue } from '../domain/json.ts';
-import { reviewActivity, type ReviewActivity } from '../domain/reviews.ts';
+import { reviewActivity, reviewId, type ReviewActivity } from '../domain/reviews.ts';
 import { renderStatus, type SessionStatus } from '../domain/session-status.ts';
 import type { DecisionStyle } from './decision.ts';
 import type { HandoffTransaction, LockedSession, SessionLifeStore } from './ports.ts';
+import { homeContext } from './store-content.ts';
 
 /** What a review says; a decision shows it so. */
 export interface NewReview {
@@ -39,6 +41,7 @@ export async function addReview(
   tx: HandoffTransaction,
   store: SessionLifeStore,
   { applicationId, sessionId, label, comment }: ReviewCall,
+  actor: Actor,
   style: DecisionStyle,
 ): Promise<{ readonly position: number; readonly review: Review }> {
   const locked = await store.lock(applicationId, sessionId);
@@ -47,6 +50,8 @@ export async function addReview(
   const new_status = label === null ? null : renderStatus(kind, label, style.businessStatusCase);
   const said = { user: 'Unknown', new_status, comment };
   const review = appendReview(tx, store, locked, said, reviewActivity({ activity_type: 'COMMENT' }));
+  const subjectId = reviewId(sessionId, locked.nextReview);
+  tx.events.record([{ type: 'session.reviewed', applicationId, sessionId, subjectId }], actor);
   return { position: locked.nextReview, review };
 }
 
@@ -54,19 +59,19 @@ export async function addReview(
 export function appendReview(
   tx: HandoffTransaction,
   store: SessionLifeStore,
-  { session, now, nextReview }: LockedSession,
+  { session, key, now, nextReview }: LockedSession,
   { user, new_status, comment }: NewReview,
   activity: ReviewActivity,
 ): Review {
   const { applicationId, sessionId } = session;
-  const seal = (category: string, value: JsonValue) =>
-    tx.sealer.sealPayload({ applicationId, sessionId, category, position: nextReview }, value);
+  const sealHome = (category: string, value: JsonValue) =>
+    tx.sealer.sealPayload(homeContext(session, category, nextReview), value, key);
   const review = { user, new_status, comment, created_at: now };
   const { shared, home } = takeApart('reviews', nextReview, review satisfies JsonObject);
   store.insertReview(session, nextReview, {
-    shared: seal('reviews', shared),
-    home: home.length === 0 ? null : seal('reviews', home as unknown as JsonValue),
-    activity: seal('review_activity', { ...activity }),
+    shared: tx.sealer.sealPayload({ applicationId, sessionId, category: 'reviews', position: nextReview }, shared, key),
+    home: home.length === 0 ? null : sealHome('reviews', home as unknown as JsonValue),
+    activity: sealHome('review_activity', { ...activity }),
   });
   return review;
 }

@@ -5,7 +5,9 @@ import { checksOfFeatures, type SandboxScenario } from '../domain/sandbox/scenar
 import { announceSimulation } from './announce.ts';
 import type { DecisionStyle } from './decision.ts';
 import type { HandoffTransaction, SessionLifeStore, SessionRow } from './ports.ts';
+import { createdChange } from './session-changes.ts';
 import { simulateSession, type SandboxFiles } from './simulate.ts';
+import { homeContext } from './store-content.ts';
 
 /**
  * Has a sandbox session that was not started go a scenario's way, at once: nobody has to walk through a hosted flow.
@@ -31,10 +33,9 @@ export async function armSession(
   if (settings === null || session.workflowId === null) throw new Error('a hosted session has settings and a workflow');
   const facts = await store.creationFacts(applicationId, session.workflowId, null);
   if (facts.deleted) throw new Refusal('application_deleted');
-  const context = { applicationId, sessionId, category: '', position: 0 };
   const [main, ...people] = simulateSession(tx, {
     session: { ...session, status: scenario.status, firstStatus: scenario.status },
-    home: tx.sealer.openPayload(context, settings) as unknown as SessionHome,
+    home: tx.sealer.openPayload(homeContext(session, '', 0), settings) as unknown as SessionHome,
     checks: checksOfFeatures(session.kind, facts.workflow?.features ?? []),
     now,
     peopleWorkflow: facts.peopleWorkflow,
@@ -44,5 +45,9 @@ export async function armSession(
   for (const made of [main, ...people]) tx.sessions.insertMedia(made.session, made.files);
   store.fill(main);
   tx.sessions.insertContents(applicationId, people);
-  return (await announceSimulation(tx, main.session, actor, tools.style)).session;
+  tx.events.record(
+    people.map((person) => createdChange(person.session, 'simulated')),
+    actor,
+  );
+  return (await announceSimulation(tx, main.session, actor, tools.style, session.status)).session;
 }

@@ -28,11 +28,12 @@ export async function attachFile(
   if (!isJsonObject(item)) throw noSuchPlace();
   const replacedText = setMediaField(item, path, mediaReference(file.mediaId));
   if (replacedText === undefined) throw noSuchPlace();
-  tx.sessions.replaceCheck(session, { category, position, payload: tx.sealer.sealPayload(context, item) });
+  tx.sessions.replaceCheck(session, { category, position, payload: tx.sealer.sealPayload(context, item, locked.key) });
   const replacedFile = replacedText === null ? null : referencedMediaId(replacedText);
   if (replacedFile !== null) tx.sessions.deleteMedia(session, [replacedFile]);
   tx.sessions.insertMedia(session, [file]);
-  await announceData(tx, session, { cause: `file:${file.mediaId}`, trigger: 'file_added' }, actor, style);
+  const states = { before: { file: replacedText }, after: { file: mediaReference(file.mediaId) } };
+  await announceData(tx, session, { cause: `file:${file.mediaId}`, trigger: 'file_added', ...states }, actor, style);
 }
 
 function noSuchPlace(): Refusal {

@@ -1,6 +1,7 @@
-import { changedEntity, type EntityChange } from '../domain/entity.ts';
+import { changedEntity, type EntityChange, type EntityState } from '../domain/entity.ts';
 import type { Actor } from '../domain/events.ts';
 import { Refusal } from '../domain/failures.ts';
+import type { JsonObject } from '../domain/json.ts';
 import { entityEvents } from './entity-events.ts';
 import type { EntityKey, EntityStore, HandoffTransaction } from './ports.ts';
 
@@ -24,7 +25,17 @@ export async function changeEntity(
   const { after, comments } = changedEntity(entity, change);
   if (comments.length > 0) {
     store.update(key.applicationId, entity.entityId, after, comments);
-    tx.events.insert(entityEvents({ ...key, ...entity }, after, comments, tx.newId()), actor);
+    const states = { before: stateOf(entity), after: stateOf(after) };
+    const events = entityEvents({ ...key, ...entity }, after, comments, tx.newId());
+    tx.events.insert(
+      events.map((event) => ({ ...event, ...states })),
+      actor,
+    );
   }
   return entity.entityId;
+}
+
+/** An entity's state without what else is known of it. */
+function stateOf({ status, profile, metadata }: EntityState): JsonObject {
+  return { status, profile, metadata };
 }

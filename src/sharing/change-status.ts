@@ -71,7 +71,8 @@ export async function changeStatus(
     }),
   );
   const cause = `review:${locked.nextReview}:${locked.now}`;
-  await announceStatus(tx, before, { cause, resubmitInfo: resubmission }, actor, style);
+  const why = { cause, reason: 'review', before: before.status, resubmitInfo: resubmission } as const;
+  await announceStatus(tx, before, why, actor, style);
 }
 
 const NOTHING_TO_DO = 'No features found that need resubmission. All features are already approved: name the steps.';

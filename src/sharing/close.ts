@@ -47,6 +47,14 @@ export async function spendAcknowledgement(
   // A late attempt must not spend what the partner has mended since.
   if ((share.acknowledgement?.acknowledgementId ?? null) !== why.acknowledgementId) return;
   tx.onboardings.settleAcknowledgement(tokenId, 'spent', why);
+  if (share.acknowledgement !== null) {
+    const { issuerId, partnerId } = share.onboarding;
+    const spent = { type: 'acknowledgement.spent', tokenId, reason: why.code } as const;
+    tx.events.record(
+      [issuerId, partnerId].map((applicationId) => ({ ...spent, applicationId })),
+      actor,
+    );
+  }
   tx.onboardings.endStep(tokenId, 'import', why.code);
   if (!isMendable(why.code) || share.token?.expired === true) {
     recordEnding(tx, share, 'rejected', why.code, actor);
@@ -119,7 +127,11 @@ export function recordEnding(
     tx.onboardings.endStep(share.tokenId, STEP_OF_STATUS[share.onboarding.status] ?? 'wait', reason ?? as);
     tx.onboardings.end(share.tokenId, as, reason, null);
   }
-  const events = endingEvents(partiesOf(share), as, { reason, sentToPartner: share.sent });
+  const events = endingEvents(partiesOf(share), as, {
+    reason,
+    sentToPartner: share.sent,
+    before: answerOf(share).state,
+  });
   tx.events.insert(
     events.map((event) => withPartnerReason(event, tell.partnerReason)),
     actor,

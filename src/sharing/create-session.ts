@@ -12,8 +12,9 @@ import { checksOfFeatures, type SandboxScenario } from '../domain/sandbox/scenar
 import { announceSimulation } from './announce.ts';
 import type { DecisionStyle } from './decision.ts';
 import type { CreationFacts, HandoffTransaction, LockedSession, SessionLifeStore, SessionRow } from './ports.ts';
+import { createdChange } from './session-changes.ts';
 import { simulateSession, type SandboxFiles } from './simulate.ts';
-import { sealContent } from './store-content.ts';
+import { homeContext, sealContent } from './store-content.ts';
 
 /** What the caller of a creation asks for. */
 export interface SessionOrder {
@@ -33,8 +34,8 @@ export interface SessionOrder {
 export interface CreationTools {
   /** A new token of a hosted flow, what it is found by, and the flow's address. */
   readonly newFlow: () => { readonly token: string; readonly sha256: Buffer; readonly url: string };
-  /** Needed with a scenario. */
-  readonly files: SandboxFiles;
+  /** Of the session that a scenario makes; null without one. */
+  readonly files: SandboxFiles | null;
   readonly style: DecisionStyle;
 }
 
@@ -57,10 +58,13 @@ export async function createSession(
   if (facts.workflow === null) throw invalidFields({ workflow_id: [NO_WORKFLOW] });
   if (scenario !== null && facts.environment !== 'sandbox') throw invalidFields({ sandbox_scenario: [LIVE] });
 
-  const session = facts.unfinished?.session ?? newRow(tx, order, facts, facts.workflow);
+  const session =
+    facts.unfinished?.session ?? newRow(tools.files?.main.sessionId ?? tx.newId(), order, facts, facts.workflow);
   if (await tx.sessions.touchEntities(applicationId, [session])) throw invalidFields({ vendor_data: [BLOCKED] });
   if (facts.unfinished !== null) {
     renew(tx, store, facts.unfinished, order);
+    const { sessionId } = session;
+    tx.events.record([{ type: 'session.changed', applicationId, sessionId, reason: 'renewed' }], actor);
     return session.sessionId;
   }
   const flow = tools.newFlow();
@@ -72,8 +76,10 @@ export async function createSession(
     expected_details: expectedDetailsFor(session.kind, order.expectedDetails),
     contact_details: contactDetailsFor(session.kind, order.contactDetails),
   };
-  if (scenario === null) tx.sessions.insertContent(session, sealContent(tx, session, { checks: [], home }), []);
-  else insertSimulated(tx, session, home, facts, tools.files);
+  if (scenario === null) {
+    tx.sessions.insertContent(session, sealContent(tx, session, { checks: [], home }), []);
+    tx.events.record([createdChange(session, 'hosted')], actor);
+  } else if (tools.files !== null) insertSimulated(tx, session, home, facts, tools.files, actor);
   store.setHostedToken(session, flow.sha256);
   const email = order.contactDetails?.email ?? null;
   if (email !== null) {
@@ -90,14 +96,14 @@ const BLOCKED =
   'This user or business has been blocked and cannot create new verification sessions. Unblock it, or use another vendor_data.';
 
 function newRow(
-  tx: HandoffTransaction,
+  sessionId: string,
   { applicationId, vendorData, scenario }: SessionOrder,
   facts: CreationFacts,
   workflow: NonNullable<CreationFacts['workflow']>,
 ): SessionRow {
   const status = scenario?.status ?? 'Not Started';
   return {
-    sessionId: tx.newId(),
+    sessionId,
     applicationId,
     kind: workflow.kind,
     number: 0,
@@ -128,23 +134,27 @@ function insertSimulated(
   home: SessionHome,
   { now, workflow, peopleWorkflow }: CreationFacts,
   files: SandboxFiles,
+  actor: Actor,
 ): void {
   const checks = checksOfFeatures(session.kind, workflow?.features ?? []);
   const simulated = simulateSession(tx, { session, home, checks, now, peopleWorkflow, files });
   for (const made of simulated) tx.sessions.insertMedia(made.session, made.files);
   tx.sessions.insertContents(session.applicationId, simulated);
+  tx.events.record(
+    simulated.map((made) => createdChange(made.session, 'simulated')),
+    actor,
+  );
 }
 
 /** Didit's way with a customer who comes again: the same session, with the new call's callback and metadata. */
 function renew(
   tx: HandoffTransaction,
   store: SessionLifeStore,
-  { session, settings }: LockedSession,
+  { session, key, settings }: LockedSession,
   { callback, metadata }: SessionOrder,
 ): void {
-  const { applicationId, sessionId } = session;
-  const context = { applicationId, sessionId, category: '', position: 0 };
+  const context = homeContext(session, '', 0);
   if (settings === null) throw new Error('a hosted session has settings');
   const known = tx.sealer.openPayload(context, settings) as JsonObject;
-  store.setSettings(session, tx.sealer.sealPayload(context, { ...known, callback, metadata }));
+  store.setSettings(session, tx.sealer.sealPayload(context, { ...known, callback, metadata }, key));
 }

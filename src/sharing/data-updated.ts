@@ -22,6 +22,6 @@ export function dataUpdatedEvent(
     readonly style: DecisionStyle;
   },
 ): NewEvent {
-  const event = sessionEvent('data.updated', session, decision, { ...about, tokenId: null });
+  const event = sessionEvent('data.updated', session, decision, { ...about, reason: about.trigger, tokenId: null });
   return { ...event, body: { ...event.body, trigger: about.trigger } };
 }

@@ -5,6 +5,7 @@ import { isJsonObject, type JsonObject } from '../domain/json.ts';
 import { putLinksInDecision } from '../domain/media-references.ts';
 import { renderStatus, type BusinessStatusCase } from '../domain/session-status.ts';
 import type { PayloadSealer, ReadableMedia, StoredDecision } from './ports.ts';
+import { homeContext } from './store-content.ts';
 
 /** A file as an application reads it, for its own link. */
 export interface LinkTarget {
@@ -54,21 +55,13 @@ export function decisionWithReferences(
   style: Pick<DecisionStyle, 'businessStatusCase'>,
 ): DecisionWithReferences {
   const { session } = stored;
-  const open = (row: { category: string; position: number; payload: Buffer }) =>
-    sealer.openPayload(
-      {
-        applicationId: session.applicationId,
-        sessionId: session.sessionId,
-        category: row.category,
-        position: row.position,
-      },
-      row.payload,
-    );
+  const { applicationId, sessionId } = session;
   const home = new Map<string, HomeValue[]>();
   let settings: SessionHome | null = null;
-  for (const row of stored.home) {
-    if (row.category === '') settings = open(row) as unknown as SessionHome;
-    else home.set(`${row.category}:${row.position}`, open(row) as unknown as HomeValue[]);
+  for (const { category, position, payload } of stored.home) {
+    const opened: unknown = sealer.openPayload(homeContext(session, category, position), payload);
+    if (category === '') settings = opened as SessionHome;
+    else home.set(`${category}:${position}`, opened as HomeValue[]);
   }
   const people = new Map<string, { pointer: string; sessionId: string | null }[]>();
   for (const link of stored.people) {
@@ -80,7 +73,8 @@ export function decisionWithReferences(
   const checks = new Map<CheckCategory, JsonObject[]>();
   for (const row of stored.checks) {
     const key = `${row.category}:${row.position}`;
-    const shared = open(row);
+    const { category, position } = row;
+    const shared = sealer.openPayload({ applicationId, sessionId, category, position }, row.payload);
     if (!isJsonObject(shared)) throw new Error('a stored check is an object');
     const item = putTogether({ shared, home: home.get(key) ?? [], people: people.get(key) ?? [] });
     const items = checks.get(row.category) ?? [];

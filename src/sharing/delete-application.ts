@@ -22,7 +22,9 @@ export async function deleteApplication(
   actor: Actor,
 ): Promise<void> {
   if (!(await store.markDeleted(call.applicationId, call.organizationId))) throw new Refusal('not_found');
-  const tokenIds = await store.openShares(call.applicationId);
+  const { applicationId } = call;
+  tx.events.record([{ type: 'application.deleted', applicationId }], actor);
+  const tokenIds = await store.openShares(applicationId);
   // Sent in order of their ids, so that two deletions lock what they have in common in the same order.
   const shares = await Promise.all(tokenIds.map((tokenId) => tx.shares.lock(tokenId)));
   // And then the events, by their sessions: those of several shares stand in one line.

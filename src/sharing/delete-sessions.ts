@@ -1,4 +1,6 @@
+import type { Actor } from '../domain/events.ts';
 import type { HandoffTransaction, SessionLifeStore } from './ports.ts';
+import { deletedChanges } from './session-changes.ts';
 
 /** A session that is gone. */
 export interface DeletedSession {
@@ -18,12 +20,12 @@ export async function deleteUserSessions(
   applicationId: string,
   which: Parameters<SessionLifeStore['lockUserSessions']>[1],
   limit: number,
+  actor: Actor,
 ): Promise<readonly DeletedSession[]> {
   const sessions = await store.lockUserSessions(applicationId, which, limit);
   if (sessions.length === 0) return [];
-  tx.sessions.delete(
-    applicationId,
-    sessions.map(({ sessionId }) => sessionId),
-  );
+  const sessionIds = sessions.map(({ sessionId }) => sessionId);
+  tx.sessions.delete(applicationId, sessionIds);
+  tx.events.record(deletedChanges(applicationId, sessionIds), actor);
   return sessions.toSorted((one, other) => one.number - other.number);
 }

@@ -1,5 +1,6 @@
 import type { SessionKind } from '../domain/decision-categories.ts';
 import { readRow, refusedRow, type BadRow, type GoodRow } from '../domain/import-rows.ts';
+import type { Actor } from '../domain/events.ts';
 import { FAILURES, Refusal } from '../domain/failures.ts';
 import {
   hasEnded,
@@ -15,14 +16,16 @@ import type { JsonValue } from '../domain/json.ts';
 import type { DecisionContent } from '../domain/decision-intake.ts';
 import type {
   Environment,
+  FilesAhead,
   FileTaker,
   HandoffTransaction,
   ImportJob,
+  KeyedSession,
   NewSession,
   SealContext,
-  SessionFile,
   WorkflowVersion,
 } from './ports.ts';
+import { createdChange } from './session-changes.ts';
 import { searchTermsOf, sealContent } from './store-content.ts';
 import { newSession } from './take-in.ts';
 
@@ -53,7 +56,7 @@ export function importSeal(
 }
 
 /** Writes an import with its file, and asks for its run. Resolves to its id. */
-export function openImport(tx: HandoffTransaction, order: ImportOrder): string {
+export function openImport(tx: HandoffTransaction, order: ImportOrder, actor: Actor): string {
   const importId = tx.newId();
   const { applicationId, filename, format, parts, ...columns } = order;
   tx.imports.insert({
@@ -70,6 +73,7 @@ export function openImport(tx: HandoffTransaction, order: ImportOrder): string {
       tx.sealer.sealPayload(importSeal(applicationId, importId, 'import_part', position), part as unknown as JsonValue),
     ),
   });
+  tx.events.record([{ type: 'session_import.started', applicationId, subjectId: importId }], actor);
   tx.wishImport(importId);
   return importId;
 }
@@ -80,7 +84,8 @@ export type InTransaction = <T>(work: (tx: HandoffTransaction) => Promise<T>) =>
 /**
  * Takes one part of a file in. Its files are stored first, outside any transaction; then one transaction takes the rows in
  * and counts them: a part whose turn it is not changes nothing, so that a crash neither loses nor doubles a row. An
- * `external_id` that is there already, also from the same file, is skipped. Imports tell nobody: no event is written.
+ * `external_id` that is there already, also from the same file, is skipped. Imports tell nobody: what
+ * they do stands in the audit trail alone.
  *
  * @returns how far the import has come
  */
@@ -93,14 +98,19 @@ export async function takePartIn(
   const read = await inTransaction((tx) => readPart(tx, importId, position));
   if ('status' in read) return read;
   const fresh = read.good.filter(({ externalId }) => !read.stored.has(externalId));
-  const taken = await fileTaker.takeFiles(fresh.map(({ content }) => content.checks));
+  const taken = await fileTaker.takeFiles(fresh.map(({ session, content: { checks } }) => ({ session, checks })));
   const filed = new Map(fresh.map(({ row }, index) => [row, taken[index]]));
   return inTransaction((tx) => insertPart(tx, importId, position, read, filed));
 }
 
+/** A row with the session that it is to become. */
+interface KeyedRow extends GoodRow {
+  readonly session: KeyedSession;
+}
+
 /** A part whose rows were read, and what was stored under their external ids then. */
 interface PartRead {
-  readonly good: readonly GoodRow[];
+  readonly good: readonly KeyedRow[];
   readonly bad: readonly BadRow[];
   readonly lastRow: number;
   readonly stored: ReadonlyMap<string, SessionKind>;
@@ -112,7 +122,7 @@ async function readPart(
   position: number,
 ): Promise<PartRead | ImportProgress> {
   // In this order: what takes a part away moves the import on.
-  const [sealed, job] = await Promise.all([tx.imports.readPart(importId, position), tx.imports.look(importId)]);
+  const [job, sealed] = await Promise.all([tx.imports.look(importId), tx.imports.readPart(importId, position)]);
   if (job === null) return UNKNOWN_IMPORT;
   if (!isTurnOf(job, position)) return job.progress;
   if (sealed === null) throw new Error('a part whose turn it is has its bytes');
@@ -122,7 +132,9 @@ async function readPart(
     sealed,
   ) as unknown as FilePart;
   const readings = part.rows.map((row) => readRow(importType, part.columns, row));
-  const good = readings.flatMap((reading) => (reading.ok ? [reading.good] : []));
+  const good = readings.flatMap((reading) =>
+    reading.ok ? [{ ...reading.good, session: keyedSession(tx, applicationId) }] : [],
+  );
   return {
     good,
     bad: readings.flatMap((reading) => (reading.ok ? [] : [reading.bad])),
@@ -132,6 +144,11 @@ async function readPart(
       good.map(({ externalId }) => externalId),
     ),
   };
+}
+
+function keyedSession(tx: HandoffTransaction, applicationId: string): KeyedSession {
+  const session = { applicationId, sessionId: tx.newId() };
+  return { ...session, key: tx.sealer.newDataKey(session) };
 }
 
 function isTurnOf({ progress }: ImportJob, position: number): boolean {
@@ -149,11 +166,12 @@ async function insertPart(
   if (job === null) return UNKNOWN_IMPORT;
   if (!isTurnOf(job, position)) return job.progress;
   const { applicationId } = job;
+  const actor: Actor = { kind: 'session_import', id: importId };
   const facts = await tx.sessions.takeInManyFacts(
     applicationId,
     read.good.map(({ externalId }) => externalId),
   );
-  if (facts.deleted) return tx.imports.end(importId, applicationId, 'failed', 'application_deleted');
+  if (facts.deleted) return ended(tx, importId, applicationId, 'failed', 'application_deleted', actor);
 
   // What was there when its files were not stored counts as there, also when it was deleted since.
   const stored = new Map([...read.stored, ...facts.stored]);
@@ -168,11 +186,12 @@ async function insertPart(
     else if ('problem' in taken) bad.push(refusedRow(row, taken.problem));
     else {
       stored.set(row.externalId, row.content.kind);
-      complete.push({ content: { ...row.content, checks: taken.checks }, files: taken.files });
+      const content = { ...row.content, checks: taken.checks };
+      complete.push({ session: row.session, content, files: taken.files });
     }
   }
-  await insertSessions(tx, job, facts.now, complete);
-  return tx.imports.finishPart(importId, applicationId, position, {
+  await insertSessions(tx, job, facts.now, complete, actor);
+  const progress = await tx.imports.finishPart(importId, applicationId, position, {
     created: complete.length,
     skipped,
     mediaBytes: complete.flatMap(({ files }) => files).reduce((sum, { byteLength }) => sum + (byteLength ?? 0), 0),
@@ -182,6 +201,10 @@ async function insertPart(
       payload: tx.sealer.sealPayload(importSeal(applicationId, importId, 'import_error', row), { ...error }),
     })),
   });
+  if (progress.status === 'completed') {
+    tx.events.record([{ type: 'session_import.completed', applicationId, subjectId: importId }], actor);
+  }
+  return progress;
 }
 
 /**
@@ -194,10 +217,24 @@ export async function endImport(
   importId: string,
   as: 'failed' | 'cancelled',
   why: ImportFailure,
+  actor: Actor,
 ): Promise<ImportProgress> {
   const job = await tx.imports.lock(importId);
   if (job === null) return UNKNOWN_IMPORT;
-  return hasEnded(job.progress.status) ? job.progress : tx.imports.end(importId, job.applicationId, as, why);
+  return hasEnded(job.progress.status) ? job.progress : ended(tx, importId, job.applicationId, as, why, actor);
+}
+
+async function ended(
+  tx: HandoffTransaction,
+  importId: string,
+  applicationId: string,
+  as: 'failed' | 'cancelled',
+  why: ImportFailure,
+  actor: Actor,
+): Promise<ImportProgress> {
+  const type = `session_import.${as}` as const;
+  tx.events.record([{ type, applicationId, subjectId: importId, reason: why }], actor);
+  return tx.imports.end(importId, applicationId, as, why);
 }
 
 /**
@@ -205,13 +242,18 @@ export async function endImport(
  *
  * @throws {Refusal} `not_found`, `import_ended`
  */
-export async function cancelImport(tx: HandoffTransaction, applicationId: string, importId: string): Promise<void> {
+export async function cancelImport(
+  tx: HandoffTransaction,
+  applicationId: string,
+  importId: string,
+  actor: Actor,
+): Promise<void> {
   const job = await tx.imports.lock(importId, applicationId);
   if (job === null) throw new Refusal('not_found');
   const { status } = job.progress;
   if (status === 'cancelled') return;
   if (hasEnded(status)) throw new Refusal('import_ended', { extra: { status } });
-  await tx.imports.end(importId, applicationId, 'cancelled', 'cancelled');
+  await ended(tx, importId, applicationId, 'cancelled', 'cancelled', actor);
 }
 
 function refusalOf(
@@ -234,9 +276,8 @@ function refusalOf(
 type FiledRow = Awaited<ReturnType<FileTaker['takeFiles']>>[number];
 
 /** A row whose files are stored. */
-interface CompleteRow {
+interface CompleteRow extends FilesAhead {
   readonly content: DecisionContent;
-  readonly files: readonly SessionFile[];
 }
 
 async function insertSessions(
@@ -244,13 +285,14 @@ async function insertSessions(
   job: ImportJob,
   now: string,
   rows: readonly CompleteRow[],
+  actor: Actor,
 ): Promise<void> {
   const { applicationId, environment, workflow } = job;
-  const sessions = rows.map(({ content }): NewSession => {
-    const session = newSession(tx, applicationId, content, { environment, now, workflow });
+  const sessions = rows.map(({ session: { sessionId, key }, content }): NewSession => {
+    const session = newSession(tx, applicationId, content, { environment, now, workflow }, sessionId);
     return {
       session,
-      content: sealContent(tx, session, content),
+      content: sealContent(tx, session, content, key),
       searchTerms: searchTermsOf(tx, applicationId, content.checks),
     };
   });
@@ -258,6 +300,10 @@ async function insertSessions(
   const touched = tx.sessions.touchEntities(
     applicationId,
     sessions.map(({ session }) => session),
+  );
+  tx.events.record(
+    sessions.map(({ session }) => createdChange(session, 'session_import')),
+    actor,
   );
   tx.sessions.insertContents(applicationId, sessions);
   for (const [index, { session }] of sessions.entries()) tx.sessions.insertMedia(session, rows[index]?.files ?? []);

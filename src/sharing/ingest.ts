@@ -7,6 +7,7 @@ import { facetsOf } from '../domain/session-facts.ts';
 import { announceData, announceStatus } from './announce.ts';
 import type { DecisionStyle } from './decision.ts';
 import type {
+  DataKey,
   Environment,
   HandoffTransaction,
   IngestStore,
@@ -15,6 +16,7 @@ import type {
   SourceWord,
   StoredWord,
 } from './ports.ts';
+import { createdChange } from './session-changes.ts';
 import { searchTermsOf, sealContent } from './store-content.ts';
 import { newSession } from './take-in.ts';
 
@@ -41,7 +43,7 @@ export async function ingestSourceEvent(
   const { applicationId, event, actor } = call;
   const facts = await tx.sessions.takeInFacts(applicationId, event.externalId);
   if (facts.deleted) throw new Refusal('application_deleted');
-  const cause = { cause: `ingested:${tx.newId()}` };
+  const cause = { cause: `ingested:${tx.newId()}`, reason: 'ingested' } as const;
   // Null too when it was deleted a moment ago.
   const known = facts.stored === null ? null : await store.lock(applicationId, facts.stored.sessionId);
   refuseOtherEnvironment(event, facts.environment, known?.session.environment ?? null);
@@ -50,9 +52,10 @@ export async function ingestSourceEvent(
     const session = newSession(tx, applicationId, event.content, facts);
     const { written, files } = contentOf(tx, session, event.content);
     const touched = tx.sessions.touchEntities(applicationId, [session]);
-    expectFiles(tx, store, session, files);
+    expectFiles(tx, store, written, files);
     tx.sessions.insertContents(applicationId, [written]);
     store.note(session, event);
+    tx.events.record([createdChange(session, 'ingested')], actor);
     await touched;
     await announceStatus(tx, session, cause, actor, style);
     return { sessionId: session.sessionId, result: 'created' };
@@ -69,15 +72,17 @@ export async function ingestSourceEvent(
   const session = changed(known.session, event);
   const hasContent = event.hasDecision && event.content !== null;
   if (hasContent) {
-    const { written, files } = contentOf(tx, session, besideReviews(event.content, known.ownReviews));
+    const { written, files } = contentOf(tx, session, besideReviews(event.content, known.ownReviews), known.key);
     const touched = tx.sessions.touchEntities(applicationId, [session]);
     store.replaceContent(written);
-    expectFiles(tx, store, session, files);
+    expectFiles(tx, store, written, files);
     await touched;
   }
   store.note(session, event);
-  if (session.status !== known.session.status) await announceStatus(tx, session, cause, actor, style);
-  else if (hasContent) await announceData(tx, session, { ...cause, trigger: 'ingestion' }, actor, style);
+  const before = known.session.status;
+  if (session.status !== before) await announceStatus(tx, session, { ...cause, before }, actor, style);
+  else if (hasContent) await announceData(tx, session, { cause: cause.cause, trigger: 'ingestion' }, actor, style);
+  else tx.events.record([{ type: 'session.changed', applicationId, sessionId, reason: 'ingested' }], actor);
   return { sessionId, result: 'updated' };
 }
 
@@ -130,12 +135,13 @@ function contentOf(
   tx: HandoffTransaction,
   session: SessionRow,
   content: DecisionContent,
+  key?: DataKey,
 ): { readonly written: NewSession; readonly files: readonly RemoteFile[] } {
   const own = replaceMedia(content.checks, (text) => (isMediaReference(text) ? null : text));
   const { checks, remote } = takeOutLinks(own, () => tx.newId());
   const searchTerms = searchTermsOf(tx, session.applicationId, checks);
   return {
-    written: { session, content: sealContent(tx, session, { ...content, checks }), searchTerms },
+    written: { session, content: sealContent(tx, session, { ...content, checks }, key), searchTerms },
     files: remote,
   };
 }
@@ -143,10 +149,10 @@ function contentOf(
 function expectFiles(
   tx: HandoffTransaction,
   store: IngestStore,
-  session: SessionRow,
+  { session, content: { key } }: NewSession,
   files: readonly RemoteFile[],
 ): void {
   if (files.length === 0) return;
-  store.expectFiles(session, files);
+  store.expectFiles({ ...session, key }, files);
   tx.wishMediaFetch(session.sessionId);
 }

@@ -3,9 +3,10 @@ import { invalidFields, Refusal } from '../domain/failures.ts';
 import type { MintResult } from '../domain/onboarding.ts';
 import type { SessionKind } from '../domain/decision-categories.ts';
 import { isFinished } from '../domain/session-status.ts';
-import type { HandoffTransaction, MintFacts } from './ports.ts';
+import type { HandoffTransaction, MintFacts, SessionDataKey } from './ports.ts';
 import { answerOf } from './share-answer.ts';
 import { mintedEvent } from './share-events.ts';
+import { wrapKeys } from './share-keys.ts';
 
 /** What an issuer asks for. `ttlSeconds` is 60 to 86400 (contract row 13). */
 export interface MintOrder {
@@ -30,19 +31,16 @@ export interface MintedToken {
 /**
  * Mints a token for a finished session: `POST /v3/session/{id}/share/`.
  *
- * @param kid signing key to record with the token
  * @throws {Refusal} in the order of `semantics.md`, "Codes besides import's"
  */
-export async function mintShareToken(
-  tx: HandoffTransaction,
-  order: MintOrder,
-  kid: string,
-  actor: Actor,
-): Promise<MintedToken> {
+export async function mintShareToken(tx: HandoffTransaction, order: MintOrder, actor: Actor): Promise<MintedToken> {
   tx.shares.holdApplications([order.issuerId, order.partnerId]);
-  const facts = await tx.sessions.mintFacts(order.sessionId, order.issuerId, order.partnerId);
+  const [facts, keys] = await factsAndKeys(tx, order);
   const session = checkMint(facts, order);
-  return writeToken(tx, order, { tokenId: tx.newId(), kid, session, nowSeconds: facts.nowSeconds }, actor);
+  const kid = facts.activeKid;
+  // The server that starts makes one.
+  if (kid === null) throw new Refusal('service_unavailable');
+  return writeToken(tx, order, { tokenId: tx.newId(), kid, session, keys, nowSeconds: facts.nowSeconds }, actor);
 }
 
 /**
@@ -53,6 +51,7 @@ export async function mintShareToken(
 export async function openOnboarding(
   tx: HandoffTransaction,
   order: MintOrder,
+  actor: Actor,
 ): Promise<{ tokenId: string; sessionKind: SessionKind }> {
   tx.shares.holdApplications([order.issuerId, order.partnerId]);
   const facts = await tx.sessions.mintFacts(order.sessionId, order.issuerId, order.partnerId);
@@ -60,6 +59,8 @@ export async function openOnboarding(
   const tokenId = tx.newId();
   tx.onboardings.insert({ tokenId, sessionKind: session.kind, ...order });
   tx.onboardings.beginStep(tokenId, 'mint', 1);
+  const { issuerId: applicationId, sessionId } = order;
+  tx.events.record([{ type: 'onboarding.opened', applicationId, tokenId, sessionId, subjectId: tokenId }], actor);
   tx.wishStart(tokenId);
   return { tokenId, sessionKind: session.kind };
 }
@@ -81,13 +82,13 @@ export async function mintForOnboarding(tx: HandoffTransaction, tokenId: string,
   if (onboarding.ended) return { state: 'ended', answer: answerOf(share) };
 
   const order = { ...onboarding };
-  const facts = await tx.sessions.mintFacts(order.sessionId, order.issuerId, order.partnerId);
+  const [facts, keys] = await factsAndKeys(tx, order);
   const session = checkMint(facts, order);
   const kid = facts.activeKid;
-  if (kid === null) throw new Error('no signing key is registered yet: start a server with SHARE_TOKEN_KEYS');
+  if (kid === null) throw new Error('there is no key to sign with yet: start a server, which makes one');
   const acceptance = facts.connection?.active === true ? facts.connection.acceptance : 'acknowledge';
   const actor: Actor = { kind: 'onboarding', id: tokenId };
-  const token = writeToken(tx, order, { tokenId, kid, session, nowSeconds: facts.nowSeconds }, actor);
+  const token = writeToken(tx, order, { tokenId, kid, session, keys, nowSeconds: facts.nowSeconds }, actor);
   tx.onboardings.setAcceptance(tokenId, acceptance);
   tx.onboardings.advance(tokenId, 'delivering');
   tx.onboardings.endStep(tokenId, 'mint', 'minted', attempt);
@@ -97,6 +98,17 @@ export async function mintForOnboarding(tx: HandoffTransaction, tokenId: string,
     remainingMs: order.ttlSeconds * 1000,
     expiresAt: isoTime(token.expiresAt),
   };
+}
+
+/** What a mint is judged by, and the data keys that it hands on, in one round trip. */
+function factsAndKeys(
+  tx: HandoffTransaction,
+  { sessionId, issuerId, partnerId }: MintOrder,
+): Promise<[MintFacts, readonly SessionDataKey[]]> {
+  return Promise.all([
+    tx.sessions.mintFacts(sessionId, issuerId, partnerId),
+    tx.sessions.keysToShare(sessionId, issuerId),
+  ]);
 }
 
 type Shareable = NonNullable<MintFacts['session']>;
@@ -124,7 +136,13 @@ function checkMint(facts: MintFacts, order: MintOrder): Shareable {
 function writeToken(
   tx: HandoffTransaction,
   order: MintOrder,
-  made: { tokenId: string; kid: string; session: Shareable; nowSeconds: number },
+  made: {
+    tokenId: string;
+    kid: string;
+    session: Shareable;
+    keys: readonly SessionDataKey[];
+    nowSeconds: number;
+  },
   actor: Actor,
 ): MintedToken {
   const token = {
@@ -139,6 +157,7 @@ function writeToken(
     expiresAt: made.nowSeconds + order.ttlSeconds,
   };
   tx.shares.insertToken(token);
+  wrapKeys(tx, token, made.keys);
   tx.events.insert([mintedEvent(token, token.expiresAt)], actor);
   return token;
 }

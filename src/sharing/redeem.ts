@@ -7,7 +7,9 @@ import { personVendorData, settleImport, type ImportWay, type SettledImport } fr
 import type { CloneOrder, HandoffTransaction, ImportChoice, ImportFacts, SessionRow, ShareFacts } from './ports.ts';
 import { DELETED_WITH_APPLICATION } from './delete-application.ts';
 import { answerOf } from './share-answer.ts';
+import { createdChange } from './session-changes.ts';
 import { endingEvents, partiesOf } from './share-events.ts';
+import { KeyNotWrapped } from './share-keys.ts';
 import { statusUpdatedEvent } from './status-updated.ts';
 import { searchTermsOf } from './store-content.ts';
 
@@ -20,17 +22,26 @@ export interface Imported {
 /**
  * The partner's own import call: `POST /v3/session/import-shared/`. Refuses in the order of contract row 2.
  *
- * @param tokenId `jti` of a token whose signature and claims were checked
+ * @param call.tokenId `jti` of a token whose signature and claims were checked
+ * @param call.kid the key that signed it
  * @throws {Refusal}
+ * @throws {KeyNotWrapped}
  */
 export async function redeemShareToken(
   tx: HandoffTransaction,
-  call: { readonly tokenId: string; readonly partnerId: string; readonly choice: ImportChoice },
+  call: {
+    readonly tokenId: string;
+    readonly kid: string;
+    readonly partnerId: string;
+    readonly choice: ImportChoice;
+  },
   actor: Actor,
   style: DecisionStyle,
 ): Promise<Imported> {
   const share = await tx.shares.lock(call.tokenId);
-  if (share?.token == null) throw new Refusal('share_token_invalid');
+  if (share?.token == null || share.token.keyRemoved || share.token.kid !== call.kid) {
+    throw new Refusal('share_token_invalid');
+  }
   if (share.token.partnerId !== call.partnerId) throw new Refusal('share_token_not_for_this_application');
   if (share.token.expired) throw new Refusal('share_token_expired');
   if (share.token.closedReason === DELETED_WITH_APPLICATION && share.token.closedAs === 'revoked') {
@@ -50,6 +61,7 @@ export async function redeemShareToken(
  * as it stands, a redemption of this very token included.
  *
  * @throws {RefusedImport} when a rule refuses the import; nothing is written then
+ * @throws {KeyNotWrapped}
  */
 export async function importForOnboarding(
   tx: HandoffTransaction,
@@ -57,6 +69,7 @@ export async function importForOnboarding(
   attempt: number,
   style: DecisionStyle,
 ): Promise<ShareAnswer> {
+  tx.shares.actForPartnerOf(tokenId);
   const share = await tx.shares.lock(tokenId);
   if (share === null) throw new Refusal('unknown_onboarding');
   const answer = answerOf(share);
@@ -120,11 +133,16 @@ async function importSession(
   ]);
   if (!inserted) throw await takenMeanwhile(tx, token);
   if (blocked) throw new Refusal('entity_blocked', { field: 'vendor_data' });
+  if (!clone.complete) throw new KeyNotWrapped(share.tokenId);
 
   endOnboarding(tx, share, main.to.sessionId, way);
   // All that takes time comes before the numbers, whose row stays locked until the commit.
   const unnumbered = decisionWithReferences({ session: main.to, ...clone, home: [] }, tx.sealer, style);
   tx.sessions.insertSearchTerms(token.partnerId, searchTermsOfClones(tx, order, clone.searchable));
+  tx.events.record(
+    people.map(({ to }) => ({ ...createdChange(to, 'shared'), tokenId: share.tokenId })),
+    actor,
+  );
   const [businessId, numbers] = await Promise.all([
     tx.sessions.businessIdOf(main.to),
     tx.sessions.takeNumbers(token.partnerId, {
@@ -141,12 +159,19 @@ async function importSession(
   const decision = { ...unnumbered, session_number: session.number };
   tx.events.insert(
     [
-      statusUpdatedEvent(session, decision, { tokenId: share.tokenId, cause: 'imported', businessId, style }),
+      statusUpdatedEvent(session, decision, {
+        tokenId: share.tokenId,
+        cause: 'imported',
+        reason: 'imported',
+        businessId,
+        style,
+      }),
       ...endingEvents(partiesOf(share), 'imported', {
         reason: null,
         // An automatic import is faster than the notice of it.
         sentToPartner: share.sent || share.onboarding?.acceptance === 'automatic',
         importedSessionId: session.sessionId,
+        before: answerOf(share).state,
       }),
     ],
     actor,

@@ -23,3 +23,19 @@ export async function revokeOnboarding(
   recordEnding(tx, share, 'revoked', 'revoked_by_issuer', actor);
   tx.wishSignal(call.tokenId, 'tokenRevoked', call.tokenId);
 }
+
+/** Why a share ended whose token's key was removed. */
+const SIGNING_KEY_REMOVED = 'signing_key_removed';
+
+/**
+ * Takes a share back because the key that signed its token was removed: automatic and acknowledged ones too; a
+ * redemption stands, and what has ended or run out is left to its own ending.
+ */
+export async function revokeForRemovedKey(tx: HandoffTransaction, tokenId: string, actor: Actor): Promise<void> {
+  const share = await tx.shares.lock(tokenId);
+  if (share?.token == null) return;
+  const { state } = answerOf(share);
+  if (state !== 'open' && state !== 'acknowledged') return;
+  recordEnding(tx, share, 'revoked', SIGNING_KEY_REMOVED, actor);
+  if (share.onboarding !== null) tx.wishSignal(tokenId, 'tokenRevoked', tokenId);
+}

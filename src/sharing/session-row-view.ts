@@ -5,6 +5,7 @@ import { companyNameOf, companyOf, documentName, fullNameOf, textOf } from '../d
 import { renderStatus } from '../domain/session-status.ts';
 import type { DecisionStyle } from './decision.ts';
 import type { PayloadSealer, SessionRow } from './ports.ts';
+import { homeContext } from './store-content.ts';
 
 /** A session of a list: its columns, and what belongs to it elsewhere. */
 export interface ListedSession extends SessionRow {
@@ -77,7 +78,9 @@ export function sessionRowsOf(
     const items = new Map<CheckCategory, JsonObject[]>();
     let settings: JsonObject = {};
     for (const { category, position, payload } of parts.get(sessionId) ?? []) {
-      const part = sealer.openPayload({ applicationId, sessionId, category, position }, payload);
+      const place =
+        category === '' ? homeContext(session, category, position) : { applicationId, sessionId, category, position };
+      const part = sealer.openPayload(place, payload);
       if (!isJsonObject(part)) throw new Error('a stored part of a session is an object');
       if (category === '') settings = part;
       else items.set(category, [...(items.get(category) ?? []), putLinksInItem(category, part, linkOf)]);

@@ -1,6 +1,6 @@
 import type { EventType } from '../domain/events.ts';
 import type { JsonObject } from '../domain/json.ts';
-import type { Ending } from '../domain/onboarding.ts';
+import type { Ending, ShareAnswer } from '../domain/onboarding.ts';
 import type { SessionKind } from '../domain/decision-categories.ts';
 import type { Environment, NewEvent, ShareFacts } from './ports.ts';
 
@@ -24,10 +24,11 @@ export function partiesOf(facts: ShareFacts): ShareParties {
 
 /** `share.minted`, to the issuer. `expiresAt` in Unix seconds. */
 export function mintedEvent(share: ShareParties, expiresAt: number): NewEvent {
-  return shareEvent('share.minted', share, share.issuerId, {
+  const event = shareEvent('share.minted', share, share.issuerId, {
     session_id: share.sessionId,
     expires_at: new Date(expiresAt * 1000).toISOString(),
   });
+  return { ...event, after: { state: 'open', expires_at: expiresAt } };
 }
 
 /**
@@ -52,7 +53,13 @@ export function receivedEvent(
 export function endingEvents(
   share: ShareParties,
   ending: Ending,
-  details: { readonly reason: string | null; readonly sentToPartner: boolean; readonly importedSessionId?: string },
+  details: {
+    readonly reason: string | null;
+    readonly sentToPartner: boolean;
+    readonly importedSessionId?: string;
+    /** How the share stood. */
+    readonly before: ShareAnswer['state'];
+  },
 ): NewEvent[] {
   const type: EventType = `share.${ending}`;
   const reason = details.reason === null ? {} : { reason: details.reason };
@@ -61,7 +68,8 @@ export function endingEvents(
     const session = details.importedSessionId === undefined ? {} : { session_id: details.importedSessionId };
     events.push(shareEvent(type, share, share.partnerId, { ...session, ...reason }));
   }
-  return events;
+  const states = { before: { state: details.before }, after: { state: ending, ...reason } };
+  return events.map((event) => ({ ...event, ...reason, ...states }));
 }
 
 function shareEvent(type: EventType, share: ShareParties, applicationId: string, members: JsonObject): NewEvent {

@@ -11,6 +11,8 @@ const TOLD_WITH_DECISION: ReadonlySet<SessionStatus> = new Set(['Approved', 'Dec
  * decision out when the signed body cannot carry it (contract row 30).
  *
  * @param about.cause what happened, for the once-only key
+ * @param about.reason why, for the audit trail: a code
+ * @param about.before the status before, of a session that was there
  * @param about.businessId the entity that a business's session is of
  * @param about.resubmitInfo what is to be done again, of a session that is `Resubmitted`
  */
@@ -20,12 +22,18 @@ export function statusUpdatedEvent(
   about: {
     readonly tokenId: string | null;
     readonly cause: string;
+    readonly reason: string;
+    readonly before?: SessionStatus | undefined;
     readonly businessId: string | null;
     readonly resubmitInfo?: JsonObject;
     readonly style: DecisionStyle;
   },
 ): NewEvent {
-  const event = sessionEvent('status.updated', session, decision, about);
+  const event = {
+    ...sessionEvent('status.updated', session, decision, about),
+    before: about.before && { status: about.before },
+    after: { status: session.status },
+  };
   if (about.resubmitInfo === undefined) return event;
   return { ...event, body: { ...event.body, resubmit_info: about.resubmitInfo } };
 }
@@ -38,6 +46,7 @@ export function sessionEvent(
   about: {
     readonly tokenId: string | null;
     readonly cause: string;
+    readonly reason: string;
     readonly businessId: string | null;
     readonly style: DecisionStyle;
   },
@@ -65,6 +74,7 @@ export function sessionEvent(
     tokenId: about.tokenId,
     sessionId: session.sessionId,
     dedupeKey: `${session.sessionId}:${type}:${about.cause}`,
+    reason: about.reason,
     body,
   };
 }

@@ -2,7 +2,7 @@ import type { CheckParts } from '../domain/decision-parts.ts';
 import type { SessionHome } from '../domain/decision-document.ts';
 import type { JsonValue } from '../domain/json.ts';
 import { searchFactsOf } from '../domain/session-facts.ts';
-import type { HandoffTransaction, SealedContent, SessionRow } from './ports.ts';
+import type { DataKey, HandoffTransaction, SealContext, SealedContent, SessionRow } from './ports.ts';
 
 /** A session's checks taken apart, and its owner's settings. */
 export interface Content {
@@ -10,25 +10,44 @@ export interface Content {
   readonly home: SessionHome;
 }
 
-/** Seals a session's content into the rows that are stored: what may cross, what stays home, and who its people are. */
-export function sealContent(tx: HandoffTransaction, session: SessionRow, { checks, home }: Content): SealedContent {
+/** What the sealed parts of a session that stay home are bound to: they open in no place that crosses. */
+export function homeContext(
+  { applicationId, sessionId }: Pick<SealContext, 'applicationId' | 'sessionId'>,
+  category: string,
+  position: number,
+): SealContext {
+  return { applicationId, sessionId, category: `home:${category}`, position };
+}
+
+/**
+ * Seals a session's content into the rows that are stored: what may cross, what stays home, and who its people are.
+ *
+ * @param key the session's own; left out for a new session, which gets one
+ */
+export function sealContent(
+  tx: HandoffTransaction,
+  session: SessionRow,
+  { checks, home }: Content,
+  key: DataKey = tx.sealer.newDataKey(session),
+): SealedContent {
   const { applicationId, sessionId } = session;
-  const seal = (category: string, position: number, value: JsonValue): Buffer =>
-    tx.sealer.sealPayload({ applicationId, sessionId, category, position }, value);
+  const sealHome = (category: string, position: number, value: JsonValue): Buffer =>
+    tx.sealer.sealPayload(homeContext(session, category, position), value, key);
   return {
+    key,
     checks: checks.map(({ category, position, shared }) => ({
       category,
       position,
-      payload: seal(category, position, shared),
+      payload: tx.sealer.sealPayload({ applicationId, sessionId, category, position }, shared, key),
     })),
     home: [
-      { category: '', position: 0, payload: seal('', 0, { ...home }) },
+      { category: '', position: 0, payload: sealHome('', 0, { ...home }) },
       ...checks
         .filter((check) => check.home.length > 0)
         .map((check) => ({
           category: check.category,
           position: check.position,
-          payload: seal(check.category, check.position, check.home as unknown as JsonValue),
+          payload: sealHome(check.category, check.position, check.home as unknown as JsonValue),
         })),
     ],
     people: checks.flatMap((check) =>

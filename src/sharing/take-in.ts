@@ -1,7 +1,9 @@
 import type { DecisionContent } from '../domain/decision-intake.ts';
+import type { Actor } from '../domain/events.ts';
 import { invalidFields, Refusal } from '../domain/failures.ts';
 import { facetsOf } from '../domain/session-facts.ts';
-import type { Environment, HandoffTransaction, SessionFile, SessionRow, WorkflowVersion } from './ports.ts';
+import type { Environment, FilesAhead, HandoffTransaction, SessionRow, WorkflowVersion } from './ports.ts';
+import { createdChange } from './session-changes.ts';
 import { searchTermsOf, sealContent } from './store-content.ts';
 
 /** What a take-in did: the session, and whether it is new. */
@@ -14,7 +16,7 @@ export interface TakenIn {
  * Takes in a session as a decision document of either kind: `POST /v1/sessions/`. The same `external_id` twice is one
  * session, whose content stays as it was.
  *
- * @param files stored files that the content names
+ * @param ahead stored files that the content names
  * @throws {Refusal} `external_id_conflict` when the stored session is of the other kind; `invalid_request` when the
  *   document names the other environment; `application_deleted`
  */
@@ -22,7 +24,8 @@ export async function takeInSession(
   tx: HandoffTransaction,
   applicationId: string,
   content: DecisionContent,
-  files: readonly SessionFile[] = [],
+  actor: Actor,
+  ahead: FilesAhead | null = null,
 ): Promise<TakenIn> {
   const facts = await tx.sessions.takeInFacts(applicationId, content.external_id);
   if (facts.stored !== null) {
@@ -37,13 +40,14 @@ export async function takeInSession(
       ],
     });
   }
-  const session = newSession(tx, applicationId, content, facts);
-  const sealed = sealContent(tx, session, content);
+  const session = newSession(tx, applicationId, content, facts, ahead?.session.sessionId);
+  const sealed = sealContent(tx, session, content, ahead?.session.key);
   const terms = searchTermsOf(tx, applicationId, content.checks);
   // Being blocked keeps others' records out, not one's own.
   const touched = tx.sessions.touchEntities(applicationId, [session]);
   tx.sessions.insertContent(session, sealed, terms);
-  tx.sessions.insertMedia(session, files);
+  tx.sessions.insertMedia(session, ahead?.files ?? []);
+  tx.events.record([createdChange(session, 'taken_in')], actor);
   await touched;
   return { sessionId: session.sessionId, created: true };
 }
@@ -54,9 +58,10 @@ export function newSession(
   applicationId: string,
   content: DecisionContent,
   facts: { readonly environment: Environment; readonly now: string; readonly workflow?: WorkflowVersion },
+  sessionId: string = tx.newId(),
 ): SessionRow {
   return {
-    sessionId: tx.newId(),
+    sessionId,
     applicationId,
     kind: content.kind,
     number: 0,

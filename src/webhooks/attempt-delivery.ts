@@ -1,7 +1,8 @@
-import type { KeyRing } from '../crypto/key-ring.ts';
+import type { ShareTokenKeys } from '../crypto/share-token-keys.ts';
+import { SigningKeyRemoved } from '../crypto/share-token.ts';
 import { delayBeforeAttempt, MAX_ATTEMPTS } from '../domain/delivery-schedule.ts';
 import type { LinkTarget } from '../sharing/decision.ts';
-import { composeAttempt, SigningKeyRemoved } from './compose-attempt.ts';
+import { composeAttempt } from './compose-attempt.ts';
 import type { PostOutcome, WebhookPoster } from './http-post.ts';
 import type { AttemptFault, AttemptRecord, ClaimedDelivery, DeliveryState, DisablingReason } from './ports.ts';
 import { judgeReply, type Verdict } from './reply-policy.ts';
@@ -9,7 +10,7 @@ import { judgeReply, type Verdict } from './reply-policy.ts';
 /** What an attempt needs besides its delivery. */
 export interface AttemptTools {
   readonly poster: WebhookPoster;
-  readonly shareTokenKeys: KeyRing;
+  readonly shareTokenKeys: ShareTokenKeys;
   /** Makes the links to a decision's files. */
   readonly mediaUrl: (file: LinkTarget) => string;
   /** Where receivers read what is sent to them. */
@@ -28,13 +29,14 @@ export async function attemptDelivery(
   tools: AttemptTools,
   limits: { readonly maxAttempts: number } = { maxAttempts: MAX_ATTEMPTS },
 ): Promise<AttemptRecord> {
-  const { deliveryId, attemptId, trigger, scheduledSoFar, destinationId } = delivery;
+  const { deliveryId, attemptId, trigger, scheduledSoFar, applicationId, destinationId } = delivery;
   const isPing = delivery.eventType === 'webhook.ping';
   const about = {
     deliveryId,
     attemptId,
     trigger,
     scheduledSoFar,
+    applicationId,
     destinationId,
     ...(isPing && { advisory: true as const }),
   };
@@ -56,8 +58,9 @@ export async function attemptDelivery(
     const { body, headers } = composed;
     outcome = await tools.poster.post({ destinationId, url: delivery.url, body, headers });
   } catch (error) {
-    if (!(error instanceof SigningKeyRemoved)) return faulty('internal_error', error);
-    return { ...unsent, ...about, state: 'stopped', reason: 'signing_key_removed' };
+    // Its token is about to be revoked, which ends the delivery.
+    if (error instanceof SigningKeyRemoved) return faulty('signing_key_removed');
+    return faulty('internal_error', error);
   }
   const { headers, leftOut } = composed;
   const verdict = judgeReply(outcome, { scheduledDelayMs, nowMs: Date.now() });

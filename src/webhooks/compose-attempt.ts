@@ -9,11 +9,6 @@ import type { ClaimedDelivery } from './ports.ts';
 /** A signed body holds no more (contract row 30). */
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** The key that signed a token is not in this process's ring, so the token cannot be made again. */
-export class SigningKeyRemoved extends Error {
-  override readonly name = 'SigningKeyRemoved';
-}
-
 /**
  * The exact body and headers of one attempt: stamped and signed anew, the same `event_id` (contract rows 18 to 20).
  * A share token and the links to files are made here, at the moment of sending, and kept nowhere.
@@ -24,7 +19,7 @@ export class SigningKeyRemoved extends Error {
  */
 export async function composeAttempt(
   delivery: ClaimedDelivery,
-  { shareTokenKeys: ring, mediaUrl, docsUrl }: Pick<AttemptTools, 'shareTokenKeys' | 'mediaUrl' | 'docsUrl'>,
+  { shareTokenKeys, mediaUrl, docsUrl }: Pick<AttemptTools, 'shareTokenKeys' | 'mediaUrl' | 'docsUrl'>,
   nowSeconds: number,
 ): Promise<{ body: string; headers: Record<string, string>; leftOut: readonly string[] }> {
   const full = withFreshLinks(contentOf(delivery, nowSeconds), delivery, mediaUrl);
@@ -32,8 +27,7 @@ export async function composeAttempt(
   const content = withoutMembers(full, leftOut);
   if (delivery.token !== null) {
     const { kid, claims } = delivery.token;
-    if (ring.get(kid) === undefined) throw new SigningKeyRemoved();
-    content['share_token'] = await signShareToken(ring, kid, claims);
+    content['share_token'] = await signShareToken(shareTokenKeys, kid, claims);
   }
   const [current, ...previous] = delivery.secrets;
   if (current === undefined) throw new Error('a webhook destination has a secret');

@@ -1,4 +1,3 @@
-import type { AuditEventType } from '../domain/events.ts';
 import type { Environment, NewEvent } from '../sharing/ports.ts';
 import type { DisablingReason } from './ports.ts';
 
@@ -34,12 +33,8 @@ export function disabledEvent(
   details: { readonly reason: DisablingReason; readonly disabledAt: string },
 ): NewEvent {
   const { reason, disabledAt } = details;
-  return destinationEvent('webhook.disabled', destination, disabledAt, { reason, disabled_at: disabledAt });
-}
-
-/** A secret of a destination was made or shown: who did it stands in the audit trail, and is sent to nobody. */
-export function secretEvent(type: AuditEventType, destination: DestinationFacts, cause: string): NewEvent {
-  return destinationEvent(type, destination, cause, {});
+  const event = destinationEvent('webhook.disabled', destination, disabledAt, { reason, disabled_at: disabledAt });
+  return { ...event, reason, before: { enabled: true }, after: { enabled: false } };
 }
 
 function destinationEvent(

@@ -22,6 +22,7 @@ export interface ClaimedDelivery {
   readonly scheduleAttempt: number;
   readonly eventId: string;
   readonly eventType: string;
+  readonly applicationId: string;
   readonly destinationId: string;
   /** Unix seconds of the event. */
   readonly createdAt: number;
@@ -52,6 +53,7 @@ export interface AttemptRecord {
   readonly trigger: AttemptTrigger;
   /** As it was taken. */
   readonly scheduledSoFar: number;
+  readonly applicationId: string;
   readonly destinationId: string;
   readonly state: DeliveryState;
   /** Milliseconds until the next attempt, when `retrying`. */
@@ -95,7 +97,7 @@ export interface AttemptFault {
   readonly deliveryId: string;
   readonly attemptId: string;
   readonly destinationId: string;
-  readonly reason: 'secret_unreadable' | 'payload_unreadable' | 'internal_error';
+  readonly reason: 'secret_unreadable' | 'payload_unreadable' | 'signing_key_removed' | 'internal_error';
   readonly error?: unknown;
 }
 

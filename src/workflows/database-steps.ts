@@ -7,6 +7,7 @@ import {
 } from '@temporalio/workflow';
 import { isFailureCode, type FailureCode } from '../domain/failures.ts';
 import type { OnboardingActivities } from './activity-types.ts';
+import { isReadable, untilReadable } from './readable-result.ts';
 
 type Steps = OnboardingActivities;
 type StepName = keyof Steps;
@@ -37,21 +38,22 @@ export async function databaseStep<Name extends StepName>(
   options: { readonly summary: string; readonly patienceMs: number },
 ): Promise<Awaited<ReturnType<Steps[Name]>>> {
   const { summary, patienceMs } = options;
-  const run = async (proxy: unknown) => {
-    const result = await (proxy as AnyStep).executeWithOptions({ summary }, [input]);
-    return result as Awaited<ReturnType<Steps[Name]>>;
-  };
+  type Answer = Awaited<ReturnType<Steps[Name]>>;
+  const run = (proxy: unknown) => (proxy as AnyStep).executeWithOptions({ summary }, [input]);
+  // The only step that answers nothing.
+  const isAnswer = name === 'notifyParties' ? () => true : isReadable;
   try {
-    return await run(quick[name]);
+    const answer = await run(quick[name]);
+    if (isAnswer(answer)) return answer as Answer;
   } catch (error) {
     if (isCancellation(error) || refusalCode(error) !== null) throw error;
-    const patient = proxyActivities<Steps>({
-      startToCloseTimeout: '10s',
-      scheduleToCloseTimeout: Math.max(patienceMs, 1_000),
-      retry: { initialInterval: '1s', maximumInterval: '30s' },
-    });
-    return await run(patient[name]);
   }
+  const patient = proxyActivities<Steps>({
+    startToCloseTimeout: '10s',
+    scheduleToCloseTimeout: Math.max(patienceMs, 1_000),
+    retry: { initialInterval: '1s', maximumInterval: '30s' },
+  });
+  return (await untilReadable(() => run(patient[name]), isAnswer)) as Answer;
 }
 
 /** The failure code of a step that a rule refused; `null` for any other failure. */

@@ -9,6 +9,7 @@ import {
 } from '@temporalio/workflow';
 import { FILES_EXPECTED_SIGNAL, TASK_QUEUES } from '../domain/temporal-names.ts';
 import type { MediaActivities } from './activity-types.ts';
+import { untilReadable } from './readable-result.ts';
 
 /** Input of {@link MediaFetch}: whose files to fetch. */
 export interface MediaFetchInput {
@@ -51,7 +52,9 @@ export async function MediaFetch(input: MediaFetchInput): Promise<'settled' | 's
       await continueAsNew<typeof MediaFetch>({ sessionId });
     }
     const seen = told;
-    const result = await fetchSessionFiles.executeWithOptions({ summary: 'Fetch files that are due' }, [{ sessionId }]);
+    const result = await untilReadable(() =>
+      fetchSessionFiles.executeWithOptions({ summary: 'Fetch files that are due' }, [{ sessionId }]),
+    );
     if (result.ended) {
       if (told === seen) return 'settled';
     } else if (result.retryInMs > 0) {

@@ -13,6 +13,7 @@ import {
 import { hasEnded, UNKNOWN_IMPORT, type ImportProgress } from '../domain/session-import.ts';
 import { IMPORT_PROGRESS_QUERY } from '../domain/temporal-names.ts';
 import type { SessionImportActivities } from './activity-types.ts';
+import { untilReadable } from './readable-result.ts';
 
 /** Input of {@link SessionImport}: which import, and where a run that continues another one begins. */
 export interface SessionImportInput {
@@ -61,7 +62,9 @@ export async function SessionImport(input: SessionImportInput): Promise<ImportPr
         await continueAsNew<typeof SessionImport>({ importId, nextPart: progress.nextPart });
       }
       const part = progress.nextPart;
-      show(await importPart.executeWithOptions({ summary: `Part ${part + 1}` }, [{ importId, part }]));
+      show(
+        await untilReadable(() => importPart.executeWithOptions({ summary: `Part ${part + 1}` }, [{ importId, part }])),
+      );
     }
     return progress;
   } catch (error) {
@@ -81,7 +84,7 @@ export async function SessionImport(input: SessionImportInput): Promise<ImportPr
   }
 
   function end(as: 'failed' | 'cancelled', why: 'run_failed' | 'run_terminated', summary: string) {
-    return endImport.executeWithOptions({ summary }, [{ importId, as, why }]);
+    return untilReadable(() => endImport.executeWithOptions({ summary }, [{ importId, as, why }]));
   }
 
   function show(now: ImportProgress): void {

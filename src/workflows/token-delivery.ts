@@ -9,6 +9,7 @@ import {
 } from '@temporalio/workflow';
 import { TASK_QUEUES } from '../domain/temporal-names.ts';
 import type { WebhookActivities } from './activity-types.ts';
+import { untilReadable } from './readable-result.ts';
 import { HANDOFF_PARTNER } from './search-attributes.ts';
 
 /** A delivery of `share.received` that goes on beside the race. */
@@ -60,7 +61,9 @@ export function startDelivery(order: {
   async function deliver(): Promise<void> {
     for (let round = 1; ; round += 1) {
       const summary = round === 1 ? order.summary : 'Deliver to the destinations that have not answered yet';
-      const { pending } = await deliverShareToken.executeWithOptions({ summary }, [{ tokenId: order.tokenId }]);
+      const { pending } = await untilReadable(() =>
+        deliverShareToken.executeWithOptions({ summary }, [{ tokenId: order.tokenId }]),
+      );
       if (!answered) {
         answered = true;
         order.onAnswered();

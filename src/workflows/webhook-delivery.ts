@@ -10,6 +10,7 @@ import {
 } from '@temporalio/workflow';
 import { DELIVERY_DUE_SIGNAL, TASK_QUEUES } from '../domain/temporal-names.ts';
 import type { WebhookActivities } from './activity-types.ts';
+import { untilReadable } from './readable-result.ts';
 
 /** Input of {@link WebhookDelivery}: which delivery, and how long to wait before its second attempt. */
 export interface WebhookDeliveryInput {
@@ -61,7 +62,9 @@ export async function WebhookDelivery(input: WebhookDeliveryInput): Promise<stri
       await condition(() => told > seen, Math.max(1, waitMs), { summary: 'until the next attempt' });
     }
     seen = told;
-    const result = await attemptDelivery.executeWithOptions({ summary: 'Send the webhook again' }, [{ deliveryId }]);
+    const result = await untilReadable(() =>
+      attemptDelivery.executeWithOptions({ summary: 'Send the webhook again' }, [{ deliveryId }]),
+    );
     if (!result.ended) {
       waitMs = result.retryInMs;
       continue;

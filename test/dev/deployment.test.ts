@@ -14,6 +14,7 @@ test('no secret of a deployment has a default, and the example names each of the
   const names = [...new Set(uses.map((use) => /\w+/.exec(use)?.[0] ?? ''))].sort();
   expect(names).toEqual([
     'ACCESS_TOKEN_KEY',
+    'AUDIT_SIGNING_KEY',
     'BLIND_INDEX_KEY',
     'HANDOFF_DB_PASSWORD',
     'KEY_ENCRYPTION_KEYS',

@@ -3,11 +3,15 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { createDatabase, startEmbeddedPostgres } from '../../src/dev/embedded-database.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import type { Sandbox, SandboxApplication } from '../../src/dev/sandbox.ts';
 import { codeBlocks, document, PROJECT } from '../support/markdown.ts';
 import { isRunning } from '../support/processes.ts';
+import { recomputeChain } from '../support/recompute-chain.ts';
 
 /** Ports that an `npm start` beside the tests would use stay its own: ours are stepped over or given here. */
 const folder = mkdtempSync(join(tmpdir(), 'handoff-docs-'));
@@ -146,6 +150,19 @@ describe('docs/webhooks.md', () => {
   });
 });
 
+describe('docs/audit.md', () => {
+  it('verifies the trail of the sandbox, and an export of it, with the commands as they stand', () => {
+    const blocks = codeBlocks(document('docs/audit.md'), 'bash');
+    expect(blocks).toHaveLength(2);
+    const walk = blocks.join('\n').replaceAll('curl -s', 'curl --fail --silent --show-error');
+    const { status, stdout, stderr } = bash(`${walk}\nrm -f audit.ndjson`);
+    expect(status, stderr).toBe(0);
+    expect(stdout).toMatch(/Every one of \d+ sealed events of \d+ applications is as it was sealed, in its place\./);
+    expect(stdout).toMatch(/Export of [0-9a-f-]{36}: \d+ events/);
+    expect(stdout).not.toContain('FAILED');
+  });
+});
+
 describe('docs/agent-prompt.md', () => {
   it('describes requests and responses as they are', async () => {
     const text = document('docs/agent-prompt.md');
@@ -220,6 +237,59 @@ describe('Ctrl-C', () => {
     expect(sandbox().onboardings.map(({ token_id }) => token_id)).toEqual(
       before.onboardings.map(({ token_id }) => token_id),
     );
+  });
+
+  it('leaves a trail that verifies, and whose altered, cut and recomputed copies do not', async () => {
+    const postgres = await startEmbeddedPostgres({ dataFolder: join(folder, 'postgres') });
+    const { secrets } = JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8')) as { secrets: NodeJS.ProcessEnv };
+    const anchors = { AUDIT_ANCHORS: pathToFileURL(join(folder, 'audit-anchors')).href, ...secrets };
+    const verifyCopy = async (name: string, change: (client: Client) => Promise<unknown>) => {
+      await createDatabase(postgres.url('postgres'), name, 'handoff');
+      const client = new Client({ connectionString: postgres.url(name) });
+      await client.connect();
+      await client.query('set session_replication_role = replica');
+      await change(client);
+      await client.end();
+      const { status, stdout } = spawnSync('npm', ['run', '--silent', 'audit', '--', 'verify'], {
+        cwd: PROJECT,
+        env: { ...env, ...anchors, DATABASE_URL: postgres.url(name) },
+        encoding: 'utf8',
+      });
+      return { status, failures: stdout.split('\n').filter((line) => line.startsWith('FAILED: ')) };
+    };
+    const issuer = brand('issuer').application_id;
+    const changeOneByte = `update event e set digest = set_byte(e.digest, 0, get_byte(e.digest, 0) # 1)
+      from audit_chain c where c.event_id = e.event_id and c.application_id = $1 and c.position = 2`;
+    try {
+      expect(await verifyCopy('untouched', () => Promise.resolve())).toEqual({ status: 0, failures: [] });
+      expect(await verifyCopy('one_byte', (client) => client.query(changeOneByte, [issuer]))).toEqual({
+        status: 1,
+        failures: [expect.stringMatching(`^FAILED: Event .* at position 2 of ${issuer} was altered`) as string],
+      });
+      const cutOff = async (client: Client) => {
+        const cut = 'delete from audit_chain where application_id = $1 and position > 3 returning event_id';
+        const { rows } = await client.query<{ event_id: string }>(cut, [issuer]);
+        await client.query('delete from event where event_id = any ($1)', [rows.map(({ event_id }) => event_id)]);
+      };
+      expect(await verifyCopy('cut_tail', cutOff)).toEqual({
+        status: 1,
+        failures: [
+          expect.stringMatching(
+            `^FAILED: The tail of the chain of ${issuer} was cut off: it ends at position 3`,
+          ) as string,
+        ],
+      });
+      const recompute = async (client: Client) => {
+        await client.query(changeOneByte, [issuer]);
+        await recomputeChain(async (text, values) => (await client.query(text, [...values])).rows, issuer);
+      };
+      expect(await verifyCopy('recomputed', recompute)).toEqual({
+        status: 1,
+        failures: [expect.stringMatching(`^FAILED: The chain of ${issuer} was recomputed: `) as string],
+      });
+    } finally {
+      await postgres.stop();
+    }
   });
 
   it('begins with empty data after --fresh', () => {

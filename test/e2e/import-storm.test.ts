@@ -73,7 +73,7 @@ async function leftBehind(sessionId: string, vendorData: string) {
     ),
     lab.rows<{ application_id: string; type: string; count: number }>(
       `select application_id, type, count(*)::int as count from event
-       where token_id in (select token_id from share_token where session_id = $1) group by 1, 2`,
+       where token_id in (select token_id from share_token where session_id = $1) and sequence is not null group by 1, 2`,
       [sessionId],
     ),
   ]);

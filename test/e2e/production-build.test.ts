@@ -36,7 +36,6 @@ beforeAll(async () => {
     TEMPORAL_NAMESPACE: namespace,
     ...testContentEnv(),
     SHOW_ONE_TIME_CODES: 'false',
-    SHARE_TOKEN_KEYS: `prod-1:${Buffer.alloc(32, 1).toString('base64url')}`,
     PORT: String(port),
   };
 });

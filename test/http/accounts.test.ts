@@ -58,7 +58,7 @@ describe('registering', () => {
         body: { message: 'A code to verify this address is on its way.', email },
       });
     });
-    expect(made).toEqual({ account: 1, one_time_code: 1, email_throttle: 1 });
+    expect(made).toEqual({ account: 1, one_time_code: 1, email_throttle: 1, event: 1, audit_unsealed: 1 });
     expect(await codeOf(api, email)).toMatch(/^[2-9A-HJ-NP-Z]{6}$/);
   });
 
@@ -164,7 +164,7 @@ describe('registering', () => {
       const answers = await Promise.all(Array.from({ length: 8 }, () => register(email)));
       expect(answers.every(({ status }) => status === 201)).toBe(true);
     });
-    expect(made).toEqual({ account: 1, one_time_code: 1, email_throttle: 1 });
+    expect(made).toEqual({ account: 1, one_time_code: 1, email_throttle: 1, event: 1, audit_unsealed: 1 });
   });
 
   it('twice under one Idempotency-Key registers once, and stores no hash that a password could be guessed from', async () => {
@@ -504,7 +504,7 @@ describe('logging in', () => {
         body: { access_token: null, refresh_token: null, secret_replayed: true },
       });
     });
-    expect(made).toEqual({ login: 1, refresh_token: 1, idempotency_key: 1 });
+    expect(made).toEqual({ login: 1, refresh_token: 1, idempotency_key: 1, event: 1, audit_unsealed: 1 });
   });
 });
 

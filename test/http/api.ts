@@ -10,6 +10,7 @@ import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { createTenants, type Tenants, type Wish } from '../../src/postgres/tenants.ts';
 import type { Environment } from '../../src/sharing/ports.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { nameKeys } from '../support/signing-keys.ts';
 import { testAppParts, testBlindIndex, testSealer } from '../support/app-parts.ts';
 
 /** A brand: its application, an all-powerful key and its two default verification workflows. */
@@ -83,6 +84,7 @@ export function testApi(overrides: Partial<AppDeps> = {}): TestApi {
     });
     checkContracts(app, mismatches);
     await app.ready();
+    await tenants.acrossTenants('secrets', async (sql) => nameKeys(sql, KEYS));
     const [issuer, partner, third] = [await brand(tenants), await brand(tenants), await brand(tenants)];
     opened = {
       tenants,

@@ -24,7 +24,7 @@ let ended = 0;
 
 beforeAll(async () => {
   acceptJsonBodies(app);
-  limitBodyTime(app);
+  limitBodyTime(app, 30_000);
   answerErrors(app);
   app.addHook('onError', async () => {
     ended += 1;

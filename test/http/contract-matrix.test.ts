@@ -2,11 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { newApiKey } from '../../src/accounts/api-keys.ts';
 import { ALL_PRIVILEGES, type Privileges } from '../../src/accounts/privileges.ts';
-import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import type { Privilege } from '../../src/http/auth.ts';
 import type { DocumentedRoute } from '../../src/http/openapi/routes.ts';
 import { productionRoutes } from '../support/openapi-text.ts';
-import { KEYS, testApi, type Answer, type Brand } from './api.ts';
+import { testApi, type Answer, type Brand } from './api.ts';
 import { holdingsOf, holdingsOfPerson, pathWith, placesIn, type Holdings } from './holdings.ts';
 import { FOR_PEOPLE, newAddress, newPerson, type Person } from './people.ts';
 
@@ -25,7 +24,6 @@ let person: Person;
 /** A brand that examples may change. */
 let spare: Brand;
 beforeAll(async () => {
-  await api.tenants.acrossTenants('provision', async (sql) => registerSigningKeys(sql, KEYS));
   const [other, [me, them]] = [await api.newBrand(), [await newPerson(api), await newPerson(api)]];
   person = me;
   spare = await api.newBrand();

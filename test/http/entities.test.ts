@@ -3,11 +3,10 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
-import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { mintForOnboarding } from '../../src/sharing/mint.ts';
 import { testBlindIndex, testSealer } from '../support/app-parts.ts';
 import { resetClock } from '../support/database.ts';
-import { KEYS, testApi, textOf, type Answer, type Brand } from './api.ts';
+import { testApi, textOf, type Answer, type Brand } from './api.ts';
 import { dataUri, someFile } from '../support/files.ts';
 import { businessDocument, mint, takeIn, userDocument } from './documents.ts';
 
@@ -721,10 +720,9 @@ describe('a blocked one', () => {
       for_application_id: brand.id,
     });
     const tokenId = textOf(opened, 'token_id');
-    await handoffTenants(api.tenants, testSealer, testBlindIndex).acrossTenants('onboarding', (tx, sql) => {
-      registerSigningKeys(sql, KEYS);
-      return mintForOnboarding(tx, tokenId, 1);
-    });
+    await handoffTenants(api.tenants, testSealer, testBlindIndex).acrossTenants('onboarding', (tx) =>
+      mintForOnboarding(tx, tokenId, 1),
+    );
     const acknowledge = () => api.call(brand, 'POST', `/v1/onboardings/${tokenId}/acknowledge/`, { accept: true });
     const officer = `${api.issuer.id}:officer`;
     await create(brand, 'users', { vendor_data: officer });

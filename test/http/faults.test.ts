@@ -44,6 +44,7 @@ describe('a fault', () => {
   it('of ours is 500, with nothing but a request id', async () => {
     lines.splice(0);
     const broken: HandoffTenants = {
+      sealer: testSealer,
       withTenant: () => Promise.reject(new Error('boom at line 7')),
       acrossTenants: (crossing, work) =>
         handoffTenants(api.tenants, testSealer, testBlindIndex).acrossTenants(crossing, work),
@@ -104,6 +105,7 @@ describe('the log', () => {
   it('holds what the database said of a fault, without the values it quotes', async () => {
     lines.splice(0);
     const failing: HandoffTenants = {
+      sealer: testSealer,
       withTenant: (id, _work, crossing) =>
         handoffTenants(api.tenants, testSealer, testBlindIndex).withTenant(
           id,

@@ -1,7 +1,6 @@
-import { beforeAll, expect, it } from 'vitest';
-import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
+import { expect, it } from 'vitest';
 import { fuzz } from '../support/schemathesis.ts';
-import { KEYS, testApi } from './api.ts';
+import { testApi } from './api.ts';
 import { holdingsOf, holdingsOfPerson } from './holdings.ts';
 import { FOR_PEOPLE, newPerson } from './people.ts';
 
@@ -15,9 +14,6 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
 };
 
 const api = testApi(FOR_PEOPLE);
-beforeAll(async () => {
-  await api.tenants.acrossTenants('provision', async (sql) => registerSigningKeys(sql, KEYS));
-});
 
 /*
  * Of Schemathesis' other checks: unknown members are ignored on Didit's routes, and a request that fits its schema may

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
-import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { mintForOnboarding } from '../../src/sharing/mint.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
-import { KEYS, testApi, textOf, type Brand } from './api.ts';
+import { testApi, textOf, type Brand } from './api.ts';
 import { mint, takeIn, userDocument } from './documents.ts';
 import { testBlindIndex, testSealer } from '../support/app-parts.ts';
 
@@ -33,8 +32,7 @@ async function openOnboarding(): Promise<string> {
     for_application_id: api.partner.id,
   });
   const tokenId = textOf(answer, 'token_id');
-  await handoffTenants(api.tenants, testSealer, testBlindIndex).acrossTenants('onboarding', async (tx, sql) => {
-    registerSigningKeys(sql, KEYS);
+  await handoffTenants(api.tenants, testSealer, testBlindIndex).acrossTenants('onboarding', async (tx) => {
     await mintForOnboarding(tx, tokenId, 1);
   });
   return tokenId;

@@ -448,16 +448,38 @@ describe('POST /v1/sessions/{session_id}/media/', () => {
   });
 });
 
-it('stores the same bytes once, with a version before them', async () => {
+it('stores the same bytes for each session and place, sealed, so that they open nowhere else', async () => {
   const file = someFile('image/png');
-  await takeIn(api, api.issuer, withFront(dataUri('image/png', file), { back_image: dataUri('image/png', file) }));
-  await takeIn(api, api.third, withFront(dataUri('image/png', file)));
-  const stored = Buffer.concat([Buffer.of(0), file]);
-  const key = createHash('sha256').update(stored).digest('hex');
-  expect(await disk.get(key)).toEqual(stored);
-  const { rows } = await api.database.pool.query<{ references: number }>(
-    'select count(*)::int as references from session_media join media_object using (object_key) where object_key = $1',
-    [key],
+  const first = await takeIn(
+    api,
+    api.issuer,
+    withFront(dataUri('image/png', file), { back_image: dataUri('image/png', file) }),
   );
-  expect(rows).toEqual([{ references: 3 }]);
+  const second = await takeIn(api, api.third, withFront(dataUri('image/png', file)));
+  const { rows } = await api.database.pool.query<{ sessionId: string; mediaId: string; objectKey: string }>(
+    `select session_id as "sessionId", media_id as "mediaId", object_key as "objectKey" from session_media
+     where session_id = any ($1)`,
+    [[first, second]],
+  );
+  expect(new Set(rows.map(({ objectKey }) => objectKey)).size).toBe(3);
+  for (const { objectKey } of rows) {
+    const stored = await disk.get(objectKey);
+    expect(
+      createHash('sha256')
+        .update(stored ?? '')
+        .digest('hex'),
+    ).toBe(objectKey);
+    expect(stored?.includes(file.subarray(8))).toBe(false);
+  }
+  // Whoever writes into the database cannot have one file stand for another.
+  const [one, other] = rows.filter(({ sessionId }) => sessionId === first);
+  await api.database.pool.query('update session_media set object_key = $3 where session_id = $1 and media_id = $2', [
+    first,
+    one?.mediaId,
+    other?.objectKey,
+  ]);
+  const [item] = (await decisionOf(api.issuer, first))['id_verifications'] as [JsonObject];
+  const links = [String(item['front_image']), String(item['back_image'])];
+  const statuses = await Promise.all(links.map(async (link) => (await open(link)).status));
+  expect(statuses.toSorted()).toEqual([200, 500]);
 });

@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
-import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { mintForOnboarding } from '../../src/sharing/mint.ts';
 import { spendAcknowledgement } from '../../src/sharing/close.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
-import { KEYS, testApi, textOf, type Brand } from './api.ts';
+import { testApi, textOf, type Brand } from './api.ts';
 import { businessDocument, takeIn } from './documents.ts';
 import { testBlindIndex, testSealer } from '../support/app-parts.ts';
 
@@ -24,10 +23,7 @@ async function open(to: Brand = api.partner, sessionId?: string): Promise<string
 /** What the run's first step does. */
 function mintStep(tokenId: string): Promise<unknown> {
   const tenants = handoffTenants(api.tenants, testSealer, testBlindIndex);
-  return tenants.acrossTenants('onboarding', async (tx, sql) => {
-    registerSigningKeys(sql, KEYS);
-    return mintForOnboarding(tx, tokenId, 1);
-  });
+  return tenants.acrossTenants('onboarding', (tx) => mintForOnboarding(tx, tokenId, 1));
 }
 
 const act = (as: Brand, tokenId: string, verb: 'acknowledge' | 'revoke', body?: unknown) =>

@@ -10,12 +10,12 @@ import { createDatabase, dropDatabase } from '../../src/dev/embedded-database.ts
 import { freePort } from '../../src/dev/free-port.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { startServer } from '../../src/server.ts';
-import { testContentEnv } from '../support/app-parts.ts';
+import { testContentEnv, testKey } from '../support/app-parts.ts';
 import { testDatabase } from '../support/database.ts';
 
 const database = testDatabase();
 const ENTRY = fileURLToPath(new URL('../../src/server.ts', import.meta.url));
-const KEYS = `test:${Buffer.alloc(32, 7).toString('base64url')}`;
+const KEYS = `test:${testKey(1)}`;
 
 async function start(temporal: string, databaseUrl = database.url, logger = pino({ level: 'silent' })) {
   const config = readServerConfig({
@@ -97,8 +97,8 @@ describe('the server', () => {
     const write = (line: string) => void lines.push(JSON.parse(line));
     const server = await start(inject('temporalAddress'), database.url, pino({ level: 'error' }, { write }));
     await server.close();
-    const { rows } = await database.pool.query('select kid, active from signing_key');
-    expect(rows).toEqual([{ kid: 'test', active: true }]);
+    const { rows } = await database.pool.query('select kid, state from signing_key');
+    expect(rows).toEqual([{ kid: 'test', state: 'active' }]);
     expect(lines).toMatchObject([{ unreadable: 1, of: one }]);
     await database.pool.query('delete from ingest_secret');
   });
@@ -146,7 +146,7 @@ describe('the server', () => {
       await migrate(late.href);
       await reader.connect();
       await expect
-        .poll(async () => (await reader.query('select kid from signing_key where active')).rows, { timeout: 20_000 })
+        .poll(async () => (await reader.query("select kid from signing_key where state = 'active'")).rows, { timeout: 20_000 })
         .toEqual([{ kid: 'test' }]);
       expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
     } finally {
@@ -187,13 +187,13 @@ describe('the server', () => {
       new Set([
         'ACCESS_TOKEN_KEY',
         'BLIND_INDEX_KEY',
+        'CONTENT_ENCRYPTION_KEYS',
         'DATABASE_URL',
         'KEY_ENCRYPTION_KEYS',
         'MEDIA_LINK_KEY',
         'MEDIA_STORE',
         'PORT',
         'PUBLIC_URL',
-        'SHARE_TOKEN_KEYS',
       ]),
     );
     expect(lines).toHaveLength(9);

@@ -155,8 +155,18 @@ describe('an upload', () => {
     expect(entities.rows).toEqual([{ vendor_data: 'customer of p1', session_kind: 'user' }]);
     // Nobody is told of history.
     expect(api.wishes.slice(before).map(({ wish }) => wish)).toEqual(['start_import']);
-    const events = await api.database.pool.query('select 1 from event where application_id = $1', [brand.id]);
-    expect(events.rows).toEqual([]);
+    const events = await api.database.pool.query(
+      `select type, actor_kind, sequence, count(*)::int as count from event where application_id = $1 group by 1, 2, 3`,
+      [brand.id],
+    );
+    const alone = { actor_kind: 'session_import', sequence: null };
+    expect(events.rows).toEqual(
+      expect.arrayContaining([
+        { type: 'session_import.started', actor_kind: 'api_key', sequence: null, count: 1 },
+        { type: 'session.created', ...alone, count: expect.any(Number) },
+        { type: 'session_import.completed', ...alone, count: 1 },
+      ]),
+    );
   });
 
   test('links the people of companies by external id, whichever file comes first', async () => {

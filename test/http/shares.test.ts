@@ -22,7 +22,7 @@ describe('POST /v3/session/{id}/share/', () => {
       expect(answer.status).toBe(201);
       expect(Object.keys(answer.body)).toEqual(['share_token', 'for_application_id', 'session_kind']);
       expect(answer.body).toMatchObject({ for_application_id: api.partner.id, session_kind: kind });
-      const claims = await readShareToken(KEYS, textOf(answer, 'share_token'));
+      const { claims } = await readShareToken(KEYS, textOf(answer, 'share_token'));
       expect(claims).toMatchObject({
         session_id: sessionId,
         session_kind: kind,
@@ -45,7 +45,7 @@ describe('POST /v3/session/{id}/share/', () => {
       ttl_in_seconds: ttl,
     });
     expect(answer.status).toBe(201);
-    const claims = await readShareToken(KEYS, textOf(answer, 'share_token'));
+    const { claims } = await readShareToken(KEYS, textOf(answer, 'share_token'));
     expect(claims.exp - claims.iat).toBe(seconds);
   });
 

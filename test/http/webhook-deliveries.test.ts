@@ -3,13 +3,12 @@ import { Webhook } from 'standardwebhooks';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
-import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
 import { mintForOnboarding } from '../../src/sharing/mint.ts';
 import { attemptDelivery } from '../../src/webhooks/attempt-delivery.ts';
 import { testBlindIndex, testSealer } from '../support/app-parts.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
-import { KEYS, testApi, textOf, type Answer, type Brand } from './api.ts';
+import { testApi, textOf, type Answer, type Brand } from './api.ts';
 import { mint, takeIn } from './documents.ts';
 import { receiver, sendAll, sendSoon, type Sent } from './webhook-sends.ts';
 
@@ -402,7 +401,6 @@ describe('a share token in the log', () => {
       for_application_id: partner.id,
     });
     const tokenId = textOf(started, 'token_id');
-    await api.tenants.acrossTenants('provision', async (sql) => registerSigningKeys(sql, KEYS));
     await handoff().acrossTenants('onboarding', (tx) => mintForOnboarding(tx, tokenId, 1));
     const ledger = tokenDeliveryLedger(handoff(), testSealer);
     const round = await ledger.begin(tokenId, 1);

@@ -8,7 +8,6 @@ import type { CloseRequest } from '../../src/domain/onboarding.ts';
 import { WEBHOOK_EVENTS } from '../../src/http/schemas/webhook-events.ts';
 import { deliveryLedger, dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
-import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { signablePayload } from '../../src/postgres/signable-payload.ts';
 import { tokenDeliveryLedger } from '../../src/postgres/token-deliveries.ts';
 import { closeShareToken } from '../../src/sharing/close.ts';
@@ -136,7 +135,6 @@ async function ingest(externalId: string, more: JsonObject): Promise<string> {
 }
 
 beforeAll(async () => {
-  await api.tenants.acrossTenants('provision', async (sql) => registerSigningKeys(sql, KEYS));
   await api.call(api.issuer, 'PUT', '/v1/ingest/didit/', { secret_shared_key: DIDIT_SECRET });
 });
 afterAll(() => resetClock(api.database.pool));
@@ -245,7 +243,7 @@ describe('what destinations get', () => {
   it('is numbered by one for each subject, in the order of what happened', async () => {
     const { rows } = await api.database.pool.query<{ numbers: number[] }>(
       `select array_agg(sequence::int order by created_at, event_id) as numbers
-       from event group by application_id, subject_id`,
+       from event where sequence is not null group by application_id, subject_id`,
     );
     for (const { numbers } of rows) expect(numbers).toEqual(numbers.map((_number, index) => index + 1));
     expect(Math.max(...rows.map(({ numbers }) => numbers.length))).toBeGreaterThan(2);

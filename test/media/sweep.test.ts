@@ -11,6 +11,7 @@ import { sweepMedia } from '../../src/media/sweep.ts';
 import { insertSessionMedia, settleFetchedMedia } from '../../src/postgres/media.ts';
 import { newId } from '../../src/postgres/new-id.ts';
 import type { SessionFile } from '../../src/sharing/ports.ts';
+import { testSealer } from '../support/app-parts.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { someFile } from '../support/files.ts';
 import { shareLab, userDocument, type LabBrand } from '../support/share-lab.ts';
@@ -28,7 +29,9 @@ afterEach(async () => {
 
 async function store(bytes = someFile('image/png')): Promise<SessionFile & { objectKey: string }> {
   const file = { mediaId: newId(), contentType: 'image/png', bytes } as const;
-  const [stored] = await storeFiles({ tenants: lab.handoff, media }, [file]);
+  const named = { applicationId: lab.issuer.id, sessionId: newId() };
+  const session = { ...named, key: testSealer.newDataKey(named) };
+  const [stored] = await storeFiles({ tenants: lab.handoff, media }, [{ ...file, session }]);
   if (stored?.objectKey == null) throw new Error('a file that was given is stored');
   return { ...stored, objectKey: stored.objectKey };
 }
@@ -84,20 +87,6 @@ describe('the sweep', () => {
     expect(await objects()).toEqual([]);
   });
 
-  it('leaves to its hour what was stored again after the last session with it went', async () => {
-    const bytes = someFile('image/png');
-    const source = await sessionWith(await store(bytes));
-    await later();
-    const again = await store(bytes);
-    await lab.remove(lab.issuer, source);
-    await sweep();
-    expect(await disk.get(again.objectKey)).toEqual(expect.any(Buffer));
-    await give(lab.issuer, await lab.takeIn(userDocument()), again);
-    await later();
-    await sweep();
-    expect(await disk.get(again.objectKey)).not.toBeNull();
-  });
-
   it('finds what a crash between the row and the bytes left', async () => {
     media = { ...disk, put: () => Promise.reject(new Error('killed')) };
     await expect(store()).rejects.toThrow('killed');
@@ -133,38 +122,6 @@ describe('the sweep', () => {
     await Promise.all([sweep(), sweep(), sweep(), sweep()]);
     expect(removed.sort()).toEqual(files.map(({ objectKey }) => objectKey).sort());
     expect(await objects()).toEqual([]);
-  });
-
-  it('and a put of the same bytes: the put waits for the removal, and its bytes stay', async () => {
-    const bytes = someFile('image/png');
-    const { objectKey } = await store(bytes);
-    await later();
-    let removing: () => void = () => undefined;
-    const begun = new Promise<void>((resolve) => (removing = resolve));
-    let goOn: () => void = () => undefined;
-    const allowed = new Promise<void>((resolve) => (goOn = resolve));
-    media = {
-      ...disk,
-      remove: async (key) => {
-        removing();
-        await allowed;
-        await disk.remove(key);
-      },
-    };
-    const sweeping = sweep();
-    await begun;
-    const storing = store(bytes);
-    // The put is at the database's lock, not at the store.
-    await expect.poll(() => lab.rows(`select 1 from pg_locks where not granted`)).not.toEqual([]);
-    goOn();
-    await sweeping;
-    const again = await storing;
-    expect(again.objectKey).toBe(objectKey);
-    expect(await disk.get(objectKey)).not.toBeNull();
-    await give(lab.issuer, await lab.takeIn(userDocument()), again);
-    await later();
-    await sweep();
-    expect(await disk.get(objectKey)).not.toBeNull();
   });
 
   it('never leaves a session with an object that is gone: the reference is refused', async () => {

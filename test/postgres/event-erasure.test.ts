@@ -73,7 +73,7 @@ const KINDS = [
       const gone = await lab.tenants.withTenant(applicationId, (sql) =>
         deleteEntities(sql, applicationId, kind, selection, 10),
       );
-      expect(gone).toBe(1);
+      expect(gone).toHaveLength(1);
     },
   })),
 ] as const;

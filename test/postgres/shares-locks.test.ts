@@ -87,6 +87,7 @@ describe('lock order', () => {
         trigger: claimed.trigger,
         scheduledSoFar: claimed.scheduledSoFar,
         requestHeaders: null,
+        applicationId: claimed.applicationId,
         destinationId: claimed.destinationId,
         state: 'retrying',
         retryInMs: 1_000,

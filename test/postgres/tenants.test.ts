@@ -8,7 +8,8 @@ const APPLICATION = randomUUID();
 const wishes: Wish[] = [];
 let tenants: ReturnType<typeof createTenants>;
 beforeAll(async () => {
-  await database.pool.query('create table note (note_id int primary key, text text not null)');
+  await database.pool.query(`create table note (note_id int primary key, text text not null);
+    grant select, insert, update, delete on note to public`);
   tenants = createTenants({
     databaseUrl: database.url,
     maxConnections: 3,
@@ -119,21 +120,15 @@ describe('a transaction', () => {
     expect(wishes).toEqual([]);
   });
 
-  it('knows its tenant and its crossing, and the next one on the connection knows nothing of them', async () => {
+  it('has its role and its tenant, and the next one on the connection nothing of them', async () => {
     const one = createTenants({ databaseUrl: database.url, maxConnections: 1 });
-    const settings = (tx: Transaction) =>
-      tx.query(
-        `select current_setting('handoff.tenant', true) as tenant, current_setting('handoff.crossing', true) as crossing`,
-      );
+    const WHO = `select current_user as role, current_setting('handoff.tenant', true) as tenant`;
+    const who = (tx: Transaction) => tx.query(WHO);
     const other = randomUUID();
-    expect(await one.withTenant(APPLICATION, settings, 'redeem')).toEqual([
-      { tenant: APPLICATION, crossing: 'redeem' },
-    ]);
-    expect(await one.withTenant(other, settings)).toEqual([{ tenant: other, crossing: '' }]);
-    expect(await one.acrossTenants('relay', settings)).toEqual([{ tenant: '', crossing: 'relay' }]);
-    expect((await one.pool.query(`select current_setting('handoff.tenant', true) as tenant`)).rows).toEqual([
-      { tenant: '' },
-    ]);
+    expect(await one.withTenant(APPLICATION, who, 'redeem')).toEqual([{ role: 'handoff_redeem', tenant: APPLICATION }]);
+    expect(await one.withTenant(other, who)).toEqual([{ role: 'handoff_tenant', tenant: other }]);
+    expect(await one.acrossTenants('relay', who)).toEqual([{ role: 'handoff_relay', tenant: '' }]);
+    expect((await one.pool.query(WHO)).rows).toEqual([{ role: 'postgres', tenant: '' }]);
     await one.close();
   });
 

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Acceptance } from '../../src/domain/onboarding.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { businessDocument, refusalOf, shareLab, userDocument, type LabBrand, type Word } from '../support/share-lab.ts';
+import { sealContextOfEvent } from '../../src/postgres/events.ts';
 import { testSealer } from '../support/app-parts.ts';
 
 const lab = shareLab();
@@ -129,16 +130,18 @@ describe('refusing', () => {
       { accept: true, state: 'withdrawn' },
       { accept: false, state: 'refused' },
     ]);
-    const events = await lab.rows<{ application_id: string; payload: Buffer }>(
-      `select application_id, payload from event join event_payload using (event_id, application_id)
+    const events = await lab.rows<{ eventId: string; application_id: string; sessionId: string; payload: Buffer }>(
+      `select event_id as "eventId", application_id, session_id as "sessionId", payload
+       from event join event_payload using (event_id, application_id)
        where token_id = $1 and type = 'share.refused'`,
       [tokenId],
     );
     const [told] = events;
     expect(events).toHaveLength(1);
-    expect(told?.application_id).toBe(lab.issuer.id);
-    const context = { applicationId: '', sessionId: '', category: '', position: 0 };
-    expect(testSealer.openPayload(context, told?.payload ?? Buffer.alloc(0))).toMatchObject({
+    if (told === undefined) throw new Error('the issuer was told');
+    expect(told.application_id).toBe(lab.issuer.id);
+    const context = sealContextOfEvent({ ...told, applicationId: told.application_id });
+    expect(testSealer.openPayload(context, told.payload)).toMatchObject({
       reason: 'refused_by_partner',
       partner_reason: 'We changed our mind.',
     });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { refusalOf, sampleDocument, shareLab, userDocument } from '../support/share-lab.ts';
 
 const lab = shareLab();
-const CONTENT = ['session', 'session_check', 'session_home', 'session_person', 'session_provenance'];
+const CONTENT = ['session', 'session_key', 'session_check', 'session_home', 'session_person', 'session_provenance'];
 
 const rowsOf = async (sessionId: string) => {
   const counts = CONTENT.map((table) => `(select count(*)::int from ${table} where session_id = $1) as ${table}`);

@@ -25,8 +25,10 @@ describe('a mint', () => {
     let minted: Awaited<ReturnType<typeof lab.mint>> | undefined;
     expect(await grown(async () => (minted = await lab.mint(sessionId, { ttlSeconds: 60 })))).toEqual({
       share_token: 1,
+      token_key: 1,
       event_sequence: 1,
       event: 1,
+      audit_unsealed: 1,
       event_payload: 1,
       outbox: 1,
     });
@@ -142,6 +144,8 @@ describe('an onboarding', () => {
       onboarding: 1,
       onboarding_step: 1,
       outbox: 1,
+      event: 1,
+      audit_unsealed: 1,
     });
     expect(lab.wishes).toMatchObject([{ wish: 'start', tokenId, subjectId: tokenId }]);
     expect(await lab.look(tokenId)).toEqual({ state: 'minting' });
@@ -157,7 +161,10 @@ describe('an onboarding', () => {
       if (first.state === 'minted' && outcome.state === 'minted') expect(outcome.expiresAt).toBe(first.expiresAt);
     }
     expect(await lab.rows('select kid from share_token where token_id = $1', [tokenId])).toEqual([{ kid: KID }]);
-    expect(await lab.rows('select type from event where token_id = $1', [tokenId])).toEqual([{ type: 'share.minted' }]);
+    expect(await lab.rows('select type from event where token_id = $1 order by created_at', [tokenId])).toEqual([
+      { type: 'onboarding.opened' },
+      { type: 'share.minted' },
+    ]);
     expect(await lab.look(tokenId)).toMatchObject({ state: 'open' });
   });
 

@@ -83,8 +83,12 @@ describe('the people of a business', () => {
     expect(await lab.rows('select session_id from redemption where partner_id = $1', [order.to.id])).toEqual([
       { session_id: imported.sessionId },
     ]);
-    expect(await lab.rows('select type, session_id from event where application_id = $1', [order.to.id])).toEqual([
-      { type: 'status.updated', session_id: imported.sessionId },
+    expect(
+      await lab.rows('select type, session_id, sequence::int from event where application_id = $1', [order.to.id]),
+    ).toEqual([
+      // Nobody is told of the person's clone.
+      { type: 'session.created', session_id: clone?.session_id, sequence: null },
+      { type: 'status.updated', session_id: imported.sessionId, sequence: 1 },
     ]);
     expect(
       await lab.rows('select hop, source_session_id, token_id from session_provenance where session_id = $1', [
@@ -195,7 +199,7 @@ describe('the people of a business', () => {
     expect(await lab.rows('select session_id from session where application_id = $1', [order.to.id])).toEqual([
       { session_id: own.sessionId },
     ]);
-    for (const table of ['session_check', 'session_home', 'session_person', 'session_provenance']) {
+    for (const table of ['session_key', 'session_check', 'session_home', 'session_person', 'session_provenance']) {
       const left = await lab.rows(`select distinct session_id from ${table} where application_id = $1`, [order.to.id]);
       expect(left.every((row) => row['session_id'] === own.sessionId)).toBe(true);
     }

@@ -5,6 +5,7 @@ import type { JsonObject } from '../../src/domain/json.ts';
 import { mediaReference } from '../../src/domain/media-references.ts';
 import type { DecisionStyle } from '../../src/sharing/decision.ts';
 import { sessionRowsOf, type ListedSession } from '../../src/sharing/session-row-view.ts';
+import { homeContext } from '../../src/sharing/store-content.ts';
 import { testSealer } from '../support/app-parts.ts';
 
 const APPLICATION = randomUUID();
@@ -50,7 +51,9 @@ function rowOf(
     category,
     position,
     payload: testSealer.sealPayload(
-      { applicationId: APPLICATION, sessionId: listed.sessionId, category, position },
+      category === ''
+        ? homeContext(listed, category, position)
+        : { applicationId: APPLICATION, sessionId: listed.sessionId, category, position },
       item,
     ),
   }));

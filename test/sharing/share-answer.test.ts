@@ -147,12 +147,13 @@ describe('a close', () => {
     if (!round.open) throw new Error('the token can be delivered');
     const [delivery] = round.deliveries;
     if (delivery === undefined) throw new Error('the partner has a destination');
-    const { deliveryId, attemptId, trigger, scheduledSoFar, destinationId } = delivery;
+    const { deliveryId, attemptId, trigger, scheduledSoFar, applicationId, destinationId } = delivery;
     const record = {
       deliveryId,
       attemptId,
       trigger,
       scheduledSoFar,
+      applicationId,
       destinationId,
       requestHeaders: null,
       state: 'delivered',

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { sessionLifeStore } from '../../src/postgres/session-life.ts';
 import { changeStatus, type StatusChange } from '../../src/sharing/change-status.ts';
 import { redeemShareToken } from '../../src/sharing/redeem.ts';
-import { deadlocksOf, refusalOf, shareLab, STYLE, userDocument, type LabBrand } from '../support/share-lab.ts';
+import { deadlocksOf, KID, refusalOf, shareLab, STYLE, userDocument, type LabBrand } from '../support/share-lab.ts';
 
 const lab = shareLab();
 const actor = { kind: 'api_key', id: 'key' } as const;
@@ -34,7 +34,7 @@ function redeem(tokenId: string, by: LabBrand, before?: ReturnType<typeof gate>)
     by.id,
     async (tx) => {
       const choice = { trustReview: true };
-      const imported = await redeemShareToken(tx, { tokenId, partnerId: by.id, choice }, actor, STYLE);
+      const imported = await redeemShareToken(tx, { tokenId, kid: KID, partnerId: by.id, choice }, actor, STYLE);
       before?.reach();
       await before?.pass;
       return imported;

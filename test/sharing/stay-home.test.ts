@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { CHECK_CATEGORIES, type SessionKind } from '../../src/domain/decision-categories.ts';
 import type { JsonObject, JsonValue } from '../../src/domain/json.ts';
+import { sealContextOfEvent } from '../../src/postgres/events.ts';
+import { homeContext } from '../../src/sharing/store-content.ts';
+import { testSealer } from '../support/app-parts.ts';
 import { businessDocument, shareLab, userDocument, type LabBrand } from '../support/share-lab.ts';
 
 const lab = shareLab();
@@ -78,7 +81,7 @@ function record(kind: SessionKind, canaries: Canaries, person: string | null = n
   };
 }
 
-/** Every column of every row that is not this application's own, bytes read as text. */
+/** Every column of every row that is not this application's own: sealed content opened, other bytes read as text. */
 async function rowsOutside(owner: LabBrand): Promise<string> {
   const tables = await lab.rows<{ name: string; columns: string[] }>(
     `select c.relname as name, array_agg(a.attname::text) as columns
@@ -90,7 +93,37 @@ async function rowsOutside(owner: LabBrand): Promise<string> {
     const where = columns.includes('application_id') ? 'where application_id <> $1' : 'where $1::uuid is not null';
     for (const row of await lab.rows(`select * from "${name}" ${where}`, [owner.id])) texts.push(textOfRow(row));
   }
-  return texts.join('\n');
+  return [...texts, ...(await contentOutside(owner))].join('\n');
+}
+
+/** What is sealed of sessions and events that are not this application's own. */
+async function contentOutside(owner: LabBrand): Promise<string[]> {
+  const rows = await lab.rows<{
+    at: string;
+    of: string;
+    session: string | null;
+    place: [string, number];
+    bytes: Buffer;
+  }>(
+    `select application_id as of, session_id as session, 'check' as at, json_build_array(category, position)::jsonb as place,
+       with_key(session_id, payload) as bytes from session_check where application_id <> $1
+     union all
+     select application_id, session_id, 'home', json_build_array(category, position)::jsonb, with_key(session_id, payload)
+     from session_home where application_id <> $1
+     union all
+     select e.application_id, e.session_id, 'event', json_build_array(e.event_id, 0)::jsonb, p.payload
+     from event e join event_payload p on p.event_id = e.event_id where e.application_id <> $1`,
+    [owner.id],
+  );
+  return rows.map(({ at, of: applicationId, session, place: [what, position], bytes }) => {
+    const own = { applicationId, sessionId: session ?? '' };
+    const contexts = {
+      check: { ...own, category: what, position },
+      home: homeContext(own, what, position),
+      event: sealContextOfEvent({ applicationId, sessionId: session, eventId: what }),
+    };
+    return testSealer.openBytes(contexts[at as keyof typeof contexts], bytes).toString();
+  });
 }
 
 function textOfRow(row: Record<string, unknown>): string {

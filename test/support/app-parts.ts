@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,8 +9,11 @@ import { createSealer } from '../../src/crypto/payload-seal.ts';
 import type { AppDeps } from '../../src/http/app.ts';
 import { openMediaStore } from '../../src/media/open-media-store.ts';
 
-/** A key of 32 bytes for tests, in base64url. */
-const testKey = (byte: number) => Buffer.alloc(32, byte).toString('base64url');
+/** A key of 32 bytes for tests: as random to look at as start-up asks for. */
+export const testKeyBytes = (n: number): Buffer => createHash('sha256').update(`test key ${n}`).digest();
+
+/** The same in base64url, as settings have it. */
+export const testKey = (n: number): string => testKeyBytes(n).toString('base64url');
 
 /** Seals as the server of a test does ({@link testContentEnv}). */
 export const testSealer = createSealer({
@@ -17,7 +21,7 @@ export const testSealer = createSealer({
   secrets: parseKeyRing(`test-1:${testKey(6)}`),
 });
 
-export const testBlindIndex = createBlindIndex(Buffer.alloc(32, 7));
+export const testBlindIndex = createBlindIndex(testKeyBytes(7));
 
 /** Limits that no test reaches by itself. */
 export const NO_LIMITS = { reads: 10_000_000, writes: 10_000_000 };
@@ -32,6 +36,8 @@ export function testContentEnv(): Record<string, string> {
     ACCESS_TOKEN_KEY: testKey(9),
     PUBLIC_URL: 'http://localhost:8080',
     MEDIA_STORE: pathToFileURL(mkdtempSync(join(tmpdir(), 'handoff-media-'))).href,
+    AUDIT_SIGNING_KEY: testKey(10),
+    AUDIT_ANCHORS: pathToFileURL(mkdtempSync(join(tmpdir(), 'handoff-anchors-'))).href,
     RATE_LIMIT_READS: String(NO_LIMITS.reads),
     RATE_LIMIT_WRITES: String(NO_LIMITS.writes),
     REGISTRATIONS_PER_HOUR: '1000',
@@ -52,11 +58,11 @@ export function testAppParts(): Pick<
   | 'registrationsPerHour'
 > {
   return {
-    accessTokenKey: Buffer.alloc(32, 9),
+    accessTokenKey: testKeyBytes(9),
     mailer: null,
     showCodes: true,
     media: openMediaStore({ kind: 'directory', folder: mkdtempSync(join(tmpdir(), 'handoff-media-')) }),
-    mediaLinkKey: Buffer.alloc(32, 8),
+    mediaLinkKey: testKeyBytes(8),
     publicUrl: 'http://localhost:8080',
     rateLimits: NO_LIMITS,
     registrationsPerHour: 5,

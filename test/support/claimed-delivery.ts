@@ -14,6 +14,7 @@ export function claimedDelivery(more: Partial<ClaimedDelivery> = {}): ClaimedDel
     scheduleAttempt: 1,
     eventId: randomUUID(),
     eventType,
+    applicationId: randomUUID(),
     destinationId: randomUUID(),
     createdAt: 1_790_000_000,
     sequence: 1,

@@ -168,13 +168,14 @@ export function recordOf(
   more: Partial<AttemptRecord> = {},
 ): AttemptRecord {
   if (claimed === undefined) throw new Error('a delivery was to be taken');
-  const { deliveryId, attemptId, trigger, attempt, scheduledSoFar, destinationId } = claimed;
+  const { deliveryId, attemptId, trigger, attempt, scheduledSoFar, applicationId, destinationId } = claimed;
   const delivered = state === 'delivered';
   return {
     deliveryId,
     attemptId,
     trigger,
     scheduledSoFar,
+    applicationId,
     destinationId,
     state,
     requestHeaders: { 'webhook-attempt': String(attempt) },

@@ -103,6 +103,7 @@ export function fakeLedger(
             attempt: row.attempts,
             eventId: randomUUID(),
             eventType: event.type,
+            applicationId: parties.partnerId,
             destinationId: String(row.destination),
             createdAt: token.issuedAt,
             payload: event.body,

@@ -62,6 +62,7 @@ export interface SignalWish {
   readonly rowId: string;
 }
 
+export const KID = 'test';
 export const ISSUER = '0190b0de-0000-7000-8000-00000000000a';
 export const PARTNER = '0190b0de-0000-7000-8000-00000000000b';
 const SOURCE_SESSION = '0190b0de-0000-7000-8000-0000000000c1';
@@ -129,6 +130,7 @@ function factsOf(tokenId: string, rows: ShareRows, now: number): ShareFacts | nu
     token: token && {
       ...ABOUT,
       ...token,
+      keyRemoved: false,
       expired: now >= token.expiresAt * 1000,
       remainingMs: Math.max(1, Math.ceil(token.expiresAt * 1000 - now)),
     },
@@ -152,12 +154,15 @@ function shareStore(rows: ShareRows, look: ShareStore['look']): ShareStore {
     // Nobody deletes an application here.
     holdApplications: () => undefined,
     holdSidesOf: () => undefined,
+    actForPartnerOf: () => undefined,
     lock: look,
     look,
     insertToken: ({ kid, issuedAt, expiresAt }) => {
       if (rows.token !== null) throw new Error('a second token row');
       rows.token = { kid, issuedAt, expiresAt, closedAs: null, closedReason: null };
     },
+    // Nothing is sealed here.
+    insertKeys: () => undefined,
     closeToken: (_tokenId, closedAs, closedReason) => {
       if (rows.token?.closedAs === null) Object.assign(rows.token, { closedAs, closedReason });
     },
@@ -173,6 +178,7 @@ function shareStore(rows: ShareRows, look: ShareStore['look']): ShareStore {
 type OnboardingSessions = Pick<
   SessionStore,
   | 'mintFacts'
+  | 'keysToShare'
   | 'importFacts'
   | 'cloneChecks'
   | 'touchEntities'
@@ -187,13 +193,14 @@ function sessionStore(world: ShareWorld, clock: () => Promise<number>): SessionS
   const store: OnboardingSessions = {
     mintFacts: async () => ({
       nowSeconds: Math.floor((await clock()) / 1000),
-      activeKid: 'test',
+      activeKid: KID,
       session:
         world.sessionStatus === null ? null : { kind: 'user', status: world.sessionStatus, environment: 'sandbox' },
       issuerDeleted: false,
       partner: { environment: 'sandbox', deleted: false },
       connection: { active: true, suspended: world.suspended, acceptance: world.acceptance },
     }),
+    keysToShare: async () => [],
     importFacts: async (_token, chosenWorkflowId) => ({
       source: world.sessionStatus === null ? null : sourceRow(world.sessionStatus),
       people: [],
@@ -208,7 +215,7 @@ function sessionStore(world: ShareWorld, clock: () => Promise<number>): SessionS
         business: null,
       },
     }),
-    cloneChecks: async () => ({ checks: [], people: [], mediaIds: [], searchable: [] }),
+    cloneChecks: async () => ({ complete: true, checks: [], people: [], mediaIds: [], searchable: [] }),
     touchEntities: async () => false,
     businessIdOf: async () => null,
     takeNumbers: async () => ({ user: [1], business: [] }),
@@ -284,5 +291,7 @@ function eventStore(rows: ShareRows): EventStore {
     insert: (events) => {
       for (const { dedupeKey, type } of events) if (!rows.events.has(dedupeKey)) rows.events.set(dedupeKey, type);
     },
+    // What nobody is told of changes no share.
+    record: () => {},
   };
 }

@@ -12,6 +12,7 @@ import type { OnboardingActivities, TokenRef, WebhookActivities } from '../../sr
 import { fakeLedger, fakeNetwork, type Destination, type SeenAttempt } from './fake-destinations.ts';
 import {
   ISSUER,
+  KID,
   newShareRows,
   PARTNER,
   shareTransaction,
@@ -157,13 +158,14 @@ export function fakeShare(around: Surroundings, options: FakeShareOptions = {}):
     refuse: () => answerPartner(false, {}),
     revoke: () => transaction((tx) => revokeOnboarding(tx, { tokenId, issuerId: ISSUER }, actor)),
     redeem: async () => {
-      const call = { tokenId, partnerId: PARTNER, choice: {} };
+      const call = { tokenId, kid: KID, partnerId: PARTNER, choice: {} };
       return (await transaction((tx) => redeemShareToken(tx, call, actor, STYLE))).sessionId;
     },
     activities: withFaults(
       {
         ...onboardingActivities({
           onboardingTransaction: transaction,
+          redeemTransaction: transaction,
           dispatchEvents: () => Promise.resolve(),
           onFault: () => undefined,
           style: STYLE,

@@ -3,12 +3,12 @@ import { buildApp } from '../../src/http/app.ts';
 import { openApiText } from '../../src/http/openapi/document.ts';
 import type { DocumentedRoute } from '../../src/http/openapi/routes.ts';
 import type { HandoffTenants } from '../../src/postgres/handoff-tenants.ts';
-import { testAppParts } from './app-parts.ts';
+import { testAppParts, testSealer } from './app-parts.ts';
 
 /** The routes of a server as it is in production, without a database. */
 export async function productionRoutes(): Promise<readonly DocumentedRoute[]> {
   const noDatabase = () => Promise.reject(new Error('the document is made without a database'));
-  const tenants: HandoffTenants = { withTenant: noDatabase, acrossTenants: noDatabase };
+  const tenants: HandoffTenants = { sealer: testSealer, withTenant: noDatabase, acrossTenants: noDatabase };
   const app = buildApp({
     ...testAppParts(),
     showCodes: false,

@@ -81,7 +81,7 @@ export function expectNoFailedTask(history: History): void {
 export async function expectOneOfEach(pool: Pool, tokenId: string, status: string): Promise<void> {
   const { rows: events } = await pool.query<{ type: string; count: number }>(
     `select type || ' ' || application_id as type, count(*)::int as count from event where token_id = $1
-       and dedupe_key not like '%:notice' group by 1`,
+       and dedupe_key not like '%:notice' and sequence is not null group by 1`,
     [tokenId],
   );
   expect(events.filter(({ count }) => count !== 1)).toEqual([]);

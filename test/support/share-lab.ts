@@ -10,7 +10,6 @@ import type { JsonObject } from '../../src/domain/json.ts';
 import type { CloseRequest, ShareAnswer } from '../../src/domain/onboarding.ts';
 import { connectionStore } from '../../src/postgres/connections.ts';
 import { handoffTenants, type HandoffTenants } from '../../src/postgres/handoff-tenants.ts';
-import { registerSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { createTenants, type Tenants, type Wish } from '../../src/postgres/tenants.ts';
 import { acknowledgeOnboarding } from '../../src/sharing/acknowledge.ts';
 import { closeShareToken, lookAtShareToken, spendAcknowledgement } from '../../src/sharing/close.ts';
@@ -18,11 +17,13 @@ import { changeConnection, proposeConnection, type ConnectionChange } from '../.
 import { decisionOf } from '../../src/sharing/decision.ts';
 import { deleteSession } from '../../src/sharing/delete-session.ts';
 import { mintForOnboarding, mintShareToken, openOnboarding, type MintedToken } from '../../src/sharing/mint.ts';
-import type { Environment, ImportChoice, PartnerTerms } from '../../src/sharing/ports.ts';
+import type { ContentSealer, Environment, ImportChoice, PartnerTerms } from '../../src/sharing/ports.ts';
 import { importForOnboarding, redeemShareToken, RefusedImport, type Imported } from '../../src/sharing/redeem.ts';
+import { importWithKeys } from '../../src/sharing/share-keys.ts';
 import { revokeOnboarding } from '../../src/sharing/revoke.ts';
 import { takeInSession } from '../../src/sharing/take-in.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
+import { nameKeys } from './signing-keys.ts';
 import { testBlindIndex, testSealer } from './app-parts.ts';
 
 export const STYLE = { businessStatusCase: 'upper' } as const;
@@ -96,7 +97,7 @@ export function shareLab(): ShareLab {
   };
   beforeAll(async () => {
     const tenants = createTenants({ databaseUrl: database.url, afterCommit: (made) => wishes.push(...made) });
-    await tenants.acrossTenants('provision', async (sql) => registerSigningKeys(sql, { activeKid: KID, kids: [KID] }));
+    await tenants.acrossTenants('secrets', async (sql) => nameKeys(sql, { activeKid: KID, kids: [KID] }));
     const [issuer, partner, third] = [await newBrand(tenants), await newBrand(tenants), await newBrand(tenants)];
     opened = {
       ...verbs(tenants, { issuer, partner }),
@@ -116,9 +117,13 @@ export function shareLab(): ShareLab {
 }
 
 /** The verbs over a pool. Several pools on one database stand for several processes. */
-export function verbs(tenants: Tenants, sides: { readonly issuer: LabBrand; readonly partner: LabBrand }) {
+export function verbs(
+  tenants: Tenants,
+  sides: { readonly issuer: LabBrand; readonly partner: LabBrand },
+  sealer: ContentSealer = testSealer,
+) {
   const { issuer, partner } = sides;
-  const handoff = handoffTenants(tenants, testSealer, testBlindIndex);
+  const handoff = handoffTenants(tenants, sealer, testBlindIndex);
   const by = ({ id }: LabBrand) => ({ kind: 'api_key', id: `key-of-${id}` }) as const;
   const orderOf = (sessionId: string, { from = issuer, to = partner, ttlSeconds = 3600 }: ShareOrder) => ({
     issuerId: from.id,
@@ -134,24 +139,30 @@ export function verbs(tenants: Tenants, sides: { readonly issuer: LabBrand; read
         createVerificationWorkflow(sql, { applicationId: brand.id, label: 'more', kind }),
       ),
     connect: async (from: LabBrand, to: LabBrand, terms?: PartnerTerms) => {
-      const connectionId = await handoff.withTenant(from.id, (tx, sql) =>
-        proposeConnection(connectionStore(sql), () => tx.newId(), { issuerId: from.id, partnerId: to.id }),
+      const connectionId = await handoff.withTenant(
+        from.id,
+        (tx, sql) =>
+          proposeConnection(connectionStore(sql, tx.sealer), () => tx.newId(), { issuerId: from.id, partnerId: to.id }),
+        'connection',
       );
       if (terms !== undefined) await lab.changeConnection(connectionId, to, { terms: { status: 'active', ...terms } });
       return connectionId;
     },
     changeConnection: (connectionId: string, side: LabBrand, change: Partial<ConnectionChange>) =>
-      handoff.withTenant(side.id, (tx, sql) =>
-        changeConnection(connectionStore(sql), () => tx.newId(), {
-          connectionId,
-          applicationId: side.id,
-          change: { terms: {}, ...change },
-        }),
+      handoff.withTenant(
+        side.id,
+        (tx, sql) =>
+          changeConnection(connectionStore(sql, tx.sealer), () => tx.newId(), {
+            connectionId,
+            applicationId: side.id,
+            change: { terms: {}, ...change },
+          }),
+        'connection',
       ),
     takeIn: async (document: JsonObject, owner: LabBrand = issuer) => {
       const content = readDecision(document);
       if (!content.ok) throw new Error(JSON.stringify(content.problems));
-      const taken = await handoff.withTenant(owner.id, (tx) => takeInSession(tx, owner.id, content));
+      const taken = await handoff.withTenant(owner.id, (tx) => takeInSession(tx, owner.id, content, by(owner)));
       return taken.sessionId;
     },
     decision: (owner: LabBrand, sessionId: string) =>
@@ -160,15 +171,16 @@ export function verbs(tenants: Tenants, sides: { readonly issuer: LabBrand; read
         return stored === null ? null : decisionOf(stored, tx.sealer, STYLE);
       }),
     remove: (owner: LabBrand, sessionId: string) =>
-      handoff.withTenant(owner.id, (tx) => deleteSession(tx, owner.id, sessionId)),
+      handoff.withTenant(owner.id, (tx) => deleteSession(tx, owner.id, sessionId, by(owner))),
     mint: (sessionId: string, order: ShareOrder = {}) => {
       const from = order.from ?? issuer;
-      return handoff.withTenant(from.id, (tx) => mintShareToken(tx, orderOf(sessionId, order), KID, by(from)), 'mint');
+      return handoff.withTenant(from.id, (tx) => mintShareToken(tx, orderOf(sessionId, order), by(from)), 'mint');
     },
     open: async (sessionId: string, order: ShareOrder = {}) => {
+      const from = order.from ?? issuer;
       const { tokenId } = await handoff.withTenant(
-        (order.from ?? issuer).id,
-        (tx) => openOnboarding(tx, orderOf(sessionId, order)),
+        from.id,
+        (tx) => openOnboarding(tx, orderOf(sessionId, order), by(from)),
         'mint',
       );
       return tokenId;
@@ -203,14 +215,21 @@ export function verbs(tenants: Tenants, sides: { readonly issuer: LabBrand; read
     revoke: (tokenId: string, side: LabBrand = issuer) =>
       handoff.withTenant(side.id, (tx) => revokeOnboarding(tx, { tokenId, issuerId: side.id }, by(side)), 'onboarding'),
     redeem: (tokenId: string, choice: ImportChoice = {}, side: LabBrand = partner) =>
-      handoff.withTenant(
-        side.id,
-        (tx) => redeemShareToken(tx, { tokenId, partnerId: side.id, choice }, by(side), STYLE),
-        'redeem',
+      importWithKeys(
+        () =>
+          handoff.withTenant(
+            side.id,
+            (tx) => redeemShareToken(tx, { tokenId, kid: KID, partnerId: side.id, choice }, by(side), STYLE),
+            'redeem',
+          ),
+        (work) => handoff.acrossTenants('onboarding', work),
       ),
     runImport: async (tokenId: string) => {
       try {
-        return await handoff.acrossTenants('onboarding', (tx) => importForOnboarding(tx, tokenId, 1, STYLE));
+        return await importWithKeys(
+          () => handoff.acrossTenants('redeem', (tx) => importForOnboarding(tx, tokenId, 1, STYLE)),
+          (work) => handoff.acrossTenants('onboarding', work),
+        );
       } catch (error) {
         if (!(error instanceof RefusedImport)) throw error;
         const { code, field, acknowledgementId } = error;

@@ -42,7 +42,7 @@ const QUERY = `
       or coalesce(o.acceptance = 'automatic' and o.status = 'imported', false) as sent,
     array(select state from acknowledgement where token_id = k.id order by 1) as acknowledgements,
     coalesce((select json_agg(json_build_object('application', application_id, 'type', type, 'session', session_id))
-      from event where token_id = k.id), '[]') as events,
+      from event where token_id = k.id and sequence is not null), '[]') as events,
     array(select step || ': ' || coalesce(result, 'under way') from onboarding_step where token_id = k.id order by 1) as steps,
     coalesce((select json_agg(json_build_object('id', s.session_id, 'parent', s.parent_import, 'status', s.status,
         'numbered', s.session_number > 0, 'named', s.vendor_data is null or exists (select 1 from entity e

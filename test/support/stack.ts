@@ -2,10 +2,17 @@ import { randomBytes } from 'node:crypto';
 import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry } from '@temporalio/worker';
 import pino from 'pino';
 import { afterAll, beforeAll, inject } from 'vitest';
-import { connectHandoffClient, type HandoffClient } from '../../src/client.ts';
+import { connectHandoffClient, temporalNamespace, type HandoffClient } from '../../src/client.ts';
 import { readServerConfig, readWebhooksConfig, readWorkerConfig, type Reading } from '../../src/config.ts';
+import { parseKeyRing } from '../../src/crypto/key-ring.ts';
+import { createTemporalCodec } from '../../src/crypto/temporal-codec.ts';
 import { startServer, type RunningServer } from '../../src/server.ts';
-import { startOnboardingWorker, startWebhooksWorker, type RunningWorker } from '../../src/worker.ts';
+import {
+  loadWorkflowBundle,
+  startOnboardingWorker,
+  startWebhooksWorker,
+  type RunningWorker,
+} from '../../src/worker.ts';
 import { testContentEnv } from './app-parts.ts';
 import { brandsOf, type Brand, type Brands } from './brands.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
@@ -31,7 +38,8 @@ export interface HandoffStack {
   /** The key ring, as `SHARE_TOKEN_KEYS` has it. */
   readonly shareTokenKeys: string;
   stopWorker(role: WorkerRole): Promise<void>;
-  startWorker(role: WorkerRole): Promise<void>;
+  /** @param env settings of this start that differ from the stack's */
+  startWorker(role: WorkerRole, env?: NodeJS.ProcessEnv): Promise<void>;
   /** Waits for an onboarding's end and asserts it wherever it shows. */
   expectEnding(partner: Brand, tokenId: string, expected: ExpectedEnding): Promise<EndedOnboarding>;
 }
@@ -65,6 +73,8 @@ export interface HandoffStackOptions {
   readonly useTemporal?: () => Promise<unknown>;
   /** Workers to start in this process; default both. */
   readonly workers?: readonly WorkerRole[];
+  /** `TEMPORAL_CODEC_KEYS` of every process, and of the test's own client; payloads are not encrypted without it. */
+  readonly codecKeys?: string;
 }
 
 /** The calling test file's own stack, to be used from `beforeAll` on: a database, a namespace, a server and both workers. */
@@ -98,7 +108,7 @@ export function handoffStack(options: HandoffStackOptions = {}): HandoffStack {
     get env() {
       return there().env;
     },
-    startWorker: async (role) => void workers.set(role, await startWorker(role, there().env)),
+    startWorker: async (role, env = {}) => void workers.set(role, await startWorker(role, { ...there().env, ...env })),
     stopWorker: async (role) => {
       const worker = workers.get(role);
       workers.delete(role);
@@ -114,12 +124,17 @@ export function handoffStack(options: HandoffStackOptions = {}): HandoffStack {
   beforeAll(async () => {
     installRuntime();
     await (options.useTemporal ?? (() => useOwnNamespace(inject('temporalAddress'))))();
-    const env = stackEnvironment(database.url);
+    const { codecKeys } = options;
+    const env = { ...stackEnvironment(database.url), TEMPORAL_CODEC_KEYS: codecKeys };
+    const codec =
+      codecKeys === undefined
+        ? undefined
+        : createTemporalCodec({ keys: parseKeyRing(codecKeys), namespace: temporalNamespace() });
     const server = await startServer(orThrow(readServerConfig(env)), logger);
     const receiver = await startScriptedPartner();
     const brands = brandsOf({ databaseUrl: database.url, apiUrl: () => server.url, receiver });
     const issuer = await brands.add();
-    opened = { brands, handoff: connectHandoffClient(), issuer, receiver, server, env };
+    opened = { brands, handoff: connectHandoffClient({ codec }), issuer, receiver, server, env };
     await Promise.all((options.workers ?? ROLES).map((role) => stack.startWorker(role)));
   });
   afterAll(async () => {
@@ -145,8 +160,12 @@ function stackEnvironment(databaseUrl: string): NodeJS.ProcessEnv {
   };
 }
 
-function startWorker(role: WorkerRole, env: NodeJS.ProcessEnv): Promise<RunningWorker> {
-  const parts = { logger, bundle: { codePath: inject('bundlePath') } };
+let encryptedBundle: ReturnType<typeof loadWorkflowBundle> | undefined;
+
+async function startWorker(role: WorkerRole, env: NodeJS.ProcessEnv): Promise<RunningWorker> {
+  const encrypted = (env['TEMPORAL_CODEC_KEYS'] ?? '') !== '';
+  const bundle = encrypted ? await (encryptedBundle ??= loadWorkflowBundle(true)) : { codePath: inject('bundlePath') };
+  const parts = { logger, bundle };
   return role === 'onboarding'
     ? startOnboardingWorker(orThrow(readWorkerConfig(env)), parts)
     : startWebhooksWorker(orThrow(readWebhooksConfig(env)), parts);

@@ -28,6 +28,6 @@ export function headersOfStatus(status: number): JsonObject {
       'X-RateLimit-Remaining': header('RateLimitRemaining'),
       'X-RateLimit-Reset': header('RateLimitReset'),
     }),
-    ...(status === 429 && { 'Retry-After': header('RetryAfter') }),
+    ...((status === 429 || status === 503) && { 'Retry-After': header('RetryAfter') }),
   };
 }

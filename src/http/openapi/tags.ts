@@ -14,6 +14,7 @@ export const TAGS = {
   Users: 'The people whom sessions are about.',
   Businesses: 'The companies that sessions are about.',
   Webhooks: 'Where events are sent, what was sent, and sending it again.',
+  Audit: 'What happened, who did it, and the proof that it was not altered since.',
   Service: 'The service itself: its health and this documentation.',
 } as const;
 

@@ -8,6 +8,7 @@ import { verifyEmail } from '../../accounts/verify-email.ts';
 import { invalidFields, Refusal } from '../../domain/failures.ts';
 import { readOwnApplication, type OwnApplication } from '../../postgres/organizations.ts';
 import type { AppDeps } from '../app.ts';
+import { actorOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { notRefused, refusal, tokensBody, tooEarly, type NewTokens } from '../login-answers.ts';
 import { limitCall } from '../rate-limit.ts';
@@ -67,7 +68,13 @@ export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
       const outcome = await tenants.acrossTenants('account', (tx, sql) =>
         oncePerKey<{ mail: Mail | null }>(request, sql, {
           run: async () => {
-            const { accountId, mail } = await registerAccount(tx, sql, codes, { email, passwordHash });
+            const { accountId, mail } = await registerAccount(
+              tx,
+              sql,
+              codes,
+              { email, passwordHash },
+              actorOf(request),
+            );
             return { status: 201, resourceId: accountId, result: { mail } };
           },
           replay: async () => ({ mail: null }),
@@ -90,7 +97,7 @@ export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
           const render = (applicationId: string) => readOwnApplication(sql, applicationId);
           return oncePerKey<Refusal | Proven>(request, sql, {
             run: async () => {
-              const call = { ...proof, bringsPassword: password !== undefined, passwordHash };
+              const call = { ...proof, bringsPassword: password !== undefined, passwordHash, requestId: request.id };
               const made = await verifyEmail(tx, sql, codes, call);
               if (made === 'code_invalid') return refusal(new Refusal('one_time_code_invalid'));
               if (made === 'password_wanted') return refusal(invalidFields({ password: [CONTESTED] }));
@@ -129,7 +136,7 @@ export function accountRoutes(app: FastifyInstance, deps: AppDeps): void {
       const outcome = await tenants.acrossTenants('account', (tx, sql) =>
         oncePerKey<{ mail: Mail | null }>(request, sql, {
           run: async () => {
-            const renewed = await renewCode(tx, sql, codes, email);
+            const renewed = await renewCode(tx, sql, codes, email, actorOf(request));
             if ('waitSeconds' in renewed) throw tooEarly(reply, renewed.waitSeconds, 'rate_limited');
             // Of an address without an account, too: the answer tells neither.
             return { status: 200, resourceId: tx.newId(), result: { mail: renewed.mail } };

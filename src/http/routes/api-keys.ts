@@ -3,18 +3,21 @@ import { showNetwork } from '../../accounts/allowed-addresses.ts';
 import { createApiKey } from '../../accounts/applications.ts';
 import { RESOURCES } from '../../accounts/privileges.ts';
 import { invalidFields, Refusal } from '../../domain/failures.ts';
+import type { JsonObject } from '../../domain/json.ts';
 import {
   changeApiKey,
   isToCome,
   listApiKeys,
+  lockApiKey,
   readApiKey,
   revokeApiKey,
   type ApiKeyRow,
 } from '../../postgres/api-keys.ts';
 import { readKeyHolder } from '../../postgres/organizations.ts';
 import type { Transaction } from '../../postgres/tenants.ts';
+import type { EventStore } from '../../sharing/ports.ts';
 import type { AppDeps } from '../app.ts';
-import { accountOf } from '../auth.ts';
+import { accountOf, actorOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { ownApplicationIds } from '../own-organization.ts';
 import { pageOf } from '../paging.ts';
@@ -33,14 +36,14 @@ export function apiKeyRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
   /** Works on the keys of the application in the path. A deleted one's go on reading, so they can be seen and revoked. */
   function onKeysOf<T>(
     { organizationId, applicationId }: ReturnType<typeof ownApplicationIds>,
-    work: (sql: Transaction, application: KeyHolder) => Promise<T>,
+    work: (sql: Transaction, application: KeyHolder, events: EventStore) => Promise<T>,
   ): Promise<T> {
     return tenants.withTenant(
       applicationId,
-      async (_tx, sql) => {
+      async (tx, sql) => {
         const application = await readKeyHolder(sql, organizationId, applicationId);
         if (application === null) throw new Refusal('not_found');
-        return work(sql, application);
+        return work(sql, application, tx.events);
       },
       'account',
     );
@@ -49,11 +52,11 @@ export function apiKeyRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
   /** The same for what gives rights, which a deleted application no longer can. */
   function onLivingKeysOf<T>(
     ids: ReturnType<typeof ownApplicationIds>,
-    work: (sql: Transaction, application: KeyHolder) => Promise<T>,
+    work: (sql: Transaction, application: KeyHolder, events: EventStore) => Promise<T>,
   ): Promise<T> {
-    return onKeysOf(ids, async (sql, application) => {
+    return onKeysOf(ids, async (sql, application, events) => {
       if (application.deleted) throw new Refusal('application_deleted', { detail: DELETED });
-      return work(sql, application);
+      return work(sql, application, events);
     });
   }
 
@@ -77,7 +80,7 @@ export function apiKeyRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
       const ids = ownApplicationIds(request);
       const { applicationId } = ids;
       const body = parseBody(createKeyBody, request);
-      const outcome = await onLivingKeysOf(ids, (sql, { environment }) => {
+      const outcome = await onLivingKeysOf(ids, (sql, { environment }, events) => {
         const read = (keyId: string) => readApiKey(sql, applicationId, keyId);
         return oncePerKey<{ row: ApiKeyRow; apiKey: string | null }>(request, sql, {
           run: async () => {
@@ -93,6 +96,8 @@ export function apiKeyRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
             });
             const row = await read(made.keyId);
             if (row === null) throw new Error('a key that was written is there');
+            const change = { type: 'api_key.created', applicationId, keyId: row.keyId } as const;
+            events.record([{ ...change, after: stateOf(row) }], actorOf(request));
             return { status: 201, resourceId: made.keyId, result: { row, apiKey: made.apiKey } };
           },
           replay: async (keyId) => {
@@ -126,16 +131,21 @@ export function apiKeyRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
       const ids = ownApplicationIds(request);
       const keyId = keyIdOf(request);
       const body = parseBody(changeKeyBody, request);
-      const row = await onLivingKeysOf(ids, async (sql) => {
+      const row = await onLivingKeysOf(ids, async (sql, _application, events) => {
         await checkExpiry(sql, body.expires_at);
-        return changeApiKey(sql, ids.applicationId, keyId, {
+        const before = await lockApiKey(sql, ids.applicationId, keyId);
+        const after = await changeApiKey(sql, ids.applicationId, keyId, {
           name: body.name,
           privileges: body.privileges,
           expiresAt: body.expires_at,
           allowedAddresses: body.allowed_addresses,
         });
+        if (before === null || after === null) throw new Refusal('not_found');
+        const change = { type: 'api_key.changed', applicationId: ids.applicationId, keyId } as const;
+        events.record([{ ...change, before: stateOf(before), after: stateOf(after) }], actorOf(request));
+        return after;
       });
-      return shown(row);
+      return keyBody(row);
     },
   });
 
@@ -146,8 +156,11 @@ export function apiKeyRoutes(app: FastifyInstance, { tenants }: AppDeps): void {
     handler: async (request, reply) => {
       const ids = ownApplicationIds(request);
       const keyId = keyIdOf(request);
-      const revoked = await onKeysOf(ids, (sql) => revokeApiKey(sql, ids.applicationId, keyId));
-      if (!revoked) throw new Refusal('not_found');
+      await onKeysOf(ids, async (sql, _application, events) => {
+        const { applicationId } = ids;
+        if (!(await revokeApiKey(sql, applicationId, keyId))) throw new Refusal('not_found');
+        events.record([{ type: 'api_key.revoked', applicationId, keyId }], actorOf(request));
+      });
       return reply.code(204).send();
     },
   });
@@ -168,6 +181,11 @@ async function checkExpiry(sql: Transaction, expiresAt: string | null | undefine
 function shown(row: ApiKeyRow | null) {
   if (row === null) throw new Refusal('not_found');
   return keyBody(row);
+}
+
+/** What an owner sets of a key. */
+function stateOf({ name, privileges, allowedAddresses, expiresAt }: ApiKeyRow): JsonObject {
+  return { name, privileges: { ...privileges }, allowedAddresses: [...allowedAddresses], expiresAt };
 }
 
 function keyBody(row: ApiKeyRow) {

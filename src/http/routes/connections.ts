@@ -6,7 +6,8 @@ import { connectionStore } from '../../postgres/connections.ts';
 import { changeConnection, proposeConnection } from '../../sharing/connect.ts';
 import type { AgreementSignature } from '../../sharing/ports.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
+import { connectionChanges } from '../connection-changes.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { pageOf } from '../paging.ts';
 import { parseBody, parseQuery, pathId } from '../requests.ts';
@@ -27,15 +28,17 @@ export function connectionRoutes(app: FastifyInstance, { tenants }: AppDeps): vo
       const outcome = await tenants.withTenant(
         applicationId,
         (tx, sql) => {
-          const render = (connectionId: string) => readConnection(sql, applicationId, connectionId);
+          const render = (connectionId: string) => readConnection(sql, tx.sealer, applicationId, connectionId);
           return oncePerKey<ConnectionRow>(request, sql, {
             run: async () => {
-              const connectionId = await proposeConnection(connectionStore(sql), () => tx.newId(), {
+              const connectionId = await proposeConnection(connectionStore(sql, tx.sealer), () => tx.newId(), {
                 issuerId: applicationId,
                 partnerId: body.partner_application_id,
                 agreement: signatureOf(body.agreement),
               });
-              return { status: 201, resourceId: connectionId, result: present(await render(connectionId)) };
+              const result = present(await render(connectionId));
+              tx.events.record(connectionChanges(null, result, signatureOf(body.agreement)), actorOf(request));
+              return { status: 201, resourceId: connectionId, result };
             },
             replay: render,
           });
@@ -57,7 +60,7 @@ export function connectionRoutes(app: FastifyInstance, { tenants }: AppDeps): vo
       const page = { limit, offset };
       const { count, rows } = await tenants.withTenant(
         applicationId,
-        (_tx, sql) => listConnections(sql, applicationId, { role, status }, page),
+        (tx, sql) => listConnections(sql, tx.sealer, applicationId, { role, status }, page),
         'connection',
       );
       return pageOf(request, page, { count, items: rows.map((row) => connectionBody(row, applicationId)) });
@@ -73,7 +76,7 @@ export function connectionRoutes(app: FastifyInstance, { tenants }: AppDeps): vo
       const connectionId = pathId(request, 'connection_id', 'not_found');
       const row = await tenants.withTenant(
         applicationId,
-        (_tx, sql) => readConnection(sql, applicationId, connectionId),
+        (tx, sql) => readConnection(sql, tx.sealer, applicationId, connectionId),
         'connection',
       );
       if (row === null) throw new Refusal('not_found');
@@ -103,8 +106,13 @@ export function connectionRoutes(app: FastifyInstance, { tenants }: AppDeps): vo
       const row = await tenants.withTenant(
         applicationId,
         async (tx, sql) => {
-          await changeConnection(connectionStore(sql), () => tx.newId(), { connectionId, applicationId, change });
-          return present(await readConnection(sql, applicationId, connectionId));
+          const store = connectionStore(sql, tx.sealer);
+          const read = () => readConnection(sql, tx.sealer, applicationId, connectionId);
+          const [, before] = await Promise.all([store.lock(connectionId), read()]);
+          await changeConnection(store, () => tx.newId(), { connectionId, applicationId, change });
+          const after = present(await read());
+          tx.events.record(connectionChanges(before, after, change.agreement), actorOf(request));
+          return after;
         },
         'connection',
       );

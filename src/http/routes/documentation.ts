@@ -61,11 +61,7 @@ export function documentationRoutes(app: FastifyInstance): void {
 
   void app.register(async (scope) => {
     scope.addHook('onSend', (_request, reply, payload, done) => {
-      void reply.headers({
-        'content-security-policy': CONTENT_SECURITY_POLICY,
-        'x-content-type-options': 'nosniff',
-        'referrer-policy': 'no-referrer',
-      });
+      void reply.header('content-security-policy', CONTENT_SECURITY_POLICY);
       done(null, payload);
     });
     await scope.register(swagger, {

@@ -18,7 +18,7 @@ import { changeEntity } from '../../sharing/change-entity.ts';
 import type { DecisionStyle } from '../../sharing/decision.ts';
 import type { EntityKey, PayloadSealer } from '../../sharing/ports.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { businessBodyOf, businessItemOf, userBodyOf, userItemOf } from '../entity-bodies.ts';
 import { answerWith, oncePerKey, oncePerKeyInBatches } from '../idempotency.ts';
 import { pageOf } from '../paging.ts';
@@ -119,6 +119,9 @@ function routesOf(app: FastifyInstance, { tenants, style }: AppDeps, sort: Kind)
             const key = { applicationId, kind, vendorData };
             const entityId = await insertEntity(sql, tx.sealer, key, { status, metadata, profile });
             if (entityId === null) throw invalidFields({ vendor_data: [sort.taken] });
+            const type = `${kind}.created` as const;
+            const after = { status, metadata, profile };
+            tx.events.record([{ type, applicationId, subjectId: entityId, after }], actorOf(request));
             const row = await replay(entityId);
             if (row === null) throw new Error('an entity that was written is there');
             return { status: 201, resourceId: entityId, result: row };
@@ -166,11 +169,21 @@ function routesOf(app: FastifyInstance, { tenants, style }: AppDeps, sort: Kind)
       const selection = selectionOf(parseBody(deleteEntitiesBody, request), sort);
       const outcome = await oncePerKeyInBatches<number>(request, (batch) => tenants.withTenant(applicationId, batch), {
         nothing: 0,
-        run: async (earlier, _tx, sql) => {
+        run: async (earlier, tx, sql) => {
           const gone = await deleteEntities(sql, applicationId, kind, selection, DELETE_BATCH);
-          const deleted = earlier + gone;
+          const type = `${kind}.deleted` as const;
+          tx.events.record(
+            gone.map((subjectId) => ({ type, applicationId, subjectId })),
+            actorOf(request),
+          );
+          const deleted = earlier + gone.length;
           // A deletion leaves nothing that its answer could be rendered from but a number.
-          return { status: 200, resourceId: String(deleted), result: deleted, unfinished: gone === DELETE_BATCH };
+          return {
+            status: 200,
+            resourceId: String(deleted),
+            result: deleted,
+            unfinished: gone.length === DELETE_BATCH,
+          };
         },
         replay: async (deleted) => Number(deleted),
       });
@@ -181,9 +194,8 @@ function routesOf(app: FastifyInstance, { tenants, style }: AppDeps, sort: Kind)
 
   async function change(request: FastifyRequest, said: EntityChange): Promise<object> {
     const key = keyOf(request, kind);
-    const actor = { kind: 'api_key', id: callerOf(request).keyId, requestId: request.id } as const;
     return tenants.withTenant(key.applicationId, async (tx, sql) => {
-      const entityId = await changeEntity(tx, entityStore(sql, tx.sealer), key, said, actor);
+      const entityId = await changeEntity(tx, entityStore(sql, tx.sealer), key, said, actorOf(request));
       return bodyOf(sql, tx.sealer, key.applicationId, await readEntityById(sql, tx.sealer, key, entityId));
     });
   }

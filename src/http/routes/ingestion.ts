@@ -13,7 +13,7 @@ import {
 import { ingestStore } from '../../postgres/ingestion.ts';
 import { ingestSourceEvent } from '../../sharing/ingest.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { sentencesOf } from '../decision-problems.ts';
 import { UnreadableRequest } from '../errors.ts';
 import { parseBody, pathId } from '../requests.ts';
@@ -42,9 +42,10 @@ export function ingestionRoutes(app: FastifyInstance, { tenants, style, publicUr
     handler: async (request) => {
       const { applicationId } = callerOf(request);
       const { secret_shared_key: secret } = parseBody(secretBody, request);
-      const state = await tenants.withTenant(applicationId, (tx, sql) =>
-        writeIngestSecret(sql, tx.sealer, applicationId, secret),
-      );
+      const state = await tenants.withTenant(applicationId, (tx, sql) => {
+        tx.events.record([{ type: 'ingest_secret.replaced', applicationId }], actorOf(request));
+        return writeIngestSecret(sql, tx.sealer, applicationId, secret);
+      });
       return setup(applicationId, state);
     },
   });
@@ -66,8 +67,10 @@ export function ingestionRoutes(app: FastifyInstance, { tenants, style, publicUr
     config: { needs: writes, contract: ingestionContracts.remove },
     handler: async (request, reply) => {
       const { applicationId } = callerOf(request);
-      const deleted = await tenants.withTenant(applicationId, (_tx, sql) => deleteIngestSecret(sql, applicationId));
-      if (!deleted) throw new Refusal('not_found');
+      await tenants.withTenant(applicationId, async (tx, sql) => {
+        if (!(await deleteIngestSecret(sql, applicationId))) throw new Refusal('not_found');
+        tx.events.record([{ type: 'ingest_secret.deleted', applicationId }], actorOf(request));
+      });
       return reply.code(204).send();
     },
   });
@@ -92,7 +95,7 @@ export function ingestionRoutes(app: FastifyInstance, { tenants, style, publicUr
       if (reading.about === 'else') return { session_id: null, result: 'ignored', ignored_fields: [] };
       if (reading.about === 'nothing') throw invalidFields(sentencesOf(reading.problems));
       const { event } = reading;
-      const actor = { kind: 'system', id: null, requestId: request.id } as const;
+      const actor = actorOf(request);
       const { sessionId, result } = await tenants.withTenant(
         applicationId,
         (tx, sql) => ingestSourceEvent(tx, ingestStore(sql, tx.sealer), { applicationId, event, actor }, style),

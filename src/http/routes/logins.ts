@@ -1,11 +1,13 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { checkPassword } from '../../accounts/log-in.ts';
 import type { Passwords } from '../../accounts/passwords.ts';
 import { newRefreshToken, refreshTokenDigest } from '../../accounts/refresh-tokens.ts';
 import { Refusal } from '../../domain/failures.ts';
+import { PLATFORM_ID } from '../../domain/ids.ts';
 import { endLogin, endLoginOfUsedToken, insertLogin, rotateRefreshToken } from '../../postgres/logins.ts';
+import type { HandoffTransaction } from '../../sharing/ports.ts';
 import type { AppDeps } from '../app.ts';
-import { accountOf } from '../auth.ts';
+import { accountOf, actorOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { notRefused, refusal, tokensBody, tooEarly, type NewTokens } from '../login-answers.ts';
 import { limitCall } from '../rate-limit.ts';
@@ -33,7 +35,7 @@ export function loginRoutes(
       const call = parseBody(loginBody, request);
       const address = app.rateLimiter.addressBucket(request.ip);
       await limitCall(reply, { bucket: `login:${address}`, ...LOGINS });
-      const answer = await checkPassword(tenants, passwords, call);
+      const answer = await checkPassword(tenants, passwords, call, actorOf(request));
       if (answer.state === 'busy') throw tooEarly(reply, BUSY_SECONDS, 'rate_limited', BUSY);
       if (answer.state === 'locked') throw tooEarly(reply, answer.retryAfterSeconds, 'account_locked');
       if (answer.state === 'wrong') throw new Refusal('invalid_credentials');
@@ -44,6 +46,7 @@ export function loginRoutes(
             const refresh = newRefreshToken();
             const login = await insertLogin(sql, { loginId: tx.newId(), accountId, refreshSha256: refresh.sha256 });
             const tokens = { login, refreshToken: refresh.text };
+            record(tx, request, 'account.logged_in', accountId);
             return { status: 200, resourceId: login.loginId, result: { tokens } };
           },
           replay: async () => ({ tokens: null }),
@@ -60,14 +63,15 @@ export function loginRoutes(
     config: { needs: 'public', contract: accountContracts.refresh },
     handler: async (request, reply) => {
       const { refresh_token: given } = parseBody(refreshBody, request);
-      const outcome = await tenants.acrossTenants('account', (_tx, sql) =>
+      const outcome = await tenants.acrossTenants('account', (tx, sql) =>
         oncePerKey<Refusal | { tokens: NewTokens | null }>(request, sql, {
           run: async () => {
             const sha256 = refreshTokenDigest(given);
             const next = newRefreshToken();
             const login = await rotateRefreshToken(sql, sha256, next.sha256);
             if (login === null) {
-              endLoginOfUsedToken(sql, sha256);
+              const accountId = await endLoginOfUsedToken(sql, sha256);
+              if (accountId !== null) record(tx, request, 'account.logged_out', accountId, 'refresh_token_reused');
               return refusal(new Refusal('authentication_failed'));
             }
             const tokens = { login, refreshToken: next.text };
@@ -87,12 +91,13 @@ export function loginRoutes(
     url: '/auth/v2/programmatic/logout/',
     config: { needs: 'account', contract: accountContracts.logout },
     handler: async (request, reply) => {
-      const { loginId } = accountOf(request);
+      const { loginId, accountId } = accountOf(request);
       parseBody(logoutBody, request);
-      const outcome = await tenants.acrossTenants('account', (_tx, sql) =>
+      const outcome = await tenants.acrossTenants('account', (tx, sql) =>
         oncePerKey<true>(request, sql, {
           run: async () => {
             endLogin(sql, loginId);
+            record(tx, request, 'account.logged_out', accountId);
             return { status: 200, resourceId: loginId, result: true };
           },
           replay: async () => true,
@@ -102,4 +107,17 @@ export function loginRoutes(
       return { message: 'Logged out.' };
     },
   });
+}
+
+/** Notes what became of a person's login; who has proven who they are acts as that person. */
+function record(
+  { events }: HandoffTransaction,
+  request: FastifyRequest,
+  type: 'account.logged_in' | 'account.logged_out',
+  accountId: string,
+  reason?: 'refresh_token_reused',
+): void {
+  const caller = actorOf(request);
+  const actor = reason === undefined ? ({ ...caller, kind: 'account', id: accountId } as const) : caller;
+  events.record([{ type, applicationId: PLATFORM_ID, subjectId: accountId, reason }], actor);
 }

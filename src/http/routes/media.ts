@@ -13,12 +13,13 @@ import {
 import { proveLink } from '../../media/links.ts';
 import { openFile } from '../../media/sealed-file.ts';
 import { storeFiles } from '../../media/store-files.ts';
+import { readDataKey } from '../../postgres/data-keys.ts';
 import { readableMedia, readLinkedFile, readSessionFile } from '../../postgres/media.ts';
 import { newId } from '../../postgres/new-id.ts';
 import { attachFile } from '../../sharing/attach-file.ts';
 import type { SessionFile } from '../../sharing/ports.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { parseQuery, pathId } from '../requests.ts';
 import { mediaContracts, uploadQuery } from '../schemas/media.ts';
@@ -46,19 +47,22 @@ export function mediaRoutes(app: FastifyInstance, { tenants, media, mediaLinkKey
   });
 
   async function upload(request: FastifyRequest, reply: FastifyReply) {
-    const { applicationId, keyId } = callerOf(request);
-    const actor = { kind: 'api_key', id: keyId, requestId: request.id } as const;
+    const { applicationId } = callerOf(request);
     const session = { applicationId, sessionId: pathId(request, 'session_id', 'session_not_found') };
     const { field } = parseQuery(uploadQuery, request);
     const { place, contentType, bytes } = fileIn(request, field);
     // The same bytes into another field are another request.
     request.bodySha256 = createHash('sha256').update(`${field}|${contentType}|`).update(bytes).digest();
-    const [stored] = await storeFiles({ tenants, media }, [{ mediaId: newId(), contentType, bytes }]);
-    if (stored === undefined) throw new Error('a file that was given is stored');
+    const { applicationId: owner, sessionId } = session;
+    const key = await tenants.withTenant(owner, (_tx, sql) => readDataKey(sql, owner, sessionId));
+    const file = { mediaId: newId(), contentType, bytes };
+    const [stored] =
+      key === null ? [] : await storeFiles({ tenants, media }, [{ ...file, session: { ...session, key } }]);
     const { outcome, nowSeconds } = await tenants.withTenant(applicationId, async (tx, sql) => {
       const once = await oncePerKey<SessionFile>(request, sql, {
         run: async () => {
-          await attachFile(tx, session, place, stored, actor, style);
+          if (stored === undefined) throw new Refusal('session_not_found');
+          await attachFile(tx, session, place, stored, actorOf(request), style);
           return { status: 201, resourceId: stored.mediaId, result: stored };
         },
         replay: (mediaId) => readSessionFile(sql, session, mediaId),
@@ -82,20 +86,21 @@ export function mediaRoutes(app: FastifyInstance, { tenants, media, mediaLinkKey
       const link = proveLink(mediaLinkKey, { applicationId, sessionId, mediaId, expires, signature });
       // The same answer whatever was changed, and for what never was.
       if (link === null) throw new Refusal('not_found');
-      const { expired, remainingSeconds, file } = await tenants.withTenant(
+      const { expired, remainingSeconds, file, key } = await tenants.withTenant(
         link.applicationId,
         (_tx, sql) => readLinkedFile(sql, link),
-        'media',
       );
       if (expired) throw new Refusal('media_link_expired');
       if (file === null) throw new Refusal('not_found');
+      if (key === null) throw new Error('a session whose files are read has a data key');
       if (file.objectKey === null) {
         void reply.header('retry-after', PENDING_SECONDS);
         throw new Refusal('media_pending');
       }
       const sealed = await media.get(file.objectKey);
       if (sealed === null) throw new Error('the store has lost an object that a session refers to');
-      return reply.headers(headersOf(mediaId, file.contentType as FileType, remainingSeconds)).send(openFile(sealed));
+      const opened = openFile(tenants.sealer, { ...link, key }, link.mediaId, sealed);
+      return reply.headers(headersOf(mediaId, file.contentType as FileType, remainingSeconds)).send(opened);
     },
   });
 }
@@ -135,7 +140,7 @@ function headersOf(mediaId: string | undefined, type: FileType, remainingSeconds
     'content-disposition': `${shown ? 'inline' : 'attachment'}; filename="${mediaId}.${FILE_ENDINGS[type]}"`,
     'cache-control': `private, max-age=${remainingSeconds}`,
     'content-security-policy': `sandbox; default-src 'none'`,
-    'x-content-type-options': 'nosniff',
-    'referrer-policy': 'no-referrer',
+    // Whoever was given a link may show the picture in a page.
+    'cross-origin-resource-policy': 'cross-origin',
   };
 }

@@ -9,7 +9,7 @@ import { revokeOnboarding } from '../../sharing/revoke.ts';
 import type { Caller } from '../../accounts/key-checker.ts';
 import type { Actor } from '../../domain/events.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { answerWith, oncePerKey, type Outcome } from '../idempotency.ts';
 import { refuseFieldsOfSession } from '../own-session.ts';
 import { pageOf } from '../paging.ts';
@@ -39,16 +39,17 @@ export function onboardingRoutes(app: FastifyInstance, { tenants }: AppDeps): vo
       const outcome = await tenants.withTenant(
         applicationId,
         (tx, sql) => {
-          const render = (tokenId: string) => readOnboarding(sql, applicationId, tokenId);
+          const render = (tokenId: string) => readOnboarding(sql, tx.sealer, applicationId, tokenId);
           return oncePerKey<OnboardingRow>(request, sql, {
             run: async () => {
               if (!body.ok) throw await refuseFieldsOfSession(tx, applicationId, sessionId, body.refusal);
-              const { tokenId } = await openOnboarding(tx, {
+              const order = {
                 issuerId: applicationId,
                 sessionId,
                 partnerId: body.value.for_application_id,
                 ttlSeconds: body.value.ttl_in_seconds,
-              });
+              };
+              const { tokenId } = await openOnboarding(tx, order, actorOf(request));
               return { status: 202, resourceId: tokenId, result: present(await render(tokenId)) };
             },
             replay: render,
@@ -71,7 +72,7 @@ export function onboardingRoutes(app: FastifyInstance, { tenants }: AppDeps): vo
       const page = { limit, offset };
       const { count, rows } = await tenants.withTenant(
         applicationId,
-        (_tx, sql) => listOnboardings(sql, applicationId, { role, status, sessionKind }, page),
+        (tx, sql) => listOnboardings(sql, tx.sealer, applicationId, { role, status, sessionKind }, page),
         'onboarding',
       );
       return pageOf(request, page, { count, items: rows.map((row) => onboardingBody(row, applicationId)) });
@@ -87,7 +88,7 @@ export function onboardingRoutes(app: FastifyInstance, { tenants }: AppDeps): vo
       const tokenId = pathId(request, 'token_id', 'unknown_onboarding');
       const row = await tenants.withTenant(
         applicationId,
-        (_tx, sql) => readOnboarding(sql, applicationId, tokenId),
+        (tx, sql) => readOnboarding(sql, tx.sealer, applicationId, tokenId),
         'onboarding',
       );
       if (row === null) throw new Refusal('unknown_onboarding');
@@ -152,10 +153,10 @@ export function onboardingRoutes(app: FastifyInstance, { tenants }: AppDeps): vo
     const outcome: Outcome<OnboardingRow> = await tenants.withTenant(
       caller.applicationId,
       (tx, sql) => {
-        const render = () => readOnboarding(sql, caller.applicationId, tokenId);
+        const render = () => readOnboarding(sql, tx.sealer, caller.applicationId, tokenId);
         return oncePerKey<OnboardingRow>(request, sql, {
           run: async () => {
-            await verb(tx, caller, { kind: 'api_key', id: caller.keyId, requestId: request.id });
+            await verb(tx, caller, actorOf(request));
             return { status: 200, resourceId: tokenId, result: present(await render()) };
           },
           replay: render,

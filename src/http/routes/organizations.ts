@@ -3,21 +3,25 @@ import type { z } from 'zod';
 import { openAddress } from '../../accounts/addresses.ts';
 import { provisionApplication } from '../../accounts/applications.ts';
 import { Refusal } from '../../domain/failures.ts';
+import { PLATFORM_ID } from '../../domain/ids.ts';
 import { applicationStore } from '../../postgres/application-deletion.ts';
 import type { ApplicationDetails } from '../../postgres/applications.ts';
 import {
   changeApplication,
   changeOrganization,
   listApplications,
+  lockApplication,
+  lockOrganization,
   readApplication,
   readOrganization,
   type ApplicationRow,
   type OrganizationRow,
 } from '../../postgres/organizations.ts';
+import type { Transaction } from '../../postgres/tenants.ts';
 import { deleteApplication } from '../../sharing/delete-application.ts';
 import type { HandoffTransaction } from '../../sharing/ports.ts';
 import type { AppDeps } from '../app.ts';
-import { accountOf } from '../auth.ts';
+import { accountOf, actorOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { livingApplication, ownApplicationIds, ownOrganization } from '../own-organization.ts';
 import { pageOf } from '../paging.ts';
@@ -44,13 +48,22 @@ export function organizationRoutes(app: FastifyInstance, { tenants }: AppDeps): 
     name: string | undefined,
   ): Promise<object> {
     return tenants.acrossTenants('account', async (tx, sql) => {
-      const row =
-        name === undefined
-          ? await readOrganization(sql, organizationId)
-          : await changeOrganization(sql, organizationId, name);
+      const row = name === undefined ? await readOrganization(sql, organizationId) : await rename(tx, sql, name);
       if (row === null) throw new Refusal('not_found');
       return organizationBody(tx, request, row);
     });
+
+    async function rename(tx: HandoffTransaction, sql: Transaction, newName: string): Promise<OrganizationRow | null> {
+      const [before, after] = await Promise.all([
+        lockOrganization(sql, organizationId),
+        changeOrganization(sql, organizationId, newName),
+      ]);
+      if (before === null || after === null) return null;
+      const change = { type: 'organization.changed', applicationId: PLATFORM_ID, subjectId: organizationId } as const;
+      const states = { before: { name: before.name }, after: { name: after.name } };
+      tx.events.record([{ ...change, ...states }], actorOf(request));
+      return after;
+    }
   }
 
   app.route({
@@ -98,15 +111,16 @@ export function organizationRoutes(app: FastifyInstance, { tenants }: AppDeps): 
     handler: async (request, reply) => {
       const organizationId = ownOrganization(request);
       const body = parseBody(createApplicationBody, request);
-      const outcome = await tenants.acrossTenants('provision', (_tx, sql) => {
+      const outcome = await tenants.acrossTenants('provision', (tx, sql) => {
         const render = (applicationId: string) => readApplication(sql, organizationId, applicationId);
         return oncePerKey<{ row: ApplicationRow; apiKey: string | null }>(request, sql, {
           run: async () => {
             const name = body.name ?? `${(await readOrganization(sql, organizationId))?.name ?? ''} App`;
             const made = provisionApplication(
+              tx,
               sql,
               { name, environment: body.environment ?? 'sandbox', organizationId, details: detailsOf(body) },
-              accountOf(request).accountId,
+              { ...actorOf(request), id: accountOf(request).accountId },
             );
             const row = await livingApplication(sql, { organizationId, applicationId: made.applicationId });
             return { status: 201, resourceId: made.applicationId, result: { row, apiKey: made.apiKey } };
@@ -145,10 +159,18 @@ export function organizationRoutes(app: FastifyInstance, { tenants }: AppDeps): 
       const change = { name: body.name, environment: body.environment, ...detailsOf(body) };
       const row = await tenants.withTenant(
         applicationId,
-        (_tx, sql) => changeApplication(sql, organizationId, applicationId, change),
+        async (tx, sql) => {
+          const [before, after] = await Promise.all([
+            lockApplication(sql, organizationId, applicationId),
+            changeApplication(sql, organizationId, applicationId, change),
+          ]);
+          if (before === null || after === null) throw new Refusal('not_found');
+          const states = { before: applicationBody(before), after: applicationBody(after) };
+          tx.events.record([{ type: 'application.changed', applicationId, ...states }], actorOf(request));
+          return after;
+        },
         'account',
       );
-      if (row === null) throw new Refusal('not_found');
       return applicationBody(row);
     },
   });
@@ -159,7 +181,8 @@ export function organizationRoutes(app: FastifyInstance, { tenants }: AppDeps): 
     config: { needs: 'account', contract: applicationContracts.delete },
     handler: async (request, reply) => {
       const ids = ownApplicationIds(request);
-      const actor = { kind: 'account', id: accountOf(request).accountId, requestId: request.id } as const;
+      // The other sides of its shares learn no person.
+      const actor = { ...actorOf(request), applicationId: ids.applicationId };
       await tenants.withTenant(
         ids.applicationId,
         (tx, sql) => deleteApplication(tx, applicationStore(sql), ids, actor),
@@ -198,7 +221,7 @@ function applicationBody(row: ApplicationRow) {
     client_id: row.clientId,
     api_key: null,
     website_url: row.websiteUrl,
-    redirect_uris: row.redirectUris,
+    redirect_uris: [...row.redirectUris],
     terms_url: row.termsUrl,
     privacy_url: row.privacyUrl,
     description: row.description,

@@ -6,12 +6,17 @@ import type { HostedSettings } from '../../domain/hosted-session.ts';
 import { SANDBOX_SCENARIOS } from '../../domain/sandbox/scenarios.ts';
 import { renderStatus } from '../../domain/session-status.ts';
 import { storeSandboxFiles } from '../../media/sandbox-files.ts';
+import { readDataKey } from '../../postgres/data-keys.ts';
+import { newId } from '../../postgres/new-id.ts';
 import { findHostedSession, sessionLifeStore } from '../../postgres/session-life.ts';
+import { findVerificationWorkflow } from '../../postgres/verification-workflows.ts';
 import { armSession } from '../../sharing/arm-session.ts';
 import { createSession, type SessionOrder } from '../../sharing/create-session.ts';
 import type { PayloadSealer, SessionRow, StoredDecision } from '../../sharing/ports.ts';
+import type { SandboxFiles } from '../../sharing/simulate.ts';
+import { homeContext } from '../../sharing/store-content.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { parseBody, pathId } from '../requests.ts';
 import { LANGUAGES } from '../schemas/languages.ts';
@@ -30,7 +35,7 @@ export function sessionCreationRoutes(app: FastifyInstance, deps: AppDeps): void
     config: { needs: { resource: 'sessions', access: 'write' }, contract: sessionCreationContracts.create },
     bodyLimit: MAX_BODY_BYTES,
     handler: async (request, reply) => {
-      const { applicationId, keyId } = callerOf(request);
+      const { applicationId } = callerOf(request);
       const body = parseBody(createSessionBody, request);
       const order: SessionOrder = {
         applicationId,
@@ -44,15 +49,14 @@ export function sessionCreationRoutes(app: FastifyInstance, deps: AppDeps): void
       };
       const tools = {
         newFlow: () => newFlow(deps.publicUrl, body.language ?? null),
-        files: order.scenario === null ? new Map() : await storeSandboxFiles(deps),
+        files: order.scenario === null ? null : await filesOfNewSession(deps, order),
         style,
       };
       const { sealer, outcome } = await tenants.withTenant(applicationId, async (tx, sql) => {
         const read = (sessionId: string) => tx.sessions.readDecision(applicationId, sessionId);
         const once = await oncePerKey<StoredDecision>(request, sql, {
           run: async () => {
-            const actor = { kind: 'api_key', id: keyId, requestId: request.id } as const;
-            const sessionId = await createSession(tx, sessionLifeStore(sql), order, actor, tools);
+            const sessionId = await createSession(tx, sessionLifeStore(sql), order, actorOf(request), tools);
             const result = await read(sessionId);
             if (result === null) throw new Error('a session that was created is there');
             return { status: 201, resourceId: sessionId, result };
@@ -86,15 +90,17 @@ export function sessionCreationRoutes(app: FastifyInstance, deps: AppDeps): void
     config: { needs: 'public', contract: sessionCreationContracts.arm },
     handler: async (request, reply) => {
       const sessionId = pathId(request, 'session_id', 'session_not_found');
-      const applicationId = await provenByToken(deps, request, sessionId);
+      const proven = await provenByToken(deps, request, sessionId);
+      const { applicationId } = proven;
       const { scenario } = parseBody(armBody, request);
-      const tools = { files: await storeSandboxFiles(deps), style };
+      const key = await tenants.withTenant(applicationId, (_tx, sql) => readDataKey(sql, applicationId, sessionId));
+      if (key === null) throw new Refusal('session_not_found');
+      const tools = { files: await storeSandboxFiles(deps, { ...proven, key }, proven.kind), style };
       const outcome = await tenants.withTenant(applicationId, (tx, sql) =>
         oncePerKey<SessionRow>(request, sql, {
           run: async () => {
-            const actor = { kind: 'system', id: null, requestId: request.id } as const;
             const call = { applicationId, sessionId, scenario };
-            const session = await armSession(tx, sessionLifeStore(sql), call, actor, tools);
+            const session = await armSession(tx, sessionLifeStore(sql), call, actorOf(request), tools);
             return { status: 200, resourceId: sessionId, result: session };
           },
           replay: async () => (await tx.sessions.readDecision(applicationId, sessionId))?.session ?? null,
@@ -143,23 +149,29 @@ function newFlow(publicUrl: string, language: string | null): { token: string; s
   return { token: text, sha256, url: `${publicUrl}/${language === null ? '' : `${language}/`}session/${text}` };
 }
 
-/** @throws {Refusal} `authentication_failed` unless the `Session-Token` is this session's; its application otherwise */
-async function provenByToken({ tenants }: AppDeps, request: FastifyRequest, sessionId: string): Promise<string> {
+async function filesOfNewSession(deps: AppDeps, { applicationId, workflowId }: SessionOrder): Promise<SandboxFiles> {
+  const session = { applicationId, sessionId: newId() };
+  const workflow = await deps.tenants.withTenant(applicationId, (_tx, sql) =>
+    findVerificationWorkflow(sql, applicationId, workflowId),
+  );
+  // Without a workflow the creation is refused.
+  const key = deps.tenants.sealer.newDataKey(session);
+  return storeSandboxFiles(deps, { ...session, key }, workflow?.kind ?? 'user');
+}
+
+/** @throws {Refusal} `authentication_failed` unless the `Session-Token` is this session's */
+async function provenByToken({ tenants }: AppDeps, request: FastifyRequest, sessionId: string) {
   const token = request.headers['session-token'];
   const found =
     typeof token === 'string'
       ? await tenants.acrossTenants('authenticate', (_tx, sql) => findHostedSession(sql, hostedTokenDigest(token)))
       : null;
   if (found?.sessionId !== sessionId) throw new Refusal('authentication_failed');
-  return found.applicationId;
+  return found;
 }
 
 function settingsOf({ session, home }: StoredDecision, sealer: PayloadSealer): HostedSettings {
-  const { applicationId, sessionId } = session;
   const row = home.find(({ category }) => category === '');
   if (row === undefined) throw new Error('a hosted session has settings');
-  return sealer.openPayload(
-    { applicationId, sessionId, category: '', position: 0 },
-    row.payload,
-  ) as unknown as HostedSettings;
+  return sealer.openPayload(homeContext(session, '', 0), row.payload) as unknown as HostedSettings;
 }

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { sessionLifeStore } from '../../postgres/session-life.ts';
 import { deleteUserSessions, type DeletedSession } from '../../sharing/delete-sessions.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { answerWith, oncePerKeyInBatches } from '../idempotency.ts';
 import { parseBody } from '../requests.ts';
 import { deleteManyBody, deleteManyContract } from '../schemas/session-deletion.ts';
@@ -34,7 +34,14 @@ export function sessionDeletionRoutes(app: FastifyInstance, { tenants }: AppDeps
         {
           nothing: [],
           run: async (earlier, tx, sql) => {
-            const gone = await deleteUserSessions(tx, sessionLifeStore(sql), applicationId, which, BATCH);
+            const gone = await deleteUserSessions(
+              tx,
+              sessionLifeStore(sql),
+              applicationId,
+              which,
+              BATCH,
+              actorOf(request),
+            );
             const result = [...earlier, ...gone];
             return { status: 200, resourceId: applicationId, result, unfinished: gone.length === BATCH };
           },

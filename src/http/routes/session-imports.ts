@@ -20,7 +20,7 @@ import { findVerificationWorkflow } from '../../postgres/verification-workflows.
 import { cancelImport, importSeal, openImport, type ImportOrder } from '../../sharing/import-file.ts';
 import type { PayloadSealer } from '../../sharing/ports.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { unfit } from '../cut-import-file.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { acceptUploads, readUpload, whileThereIsRoom } from '../import-upload.ts';
@@ -127,7 +127,7 @@ export function sessionImportRoutes(app: FastifyInstance, deps: AppDeps): void {
         const read = () => readImport(sql, applicationId, importId);
         const once = await oncePerKey<ImportRow>(request, sql, {
           run: async () => {
-            await cancelImport(tx, applicationId, importId);
+            await cancelImport(tx, applicationId, importId, actorOf(request));
             return { status: 200, resourceId: importId, result: there(await read()) };
           },
           replay: read,
@@ -161,7 +161,7 @@ function uploadRoute(scope: FastifyInstance, { tenants }: AppDeps): void {
           if (problems.length > 0) throw unfit(...problems);
           // The last check: from here to the commit, no other import of the application is opened.
           if ((await lockOpenImports(sql, applicationId)) >= MAX_OPEN) throw new Refusal('too_many_imports');
-          const importId = openImport(tx, {
+          const order = {
             ...settled,
             applicationId,
             importType,
@@ -171,7 +171,8 @@ function uploadRoute(scope: FastifyInstance, { tenants }: AppDeps): void {
             parts: file.parts,
             totalBytes: file.bytes,
             createdBy: keyId,
-          });
+          };
+          const importId = openImport(tx, order, actorOf(request));
           const result = there(await readImport(sql, applicationId, importId));
           return { status: 201, resourceId: importId, result };
         },

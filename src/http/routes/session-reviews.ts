@@ -1,18 +1,16 @@
 import type { FastifyInstance } from 'fastify';
-import { putTogether, type HomeValue } from '../../domain/decision-parts.ts';
 import { Refusal } from '../../domain/failures.ts';
-import type { JsonObject } from '../../domain/json.ts';
-import { reviewId, reviewItem, reviewPosition, type ReviewActivity, type ReviewItem } from '../../domain/reviews.ts';
+import { reviewId, reviewPosition } from '../../domain/reviews.ts';
 import { sessionLifeStore } from '../../postgres/session-life.ts';
-import { readReviews, REVIEW_ACTIVITY, type ReviewRow } from '../../postgres/session-reviews.ts';
+import { readReviews } from '../../postgres/session-reviews.ts';
 import { addReview, type Review } from '../../sharing/add-review.ts';
 import { changeStatus } from '../../sharing/change-status.ts';
-import type { PayloadSealer } from '../../sharing/ports.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { pageOf } from '../paging.ts';
 import { checkBody, orThrow, parseBody, parseQuery, pathId } from '../requests.ts';
+import { itemOf, reviewOf } from '../review-answers.ts';
 import { addReviewBody, reviewContracts, reviewsQuery, updateStatusBody } from '../schemas/session-reviews.ts';
 
 /** Changing the status of sessions, and their reviews. */
@@ -25,16 +23,15 @@ export function sessionReviewRoutes(app: FastifyInstance, { tenants, style }: Ap
     url: '/v3/session/:session_id/update-status/',
     config: { needs: writes, contract: reviewContracts.updateStatus },
     handler: async (request) => {
-      const { applicationId, keyId } = callerOf(request);
+      const { applicationId } = callerOf(request);
       const sessionId = pathId(request, 'session_id', 'session_not_found');
       const body = checkBody(updateStatusBody, request);
       const readChange = () => {
         const { new_status, comment, nodes_to_resubmit } = orThrow(body);
         return { newStatus: new_status, comment, nodes: nodes_to_resubmit ?? undefined };
       };
-      const actor = { kind: 'api_key', id: keyId, requestId: request.id } as const;
       await tenants.withTenant(applicationId, (tx, sql) =>
-        changeStatus(tx, sessionLifeStore(sql), { applicationId, sessionId, readChange }, actor, style),
+        changeStatus(tx, sessionLifeStore(sql), { applicationId, sessionId, readChange }, actorOf(request), style),
       );
       return { session_id: sessionId };
     },
@@ -72,7 +69,7 @@ export function sessionReviewRoutes(app: FastifyInstance, { tenants, style }: Ap
       const outcome = await tenants.withTenant(applicationId, (tx, sql) =>
         oncePerKey<Review>(request, sql, {
           run: async () => {
-            const { position, review } = await addReview(tx, sessionLifeStore(sql), call, style);
+            const { position, review } = await addReview(tx, sessionLifeStore(sql), call, actorOf(request), style);
             return { status: 201, resourceId: reviewId(sessionId, position), result: review };
           },
           replay: async (id) => {
@@ -87,34 +84,4 @@ export function sessionReviewRoutes(app: FastifyInstance, { tenants, style }: Ap
       return outcome.result;
     },
   });
-}
-
-interface SessionKey {
-  readonly applicationId: string;
-  readonly sessionId: string;
-}
-
-/** A review as its session's owner reads it. */
-function openReview({ position, shared, home }: ReviewRow, key: SessionKey, sealer: PayloadSealer): JsonObject {
-  const open = (payload: Buffer) => sealer.openPayload({ ...key, category: 'reviews', position }, payload);
-  return putTogether({
-    shared: open(shared) as JsonObject,
-    home: home === null ? [] : (open(home) as unknown as HomeValue[]),
-  });
-}
-
-/** A review that was made here. */
-function reviewOf(row: ReviewRow, key: SessionKey, sealer: PayloadSealer): Review {
-  return openReview(row, key, sealer) as unknown as Review;
-}
-
-function itemOf(row: ReviewRow, key: SessionKey, sessionCreatedAt: string, sealer: PayloadSealer): ReviewItem {
-  const { position, activity } = row;
-  const opened =
-    activity === null ? null : sealer.openPayload({ ...key, category: REVIEW_ACTIVITY, position }, activity);
-  return reviewItem(
-    { sessionId: key.sessionId, position, sessionCreatedAt },
-    openReview(row, key, sealer),
-    opened as unknown as ReviewActivity | null,
-  );
 }

@@ -12,7 +12,7 @@ import type { StoredDecision } from '../../sharing/ports.ts';
 import { deleteSession } from '../../sharing/delete-session.ts';
 import { takeInSession } from '../../sharing/take-in.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { sentencesOf } from '../decision-problems.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { pageOf } from '../paging.ts';
@@ -37,12 +37,20 @@ export function sessionRoutes(app: FastifyInstance, { tenants, media, style }: A
     handler: async (request, reply) => {
       const { applicationId } = callerOf(request);
       const { content, files } = withoutFiles(contentOf(parseBody(documentBody, request) as JsonObject));
-      const stored = await storeFiles({ tenants, media }, files);
+      const named = { applicationId, sessionId: newId() };
+      const session = { ...named, key: tenants.sealer.newDataKey(named) };
+      const stored = await storeFiles(
+        { tenants, media },
+        files.map((file) => ({ ...file, session })),
+      );
       const { sealer, outcome } = await tenants.withTenant(applicationId, async (tx, sql) => {
         const read = (sessionId: string) => tx.sessions.readDecision(applicationId, sessionId);
         const once = await oncePerKey<StoredDecision>(request, sql, {
           run: async () => {
-            const { sessionId, created } = await takeInSession(tx, applicationId, content, stored);
+            const { sessionId, created } = await takeInSession(tx, applicationId, content, actorOf(request), {
+              session,
+              files: stored,
+            });
             const result = await read(sessionId);
             if (result === null) throw new Error('a session that was taken in is there');
             return { status: created ? 201 : 200, resourceId: sessionId, result };
@@ -88,7 +96,7 @@ export function sessionRoutes(app: FastifyInstance, { tenants, media, style }: A
       const sessionId = pathId(request, 'session_id', 'session_not_found');
       parseBody(deleteBody, request);
       const { sessionNumber } = await tenants.withTenant(applicationId, (tx) =>
-        deleteSession(tx, applicationId, sessionId),
+        deleteSession(tx, applicationId, sessionId, actorOf(request)),
       );
       // We keep no face templates that could outlive a session.
       return {

@@ -1,13 +1,20 @@
 import type { FastifyInstance } from 'fastify';
-import { readShareToken, ShareTokenInvalid, signShareToken, type ShareTokenClaims } from '../../crypto/share-token.ts';
+import {
+  readShareToken,
+  ShareTokenInvalid,
+  signShareToken,
+  SigningKeyRemoved,
+  type ShareTokenClaims,
+} from '../../crypto/share-token.ts';
 import { Refusal } from '../../domain/failures.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { decisionOf } from '../../sharing/decision.ts';
 import { mintShareToken, type MintedToken } from '../../sharing/mint.ts';
 import type { HandoffTransaction } from '../../sharing/ports.ts';
 import { redeemShareToken } from '../../sharing/redeem.ts';
+import { importWithKeys } from '../../sharing/share-keys.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { answerWith, idempotencyKeyOf, oncePerKey } from '../idempotency.ts';
 import { refuseFieldsOfSession } from '../own-session.ts';
 import { checkBody, parseBody, pathId, type Parsed } from '../requests.ts';
@@ -23,7 +30,7 @@ export function shareRoutes(app: FastifyInstance, deps: AppDeps): void {
     url: '/v3/session/:session_id/share/',
     config: { needs, judgesDeletion: true, contract: sharingContracts.mint },
     handler: async (request, reply) => {
-      const { applicationId, keyId } = callerOf(request);
+      const { applicationId } = callerOf(request);
       const sessionId = pathId(request, 'session_id', 'session_not_found');
       const body = checkBody(mintBody, request);
       const outcome = await tenants.withTenant(
@@ -38,21 +45,22 @@ export function shareRoutes(app: FastifyInstance, deps: AppDeps): void {
                 partnerId: body.value.for_application_id,
                 ttlSeconds: body.value.ttl_in_seconds,
               };
-              const token = await mintShareToken(tx, order, keys.activeKid, {
-                kind: 'api_key',
-                id: keyId,
-                requestId: request.id,
-              });
+              const token = await mintShareToken(tx, order, actorOf(request));
               return { status: 201, resourceId: token.tokenId, result: token };
             },
             replay: (tokenId) => mintedBefore(tx, tokenId),
           }),
         'mint',
       );
-      answerWith(reply, outcome);
       const token = outcome.result;
+      const shareToken = await signShareToken(keys, token.kid, claimsOf(token)).catch((error: unknown) => {
+        if (!(error instanceof SigningKeyRemoved)) throw error;
+        // A key that was removed since can't make its token again; one that was removed in this moment was not the last.
+        throw new Refusal(outcome.replayed ? 'resource_deleted' : 'service_unavailable');
+      });
+      answerWith(reply, outcome);
       return {
-        share_token: await signShareToken(keys, token.kid, claimsOf(token)),
+        share_token: shareToken,
         for_application_id: token.partnerId,
         session_kind: token.sessionKind,
       };
@@ -64,38 +72,36 @@ export function shareRoutes(app: FastifyInstance, deps: AppDeps): void {
     url: '/v3/session/import-shared/',
     config: { needs, judgesDeletion: true, contract: sharingContracts.redeem },
     handler: async (request, reply) => {
-      const { applicationId, keyId } = callerOf(request);
+      const { applicationId } = callerOf(request);
       const body = parseBody(importBody, request);
       const claims = await claimsIn(keys, body.share_token);
       // Without a key there is nothing to replay, and a bad token costs no look-up.
       if (!claims.ok && idempotencyKeyOf(request) === null) throw claims.refusal;
-      const outcome = await tenants.withTenant(
-        applicationId,
-        (tx, sql) =>
-          oncePerKey<JsonObject>(request, sql, {
-            run: async () => {
-              if (!claims.ok) throw claims.refusal;
-              const choice = {
-                ...(body.workflow_id !== undefined && { workflowId: body.workflow_id }),
-                ...(body.vendor_data !== undefined && { vendorData: body.vendor_data }),
-                ...(body.trust_review !== undefined && { trustReview: body.trust_review }),
-              };
-              const call = { tokenId: claims.value.jti, partnerId: applicationId, choice };
-              const imported = await redeemShareToken(
-                tx,
-                call,
-                { kind: 'api_key', id: keyId, requestId: request.id },
-                style,
-              );
-              return { status: 201, resourceId: imported.sessionId, result: imported.decision };
-            },
-            replay: async (sessionId) => {
-              const stored = await tx.sessions.readDecision(applicationId, sessionId);
-              return stored === null ? null : decisionOf(stored, tx.sealer, style);
-            },
-          }),
-        'redeem',
-      );
+      const importOnce = () =>
+        tenants.withTenant(
+          applicationId,
+          (tx, sql) =>
+            oncePerKey<JsonObject>(request, sql, {
+              run: async () => {
+                if (!claims.ok) throw claims.refusal;
+                const choice = {
+                  ...(body.workflow_id !== undefined && { workflowId: body.workflow_id }),
+                  ...(body.vendor_data !== undefined && { vendorData: body.vendor_data }),
+                  ...(body.trust_review !== undefined && { trustReview: body.trust_review }),
+                };
+                const { kid, claims: said } = claims.value;
+                const call = { tokenId: said.jti, kid, partnerId: applicationId, choice };
+                const imported = await redeemShareToken(tx, call, actorOf(request), style);
+                return { status: 201, resourceId: imported.sessionId, result: imported.decision };
+              },
+              replay: async (sessionId) => {
+                const stored = await tx.sessions.readDecision(applicationId, sessionId);
+                return stored === null ? null : decisionOf(stored, tx.sealer, style);
+              },
+            }),
+          'redeem',
+        );
+      const outcome = await importWithKeys(importOnce, (work) => tenants.acrossTenants('onboarding', work));
       answerWith(reply, outcome);
       return outcome.result;
     },
@@ -103,8 +109,7 @@ export function shareRoutes(app: FastifyInstance, deps: AppDeps): void {
 
   async function mintedBefore(tx: HandoffTransaction, tokenId: string): Promise<MintedToken | null> {
     const token = (await tx.shares.look(tokenId))?.token ?? null;
-    // A key that was removed can't make the token again.
-    return token === null || keys.get(token.kid) === undefined ? null : { tokenId, ...token };
+    return token === null ? null : { tokenId, ...token };
   }
 }
 
@@ -120,7 +125,10 @@ function claimsOf(token: MintedToken): ShareTokenClaims {
   };
 }
 
-async function claimsIn(keys: AppDeps['shareTokenKeys'], token: string): Promise<Parsed<ShareTokenClaims>> {
+async function claimsIn(
+  keys: AppDeps['shareTokenKeys'],
+  token: string,
+): Promise<Parsed<Awaited<ReturnType<typeof readShareToken>>>> {
   try {
     return { ok: true, value: await readShareToken(keys, token) };
   } catch (error) {

@@ -10,8 +10,9 @@ import { Refusal } from '../../domain/failures.ts';
 import type { JsonObject } from '../../domain/json.ts';
 import { DEFAULT_SETTINGS, type FeatureStep } from '../../domain/verification-workflow.ts';
 import { listWorkflowVersions, readWorkflowVersion, type WorkflowRow } from '../../postgres/verification-workflows.ts';
+import type { Change } from '../../sharing/ports.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { pageOf } from '../paging.ts';
 import { parseBody, parseQuery, pathId } from '../requests.ts';
@@ -48,7 +49,7 @@ export function verificationWorkflowRoutes(app: FastifyInstance, { tenants, publ
     handler: async (request, reply) => {
       const caller = callerOf(request);
       const body = parseBody(createWorkflowBody, request);
-      const outcome = await tenants.withTenant(caller.applicationId, (_tx, sql) => {
+      const outcome = await tenants.withTenant(caller.applicationId, (tx, sql) => {
         const read = (versionId: string) => readWorkflowVersion(sql, caller.applicationId, versionId);
         return oncePerKey<WorkflowRow>(request, sql, {
           run: async () => {
@@ -57,7 +58,9 @@ export function verificationWorkflowRoutes(app: FastifyInstance, { tenants, publ
               label: body.workflow_label,
               features: stepsOf(body.features),
             });
-            return { status: 201, resourceId: versionId, result: present(await read(versionId)) };
+            const result = present(await read(versionId));
+            tx.events.record([changeTo(caller, 'created', null, result)], actorOf(request));
+            return { status: 201, resourceId: versionId, result };
           },
           replay: read,
         });
@@ -90,9 +93,12 @@ export function verificationWorkflowRoutes(app: FastifyInstance, { tenants, publ
       const caller = callerOf(request);
       const versionId = pathId(request, 'settings_uuid', 'not_found');
       const body = parseBody(changeWorkflowBody, request);
-      const row = await tenants.withTenant(caller.applicationId, async (_tx, sql) => {
-        const changedId = await changeVerificationWorkflow(sql, caller, versionId, changeOf(body));
-        return present(await readWorkflowVersion(sql, caller.applicationId, changedId));
+      const row = await tenants.withTenant(caller.applicationId, async (tx, sql) => {
+        const { before, changedId } = await changeVerificationWorkflow(sql, caller, versionId, changeOf(body));
+        const after = present(await readWorkflowVersion(sql, caller.applicationId, changedId));
+        const publishes = after.status === 'published' && (before.status === 'draft' || changedId !== versionId);
+        tx.events.record([changeTo(caller, publishes ? 'published' : 'changed', before, after)], actorOf(request));
+        return after;
       });
       return workflowBody(row, publicUrl);
     },
@@ -105,7 +111,11 @@ export function verificationWorkflowRoutes(app: FastifyInstance, { tenants, publ
     handler: async (request, reply) => {
       const { applicationId } = callerOf(request);
       const versionId = pathId(request, 'settings_uuid', 'not_found');
-      await tenants.withTenant(applicationId, (_tx, sql) => removeVerificationWorkflow(sql, applicationId, versionId));
+      await tenants.withTenant(applicationId, async (tx, sql) => {
+        await removeVerificationWorkflow(sql, applicationId, versionId);
+        const change = { type: 'verification_workflow.deleted', applicationId, subjectId: versionId } as const;
+        tx.events.record([change], actorOf(request));
+      });
       return reply.code(204).send();
     },
   });
@@ -127,6 +137,26 @@ function changeOf(body: Body): WorkflowChange {
 
 function stepsOf(features: NonNullable<Body['features']>): FeatureStep[] {
   return features.map(({ feature, config, label }) => ({ feature, config: config as JsonObject, label }));
+}
+
+function changeTo(
+  { applicationId }: { readonly applicationId: string },
+  what: 'created' | 'changed' | 'published',
+  before: WorkflowRow | null,
+  after: WorkflowRow,
+): Change {
+  return {
+    type: `verification_workflow.${what}`,
+    applicationId,
+    subjectId: after.versionId,
+    before: before === null ? undefined : stateOf(before),
+    after: stateOf(after),
+  };
+}
+
+/** What an owner sets of a version. */
+function stateOf({ label, status, isDefault, features, settings }: WorkflowRow): JsonObject {
+  return { label, status, isDefault, features: features.map((step) => ({ ...step })), settings: { ...settings } };
 }
 
 function present(row: WorkflowRow | null): WorkflowRow {

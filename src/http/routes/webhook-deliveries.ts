@@ -11,10 +11,10 @@ import {
   type AttemptRow,
 } from '../../postgres/delivery-log.ts';
 import { answerOf } from '../../sharing/share-answer.ts';
-import type { HandoffTransaction } from '../../sharing/ports.ts';
+import type { Change, HandoffTransaction } from '../../sharing/ports.ts';
 import type { AppDeps } from '../app.ts';
 import { attemptDetail, attemptItem, RESEND_WAIT_MS, whenEnded } from '../attempt-answers.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { answerWith, oncePerKey, type Outcome } from '../idempotency.ts';
 import { pageOf } from '../paging.ts';
 import { parseBody, parseQuery, pathId } from '../requests.ts';
@@ -118,6 +118,7 @@ export function webhookDeliveryRoutes(app: FastifyInstance, { tenants, resendWai
             if (attempt.payload === null) throw new Refusal('delivery_content_deleted');
             await refuseEndedToken(tx, attempt);
             const resourceId = queueAttempt(sql, which.applicationId, which.attemptId);
+            tx.events.record([resentChange(which.applicationId, attempt)], actorOf(request));
             const result = await render(resourceId);
             if (result === null) throw new Error('an attempt that was queued is there');
             return { status, resourceId, result };
@@ -144,6 +145,12 @@ function attemptOfSessionIn(request: FastifyRequest): AttemptKey {
     sessionId: pathId(request, 'session_id', 'delivery_not_found'),
     attemptId: pathId(request, 'delivery_uuid', 'delivery_not_found'),
   };
+}
+
+/** The event that is sent again is what this is about. */
+function resentChange(applicationId: string, { eventId, sessionId }: AttemptDetail): Change {
+  const change = { type: 'webhook.resent', applicationId, subjectId: eventId } as const;
+  return sessionId === null ? change : { ...change, sessionId };
 }
 
 async function refuseEndedToken(tx: HandoffTransaction, { carriesToken }: AttemptDetail): Promise<void> {

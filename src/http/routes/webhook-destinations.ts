@@ -13,7 +13,7 @@ import { queuePing, readLastPing, type PingOutcome } from '../../postgres/webhoo
 import type { Transaction } from '../../postgres/tenants.ts';
 import { normalWebhookUrl } from '../../webhooks/address-guard.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { destinationBody, destinationItem, newSecretForms } from '../destination-answers.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { parseBody, pathId } from '../requests.ts';
@@ -45,7 +45,7 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
     url: '/v3/webhook/destinations/',
     config: { needs: writes, contract: destinationContracts.create },
     handler: async (request, reply) => {
-      const { applicationId, keyId } = callerOf(request);
+      const { applicationId } = callerOf(request);
       const body = parseBody(createDestinationBody, request);
       const url = normalUrl(body.url);
       const outcome = await tenants.withTenant(applicationId, (tx, sql) =>
@@ -64,10 +64,14 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
             const facts = await readDestinationFacts(sql, applicationId, destinationId);
             if (facts === null) throw new Error('a destination that was written is there');
             if (body.enabled !== false) {
-              queuePing(sql, tx.sealer, facts, { kind: 'api_key', id: keyId, requestId: request.id });
+              queuePing(sql, tx.sealer, facts, actorOf(request));
             }
             const shown = await show(sql, applicationId, destinationId);
             if (shown === null) throw new Error('a destination that was written is there');
+            const { label, enabled, subscribedEvents, payloadMode } = shown.row;
+            const after = { label, url, enabled, subscribedEvents: [...subscribedEvents], payloadMode };
+            const change = { type: 'webhook_destination.created', applicationId, subjectId: destinationId } as const;
+            tx.events.record([{ ...change, after }], actorOf(request));
             return { status: 201, resourceId: destinationId, result: { ...shown, secret } };
           },
           replay: async (destinationId) => {
@@ -115,7 +119,7 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
       const destinationId = pathId(request, 'uuid', 'destination_not_found');
       const body = parseBody(changeDestinationBody, request);
       const url = body.url === undefined ? undefined : normalUrl(body.url);
-      const shown = await tenants.withTenant(applicationId, async (_tx, sql) => {
+      const shown = await tenants.withTenant(applicationId, async (tx, sql) => {
         const changed = await updateDestination(sql, applicationId, destinationId, {
           url,
           label: body.label,
@@ -124,7 +128,10 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
           payloadMode: body.payload_mode,
           diditHeadersSignedWith: body.didit_headers_signed_with,
         });
-        if (!changed) throw urlTaken();
+        if (changed === 'url_taken') throw urlTaken();
+        if (changed === null) throw new Refusal('destination_not_found');
+        const change = { type: 'webhook_destination.changed', applicationId, subjectId: destinationId } as const;
+        tx.events.record([{ ...change, ...changed }], actorOf(request));
         return show(sql, applicationId, destinationId);
       });
       if (shown === null) throw new Refusal('destination_not_found');
@@ -139,10 +146,11 @@ export function webhookDestinationRoutes(app: FastifyInstance, { tenants, webhoo
     handler: async (request, reply) => {
       const { applicationId } = callerOf(request);
       const destinationId = pathId(request, 'uuid', 'destination_not_found');
-      const deleted = await tenants.withTenant(applicationId, (_tx, sql) =>
-        deleteDestination(sql, applicationId, destinationId),
-      );
-      if (!deleted) throw new Refusal('destination_not_found');
+      await tenants.withTenant(applicationId, async (tx, sql) => {
+        if (!(await deleteDestination(sql, applicationId, destinationId))) throw new Refusal('destination_not_found');
+        const change = { type: 'webhook_destination.deleted', applicationId, subjectId: destinationId } as const;
+        tx.events.record([change], actorOf(request));
+      });
       return reply.code(204).send();
     },
   });

@@ -17,7 +17,7 @@ import {
 } from '../../postgres/webhook-repair.ts';
 import type { AppDeps } from '../app.ts';
 import { attemptDetail, RESEND_WAIT_MS, whenEnded } from '../attempt-answers.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { answerWith, oncePerKey, type Outcome } from '../idempotency.ts';
 import { pageOf } from '../paging.ts';
 import { parseBody, parseQuery, pathId } from '../requests.ts';
@@ -41,7 +41,7 @@ export function webhookRepairRoutes(
     url: `${DESTINATION}test/`,
     config: { needs: writes, contract: repairContracts.test },
     handler: async (request, reply) => {
-      const { applicationId, keyId } = callerOf(request);
+      const { applicationId } = callerOf(request);
       const destinationId = pathId(request, 'uuid', 'destination_not_found');
       parseBody(nothingBody, request);
       const outcome = await tenants.withTenant(applicationId, (tx, sql) => {
@@ -50,8 +50,7 @@ export function webhookRepairRoutes(
           run: async () => {
             const destination = await readDestinationFacts(sql, applicationId, destinationId);
             if (destination === null) throw new Refusal('destination_not_found');
-            const actor = { kind: 'api_key', id: keyId, requestId: request.id } as const;
-            const resourceId = queuePing(sql, tx.sealer, destination, actor);
+            const resourceId = queuePing(sql, tx.sealer, destination, actorOf(request));
             const result = await render(resourceId);
             if (result === null) throw new Error('an attempt that was queued is there');
             return { status: 200, resourceId, result };
@@ -75,7 +74,7 @@ export function webhookRepairRoutes(
     url: `${DESTINATION}recover/`,
     config: { needs: sends, contract: repairContracts.recover },
     handler: async (request, reply) => {
-      const outcome = await repair(request, recoverDeliveries);
+      const outcome = await repair(request, 'webhook.recovered', recoverDeliveries);
       answerWith(reply, outcome);
       return { recovered: outcome.result.count, more: outcome.result.more };
     },
@@ -86,7 +85,7 @@ export function webhookRepairRoutes(
     url: `${DESTINATION}replay-missing/`,
     config: { needs: sends, contract: repairContracts.replayMissing },
     handler: async (request, reply) => {
-      const outcome = await repair(request, replayMissing);
+      const outcome = await repair(request, 'webhook.replayed', replayMissing);
       answerWith(reply, outcome);
       return { replayed: outcome.result.count, more: outcome.result.more };
     },
@@ -111,12 +110,13 @@ export function webhookRepairRoutes(
 
   function repair(
     request: FastifyRequest,
+    type: 'webhook.recovered' | 'webhook.replayed',
     work: (sql: Transaction, applicationId: string, destinationId: string, span: Span) => Promise<Repaired>,
   ): Promise<Outcome<Repaired>> {
     const { applicationId } = callerOf(request);
     const destinationId = pathId(request, 'uuid', 'destination_not_found');
     const asked = parseBody(spanBody, request);
-    return tenants.withTenant(applicationId, (_tx, sql) =>
+    return tenants.withTenant(applicationId, (tx, sql) =>
       oncePerKey<Repaired>(request, sql, {
         run: async () => {
           const span = await spanIn(sql, asked);
@@ -126,6 +126,8 @@ export function webhookRepairRoutes(
           if (taken === 'disabled') throw new Refusal('destination_disabled');
           endRest(sql, applicationId, destinationId);
           const result = await work(sql, applicationId, destinationId, span);
+          const change = { type, applicationId, subjectId: destinationId, after: { ...span, count: result.count } };
+          tx.events.record([change], actorOf(request));
           return { status: 200, resourceId: `${result.count}${result.more ? '+' : ''}`, result };
         },
         // The numbers are all that is left of it.

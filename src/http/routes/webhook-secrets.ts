@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { newWebhookSecret } from '../../crypto/webhook-signature.ts';
 import { Refusal } from '../../domain/failures.ts';
-import { newId } from '../../postgres/new-id.ts';
 import {
   hasDestination,
   lockDestinationFacts,
@@ -10,9 +9,8 @@ import {
   type DestinationRow,
 } from '../../postgres/webhook-destinations.ts';
 import { readLiveSecrets, rotateSecret, type LiveSecret } from '../../postgres/webhook-secrets.ts';
-import { secretEvent } from '../../webhooks/destination-events.ts';
 import type { AppDeps } from '../app.ts';
-import { callerOf } from '../auth.ts';
+import { actorOf, callerOf } from '../auth.ts';
 import { newSecretForms, secretForms } from '../destination-answers.ts';
 import { answerWith, oncePerKey } from '../idempotency.ts';
 import { parseBody, pathId } from '../requests.ts';
@@ -41,7 +39,7 @@ export function webhookSecretRoutes(app: FastifyInstance, { tenants }: AppDeps):
     url: '/v1/webhook/destinations/:uuid/rotate-secret/',
     config: { needs: writes, contract: repairContracts.rotate },
     handler: async (request, reply) => {
-      const { applicationId, keyId } = callerOf(request);
+      const { applicationId } = callerOf(request);
       const destinationId = pathId(request, 'uuid', 'destination_not_found');
       const { grace_seconds: graceSeconds } = parseBody(rotateBody, request);
       const outcome = await tenants.withTenant(applicationId, (tx, sql) =>
@@ -54,11 +52,8 @@ export function webhookSecretRoutes(app: FastifyInstance, { tenants }: AppDeps):
             if (!made) throw new Refusal('rotation_in_progress');
             const row = await readDestination(sql, applicationId, destinationId);
             if (row === null) throw new Error('a destination that is locked is there');
-            tx.events.insert([secretEvent('webhook.secret_rotated', destination, newId())], {
-              kind: 'api_key',
-              id: keyId,
-              requestId: request.id,
-            });
+            const change = { type: 'webhook.secret_rotated', applicationId, subjectId: destinationId } as const;
+            tx.events.record([change], actorOf(request));
             return { status: 200, resourceId: destinationId, result: { row, secret } };
           },
           replay: async () => {
@@ -83,27 +78,27 @@ export function webhookSecretRoutes(app: FastifyInstance, { tenants }: AppDeps):
     url: '/v1/webhook/destinations/:uuid/reveal-secret/',
     config: { needs: writes, contract: repairContracts.reveal },
     handler: async (request, reply) => {
-      const { applicationId, keyId } = callerOf(request);
+      const { applicationId } = callerOf(request);
       const destinationId = pathId(request, 'uuid', 'destination_not_found');
       parseBody(nothingBody, request);
-      const outcome = await tenants.withTenant(applicationId, (tx, sql) =>
-        oncePerKey<Revealed>(request, sql, {
-          run: async () => {
-            const [destination, [current, previous = null]] = await Promise.all([
-              readDestinationFacts(sql, applicationId, destinationId),
-              readLiveSecrets(sql, tx.sealer, applicationId, destinationId),
-            ]);
-            if (destination === null) throw new Refusal('destination_not_found');
-            if (current === undefined) throw new Error('a webhook destination has a secret');
-            tx.events.insert([secretEvent('webhook.secret_revealed', destination, newId())], {
-              kind: 'api_key',
-              id: keyId,
-              requestId: request.id,
-            });
-            return { status: 200, resourceId: destinationId, result: { current, previous } };
-          },
-          replay: async () => ((await hasDestination(sql, applicationId, destinationId)) ? NOT_AGAIN : null),
-        }),
+      const outcome = await tenants.withTenant(
+        applicationId,
+        (tx, sql) =>
+          oncePerKey<Revealed>(request, sql, {
+            run: async () => {
+              const [destination, [current, previous = null]] = await Promise.all([
+                readDestinationFacts(sql, applicationId, destinationId),
+                readLiveSecrets(sql, tx.sealer, applicationId, destinationId),
+              ]);
+              if (destination === null) throw new Refusal('destination_not_found');
+              if (current === undefined) throw new Error('a webhook destination has a secret');
+              const change = { type: 'webhook.secret_revealed', applicationId, subjectId: destinationId } as const;
+              tx.events.record([change], actorOf(request));
+              return { status: 200, resourceId: destinationId, result: { current, previous } };
+            },
+            replay: async () => ((await hasDestination(sql, applicationId, destinationId)) ? NOT_AGAIN : null),
+          }),
+        'reveal_secret',
       );
       answerWith(reply, outcome);
       const { current, previous } = outcome.result;

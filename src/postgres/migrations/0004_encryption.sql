@@ -19,9 +19,12 @@ create table token_key (
   session_id uuid not null,
   key_id uuid not null,
   wrapped bytea not null,
+  -- the token's: what ran out is looked for here alone
+  expires_at timestamptz not null,
   primary key (token_id, session_id)
 );
 create index token_key_session on token_key (session_id);
+create index token_key_expiry on token_key (expires_at);
 
 -- A payload of a session as it is opened: 0x03, length of the wrapped key, wrapped key, payload. Without a key, as it is.
 create function with_key(of_session uuid, payload bytea) returns bytea language sql stable as $$
@@ -33,7 +36,12 @@ $$;
 
 -- ---------------------------------------------------------------- free text of persons, sealed
 
--- Nothing is released that wrote them: what is there was for trying out.
-alter table connection_agreement alter column signer type bytea using convert_to(signer, 'UTF8');
+-- What is there becomes a plain payload (0x00), which the rotation of keys seals.
+alter table connection_agreement
+  alter column signer type bytea using '\x00'::bytea || convert_to(to_json(signer)::text, 'UTF8');
+-- A partner's own words of a person whom it refuses.
+alter table acknowledgement
+  alter column reason type bytea using '\x00'::bytea || convert_to(to_json(reason)::text, 'UTF8');
 -- A receiver's reply may repeat its request.
-alter table delivery_attempt alter column response_head type bytea using convert_to(response_head, 'UTF8');
+alter table delivery_attempt
+  alter column response_head type bytea using '\x00'::bytea || convert_to(response_head, 'UTF8');

@@ -13,6 +13,12 @@ export interface NewEvent {
   readonly dedupeKey: string;
   /** Body of the webhook without `event_id`, `sequence`, `created_at`, `timestamp` and, for `share.received`, the token. */
   readonly body: JsonObject;
+  /** Why it was done: a code or short enum, never free text. */
+  readonly reason?: string | undefined;
+  /** State of the subject before the event; only its salted hash is stored. */
+  readonly before?: JsonObject | undefined;
+  /** State of the subject after the event; only its salted hash is stored. */
+  readonly after?: JsonObject | undefined;
 }
 
 export interface EventStore {
@@ -21,4 +27,17 @@ export interface EventStore {
    * `subjectId`), and a dispatch wish for what subscribers get.
    */
   insert(events: readonly NewEvent[], actor: Actor): void;
+  /** Writes changes that nobody is told of: without payload, delivery or number, all in one statement. */
+  record(changes: readonly Change[], actor: Actor): void;
+}
+
+/** A change that stands in the audit trail alone. */
+export interface Change extends Pick<NewEvent, 'applicationId' | 'reason' | 'before' | 'after'> {
+  readonly type: AuditEventType;
+  readonly tokenId?: string;
+  readonly sessionId?: string;
+  /** What was changed (UUID), when it is neither the session nor the token; without any, the application itself. */
+  readonly subjectId?: string;
+  /** The API key that was changed, or the key of share tokens. */
+  readonly keyId?: string;
 }

@@ -1,5 +1,7 @@
 import type { RemoteFile } from '../../domain/media-references.ts';
+import type { KeyedSession } from './files.ts';
 import type { NewSession, SessionRow } from './sessions.ts';
+import type { DataKey } from './storage.ts';
 
 /** What a source's later words about a session need, besides {@link SessionStore}. */
 export interface IngestStore {
@@ -12,7 +14,7 @@ export interface IngestStore {
   /** Notes a word of the stored second that changed nothing, so that it never will. */
   noteStale(session: SessionRow, word: SourceWord): void;
   /** Notes files that are with their source, to be fetched from there. */
-  expectFiles(session: SessionRow, files: readonly RemoteFile[]): void;
+  expectFiles(session: KeyedSession, files: readonly RemoteFile[]): void;
 }
 
 /** A source's word about a session: its id where it has one, and in Unix seconds when it was made and when sent. */
@@ -30,6 +32,8 @@ export interface StoredWord extends Pick<SourceWord, 'madeAt' | 'sentAt'> {
 /** A session, and whose word its content is: null when no source told. */
 export interface IngestedSession {
   readonly session: SessionRow;
+  /** What its content is sealed with, for life. */
+  readonly key: DataKey;
   readonly word: StoredWord | null;
   /** Positions of the reviews that were given here. */
   readonly ownReviews: readonly number[];

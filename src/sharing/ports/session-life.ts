@@ -1,6 +1,6 @@
 import type { SessionKind } from '../../domain/decision-categories.ts';
 import type { NewSession, SessionRow, WorkflowVersion } from './sessions.ts';
-import type { Environment } from './storage.ts';
+import type { DataKey, Environment } from './storage.ts';
 
 /** What a new session is judged by. */
 export interface CreationFacts {
@@ -26,6 +26,8 @@ export interface CreationFacts {
 /** A session that is locked against imports, changes and deletion. */
 export interface LockedSession {
   readonly session: SessionRow;
+  /** What its content is sealed with. */
+  readonly key: DataKey;
   /** `handoff_now()` of the read, ISO 8601. */
   readonly now: string;
   /** Position of the next review. */

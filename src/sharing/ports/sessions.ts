@@ -2,7 +2,7 @@ import type { CheckCategory, SessionKind } from '../../domain/decision-categorie
 import type { SessionStatus } from '../../domain/session-status.ts';
 import type { ReadableMedia, SessionFile } from './files.ts';
 import type { ImportFacts, MintFacts, ShareFacts } from './shares.ts';
-import type { Environment, SessionType } from './storage.ts';
+import type { DataKey, Environment, SessionDataKey, SessionType } from './storage.ts';
 
 /** A published version of a verification workflow, by the workflow's own id. */
 export interface WorkflowVersion {
@@ -74,8 +74,10 @@ export interface StoredDecision {
   readonly media: ReadableMedia;
 }
 
-/** What a session holds, sealed: everything but its row and its files. */
-export type SealedContent = Omit<StoredDecision, 'session' | 'media'>;
+/** What a session holds, sealed: everything but its row and its files, and the key that opens it. */
+export interface SealedContent extends Omit<StoredDecision, 'session' | 'media'> {
+  readonly key: DataKey;
+}
 
 /** A session to be written, its content sealed. */
 export interface NewSession {
@@ -94,12 +96,16 @@ export interface CloneOrder {
 
 export interface SessionStore {
   mintFacts(sessionId: string, issuerId: string, partnerId: string): Promise<MintFacts>;
+  /** The data keys of what an import of this session would clone by now: its own, and of a business those of its people. */
+  keysToShare(sessionId: string, issuerId: string): Promise<readonly SessionDataKey[]>;
   importFacts(share: NonNullable<ShareFacts['token']>, chosenWorkflowId: string | undefined): Promise<ImportFacts>;
   /**
-   * Copies the checks, files and person links of every source; returns the main clone's checks and links, and of its
-   * people what they are searched by.
+   * Copies the checks, files and person links of every source, and gives each clone the key that the token holds for it;
+   * returns the main clone's checks and links, and of its people what they are searched by.
    */
   cloneChecks(order: CloneOrder): Promise<{
+    /** Whether the token held the keys of all sources. If not, what was copied cannot be opened. */
+    complete: boolean;
     checks: SealedCheck[];
     people: PersonLink[];
     /** The main clone's files that can be read. */
@@ -147,7 +153,7 @@ export interface SessionStore {
     readonly deleted: boolean;
     readonly stored: ReadonlyMap<string, SessionKind>;
   }>;
-  /** Writes a new session with its content and what it is found by; its number is taken last. */
+  /** Writes a new session with its content, its data key and what it is found by; its number is taken last. */
   insertContent(session: SessionRow, content: SealedContent, searchTerms: readonly Buffer[]): void;
   /** The same for many sessions of one application, in as few statements. */
   insertContents(applicationId: string, sessions: readonly NewSession[]): void;
@@ -156,13 +162,13 @@ export interface SessionStore {
   /** Takes files from a session. */
   deleteMedia(session: { sessionId: string; applicationId: string }, mediaIds: readonly string[]): void;
   /**
-   * Locks a session against being imported meanwhile, and reads one item of it. Null when the application has no such
-   * session; `payload` is null when the session has no such item.
+   * Locks a session against being imported meanwhile, and reads its data key and one item of it. Null when the application
+   * has no such session; `payload` is null when the session has no such item.
    */
   lockCheck(
     session: { sessionId: string; applicationId: string },
     check: { category: CheckCategory; position: number },
-  ): Promise<{ readonly payload: Buffer | null } | null>;
+  ): Promise<{ readonly key: DataKey; readonly payload: Buffer | null } | null>;
   /** Puts an item in the place of one that is there. */
   replaceCheck(session: { sessionId: string; applicationId: string }, check: SealedCheck): void;
   /** Writes what sessions are found by. */

@@ -2,7 +2,7 @@ import type { SessionKind } from '../../domain/decision-categories.ts';
 import type { Acceptance, ClosedEnding, OnboardingStatus, VendorDataRule } from '../../domain/onboarding.ts';
 import type { SessionStatus } from '../../domain/session-status.ts';
 import type { SessionRow, WorkflowVersion } from './sessions.ts';
-import type { Environment } from './storage.ts';
+import type { Environment, SessionDataKey } from './storage.ts';
 
 /** Everything that decides about one token, read after the row locks, by the database's clock. */
 export interface ShareFacts {
@@ -16,6 +16,8 @@ export interface ShareFacts {
     readonly partnerId: string;
     readonly environment: Environment;
     readonly kid: string;
+    /** The key that signed it is no more: its text is no share token any more. */
+    readonly keyRemoved: boolean;
     /** Unix seconds. */
     readonly issuedAt: number;
     /** Unix seconds. */
@@ -66,7 +68,7 @@ export interface ImportChoice {
 export interface MintFacts {
   /** Unix seconds, whole, by the database's clock. */
   readonly nowSeconds: number;
-  /** The key that new tokens of a run are signed with, as the servers registered it. */
+  /** The key that new tokens are signed with; null before a server has made one. */
   readonly activeKid: string | null;
   readonly session: {
     readonly kind: SessionKind;
@@ -111,6 +113,8 @@ export interface ShareStore {
   holdApplications(applicationIds: readonly string[]): void;
   /** The same for both sides of an onboarding. */
   holdSidesOf(tokenId: string): void;
+  /** Has a transaction of no tenant act for the partner of an onboarding: first in the run's import. */
+  actForPartnerOf(tokenId: string): void;
   /** Locks the onboarding row, then the token's, then reads. `null` when neither exists. */
   lock(tokenId: string): Promise<ShareFacts | null>;
   /** Reads without a lock. */
@@ -126,6 +130,14 @@ export interface ShareStore {
     issuedAt: number;
     expiresAt: number;
   }): void;
+  /**
+   * Gives a token data keys that are wrapped for its partner; those that it has stay. Locks their sessions: one that is
+   * being deleted leaves no key here.
+   *
+   * @param expiresAt the token's, Unix seconds
+   */
+  insertKeys(tokenId: string, expiresAt: number, keys: readonly SessionDataKey[]): void;
+  /** Closes a token that is open, and takes its keys away. */
   closeToken(tokenId: string, as: ClosedEnding, reason: string | null): void;
   /** The once-only insert. Resolves to false when the token or the pair is taken. */
   insertRedemption(redemption: {

@@ -23,7 +23,8 @@ export interface PayloadSealer {
   openPayload(context: SealContext, sealed: Buffer): JsonValue;
   /** The same for bytes that are no JSON: files. */
   sealBytes(context: SealContext, bytes: Uint8Array, key?: DataKey): Buffer;
-  openBytes(context: SealContext, sealed: Buffer): Buffer;
+  /** @param key the session's data key, where it does not come before the bytes */
+  openBytes(context: SealContext, sealed: Buffer, key?: DataKey): Buffer;
 }
 
 /** What sessions' content is sealed with. */
@@ -34,11 +35,20 @@ export interface DataKeys {
   wrapFor(key: DataKey, fromApplicationId: string, toApplicationId: string): DataKey;
 }
 
+/** What the verbs seal and open with, and make the keys of sessions with. */
+export interface ContentSealer extends PayloadSealer, DataKeys {}
+
 /** A data key as it is stored: wrapped for one application. A clone keeps the key, wrapped for its own application. */
 export interface DataKey {
   /** Id of the session that it was made for (UUID): never given to another key. */
   readonly keyId: string;
   readonly wrapped: Buffer;
+}
+
+/** A session's data key. */
+export interface SessionDataKey {
+  readonly sessionId: string;
+  readonly key: DataKey;
 }
 
 /** What a sealed payload is bound to. A clone copies sealed bytes to the same category and position. */

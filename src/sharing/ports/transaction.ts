@@ -4,7 +4,7 @@ import type { ImportStore } from './imports.ts';
 import type { OnboardingStore } from './onboardings.ts';
 import type { SessionStore } from './sessions.ts';
 import type { ShareStore } from './shares.ts';
-import type { BlindIndex, PayloadSealer } from './storage.ts';
+import type { BlindIndex, ContentSealer } from './storage.ts';
 
 /** One open transaction, as the verbs see it. */
 export interface HandoffTransaction {
@@ -13,7 +13,7 @@ export interface HandoffTransaction {
   readonly onboardings: OnboardingStore;
   readonly imports: ImportStore;
   readonly events: EventStore;
-  readonly sealer: PayloadSealer;
+  readonly sealer: ContentSealer;
   readonly blindIndex: BlindIndex;
   /** A new time-ordered id (UUID version 7). */
   newId(): string;

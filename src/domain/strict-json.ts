@@ -1,0 +1,167 @@
+import type { JsonValue } from './json.ts';
+
+/** Arrays and objects that may stand in one another. */
+export const MAX_DEPTH = 128;
+
+/** What is wrong with a text that two readers could read as two different things, or of which one would lose something. */
+export interface JsonProblem {
+  /** Keys and indexes from the outside in: where it stands. `null` when the text is no JSON, or a key itself is unfit. */
+  readonly place: readonly string[] | null;
+  /** What is wrong there and how to mend it. */
+  readonly sentence: string;
+}
+
+/** Either the value of a text, or what is wrong with it. */
+export type JsonReading =
+  | { readonly ok: true; readonly value: JsonValue }
+  | { readonly ok: false; readonly problem: JsonProblem };
+
+/**
+ * Reads JSON (RFC 8259) as strictly as I-JSON (RFC 7493) asks. Beside what is no JSON it refuses an object with the same key
+ * twice, the keys `__proto__` and `constructor.prototype`, NUL and half a surrogate pair in a text or a key, a whole number
+ * beyond 2^53 - 1, a number that would become infinite or zero, and nesting beyond `MAX_DEPTH`. Time is linear.
+ */
+export function readJson(text: string): JsonReading {
+  let value: JsonValue;
+  try {
+    value = JSON.parse(text) as JsonValue;
+  } catch {
+    return { ok: false, problem: { place: null, sentence: 'It is not JSON: send one JSON value.' } };
+  }
+  const problem = problemIn(text);
+  return problem === null ? { ok: true, value } : { ok: false, problem };
+}
+
+/** Numbers of so many characters are below 2^53 and above zero, and at most 99e99. */
+const SHORT_NUMBER = 4;
+const SHOWN_CHARACTERS = 100;
+
+/** The problem in one line. @param subject what the text is to its reader, e.g. `The line` */
+export function problemLine({ place, sentence }: JsonProblem, subject: string): string {
+  if (place === null || place.length === 0) return sentence.replace(/^It/, subject);
+  return `${place.join('.').slice(0, SHOWN_CHARACTERS)}: ${sentence}`;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const MINUS = 0x2d;
+const PLUS = 0x2b;
+const POINT = 0x2e;
+const UPPER_E = 0x45;
+const LOWER_E = 0x65;
+const ZERO = 0x30;
+const NINE = 0x39;
+const BRACKET = 0x5b;
+const BRACKET_END = 0x5d;
+const BRACE = 0x7b;
+const BRACE_END = 0x7d;
+
+/** The first problem of a text that JSON.parse takes. */
+function problemIn(text: string): JsonProblem | null {
+  // Of each level that is open: its keys so far, or null for an array; and the key or index that is read now.
+  const keys: (Set<string> | null)[] = [];
+  const names: (string | number)[] = [];
+  let level = -1;
+  let own: Set<string> | null = null;
+  let keyIsNext = false;
+  // JSON.parse takes no NUL, and text from UTF-8 has no halves of pairs: either then stands in an escape.
+  const isWhole = text.isWellFormed();
+  let escape = nextEscape(text, 0);
+  const here = (sentence: string): JsonProblem => ({ place: names.slice(0, level + 1).map(String), sentence });
+
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) {
+      const end = endOfString(text, at);
+      if (escape < at) escape = nextEscape(text, at);
+      if (own !== null && keyIsNext) {
+        const inner = text.slice(at + 1, end);
+        const key = inner.includes('\\') ? (JSON.parse(`"${inner}"`) as string) : inner;
+        const sentence = keyProblem(key, names, level);
+        if (sentence !== null) return { place: null, sentence };
+        names[level] = key;
+        const before = own.size;
+        if (own.add(key).size === before) return here('It stands there twice: send it once.');
+        keyIsNext = false;
+      } else if ((escape < end || !isWhole) && isUnfit(JSON.parse(text.slice(at, end + 1)) as string)) {
+        return here('It holds NUL or half a surrogate pair: remove it.');
+      }
+      at = end;
+    } else if (code === COMMA) {
+      if (own !== null) keyIsNext = true;
+      else names[level] = (names[level] as number) + 1;
+    } else if (code === MINUS || (code >= ZERO && code <= NINE)) {
+      const end = endOfNumber(text, at);
+      const sentence = numberProblem(text, at, end);
+      if (sentence !== null) return here(sentence);
+      at = end - 1;
+    } else if (code === BRACE || code === BRACKET) {
+      level += 1;
+      if (level === MAX_DEPTH)
+        return { place: null, sentence: `It nests deeper than ${MAX_DEPTH} levels: flatten it.` };
+      own = code === BRACE ? new Set() : null;
+      keys[level] = own;
+      names[level] = 0;
+      keyIsNext = own !== null;
+    } else if (code === BRACE_END || code === BRACKET_END) {
+      level -= 1;
+      own = keys[level] ?? null;
+      keyIsNext = false;
+    }
+  }
+  return null;
+}
+
+function nextEscape(text: string, from: number): number {
+  const at = text.indexOf('\\u', from);
+  return at === -1 ? Infinity : at;
+}
+
+/** Index of the quotation mark that ends the string which begins at `start`. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes += 1;
+    if (backslashes % 2 === 0) return end;
+  }
+}
+
+function isUnfit(text: string): boolean {
+  return text.includes('\0') || !text.isWellFormed();
+}
+
+/** A sentence for a key that cannot stay as it is. */
+function keyProblem(key: string, names: readonly (string | number)[], level: number): string | null {
+  const problem = isUnfit(key)
+    ? 'a key with NUL or half a surrogate pair'
+    : key === '__proto__'
+      ? 'the key __proto__'
+      : key === 'prototype' && names[level - 1] === 'constructor'
+        ? 'a constructor with a prototype'
+        : null;
+  if (problem === null) return null;
+  const where = level === 0 ? '' : ` in ${names.slice(0, level).join('.').slice(0, SHOWN_CHARACTERS)}`;
+  return `It has ${problem}${where}: rename it.`;
+}
+
+function endOfNumber(text: string, start: number): number {
+  for (let at = start + 1; ; at += 1) {
+    const code = text.charCodeAt(at);
+    const isDigit = code >= ZERO && code <= NINE;
+    // Beside digits a number has only these; behind it stands something else, or the text ends.
+    if (!isDigit && code !== POINT && code !== MINUS && code !== PLUS && code !== UPPER_E && code !== LOWER_E)
+      return at;
+  }
+}
+
+/** A sentence for a number of which JavaScript would keep another one. */
+function numberProblem(text: string, start: number, end: number): string | null {
+  if (end - start <= SHORT_NUMBER) return null;
+  const number = text.slice(start, end);
+  const value = Number(number);
+  if (Math.abs(value) <= Number.MAX_SAFE_INTEGER && value !== 0) return null;
+  if (value !== 0 && /^-?\d+$/.test(number)) return 'It is a whole number beyond 2^53 - 1: send it as a string.';
+  const isLost = value === 0 ? /^[-.0]*[1-9]/.test(number) : !Number.isFinite(value);
+  return isLost ? 'It is a number beyond all bounds: send it as a string.' : null;
+}

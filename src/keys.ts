@@ -1,0 +1,188 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { readKeysConfig, type Environment, type KeysConfig } from './config.ts';
+import { createBlindIndex } from './crypto/blind-index.ts';
+import { withSecrets } from './crypto/key-provider.ts';
+import { createSealer, type Sealer } from './crypto/payload-seal.ts';
+import type { Actor } from './domain/events.ts';
+import { errorKind } from './logging.ts';
+import { handoffTenants, type HandoffTenants } from './postgres/handoff-tenants.ts';
+import {
+  beginRotation,
+  finishRotation,
+  removeSigningKey,
+  signingKeyStatus,
+  type KeyWork,
+} from './postgres/signing-keys.ts';
+import { createTenants, type Tenants } from './postgres/tenants.ts';
+import { revokeTokensOf } from './relay/signing-keys.ts';
+
+/** 0: done. 1: it could not be done, or not wholly. 2: it was not understood. */
+export type KeysExitCode = 0 | 1 | 2;
+
+/** Where a command writes: what it did, and what keeps it from doing more. */
+export interface KeysOutput {
+  readonly print: (text: string) => void;
+  readonly complain: (text: string) => void;
+}
+
+/** Seconds that a new key waits before it signs. Every process reads the stored keys anew after two. */
+export const PENDING_SECONDS = 5;
+
+const USAGE = `Usage:
+  npm run keys -- status          the keys of share tokens: state, age, open tokens
+  npm run keys -- rotate          a new key signs; the one before verifies for another 24 hours
+  npm run keys -- remove <kid>    at once and for good: its open tokens are revoked
+
+  --by <name>   who did it, for the audit trail: A-Z a-z 0-9 . _ @ -
+`;
+
+const OPERATOR = /^[A-Za-z0-9._@-]{1,64}$/;
+
+/** A command was not understood. */
+class NotUnderstood extends Error {}
+
+/** It can't be done. The message says why, and what to do. */
+class NotDone extends Error {}
+
+interface Tools {
+  readonly tenants: Tenants;
+  readonly handoff: HandoffTenants;
+  readonly sealer: Sealer;
+  readonly actor: Actor;
+  readonly print: (text: string) => void;
+}
+
+type Command = (tools: Tools, argument: string) => Promise<void>;
+
+const COMMANDS: Readonly<Record<string, { readonly run: Command; readonly takes: 0 | 1 }>> = {
+  status: { run: showStatus, takes: 0 },
+  rotate: { run: rotate, takes: 0 },
+  remove: { run: remove, takes: 1 },
+};
+
+/** Runs `npm run keys` with the arguments after `--`. */
+export async function runKeys(args: readonly string[], env: Environment, output: KeysOutput): Promise<KeysExitCode> {
+  try {
+    const { run, argument, operator } = readArguments(args);
+    await withTools(await readConfig(env), { operator, print: output.print }, (tools) => run(tools, argument));
+    return 0;
+  } catch (error) {
+    if (error instanceof NotUnderstood) {
+      output.complain(`handoff: ${error.message}\n${USAGE}`);
+      return 2;
+    }
+    output.complain(`handoff: ${whyNot(error)}`);
+    return 1;
+  }
+}
+
+function readArguments(args: readonly string[]): { run: Command; argument: string; operator: string | null } {
+  const read = () => {
+    try {
+      return parseArgs({ args: [...args], options: { by: { type: 'string' } }, allowPositionals: true });
+    } catch (error) {
+      throw new NotUnderstood((error as Error).message);
+    }
+  };
+  const { values, positionals } = read();
+  const [name = '', ...rest] = positionals;
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) throw new NotUnderstood('name what to do');
+  if (rest.length !== command.takes) {
+    throw new NotUnderstood(command.takes === 1 ? `name the key to ${name}` : `${name} takes nothing more`);
+  }
+  if (values.by !== undefined && !OPERATOR.test(values.by)) throw new NotUnderstood('--by is no name');
+  return { run: command.run, argument: rest[0] ?? '', operator: values.by ?? null };
+}
+
+async function readConfig(env: Environment): Promise<KeysConfig> {
+  const given = await withSecrets(env);
+  const config = 'problems' in given ? given : readKeysConfig(given.env);
+  if ('problems' in config) throw new NotDone(config.problems.join('\nhandoff: '));
+  return config;
+}
+
+async function withTools(
+  config: KeysConfig,
+  { operator, print }: { readonly operator: string | null; readonly print: (text: string) => void },
+  work: (tools: Tools) => Promise<void>,
+): Promise<void> {
+  const tenants = createTenants({ databaseUrl: config.databaseUrl });
+  const sealer = createSealer({ content: config.contentEncryptionKeys, secrets: config.keyEncryptionKeys });
+  const handoff = handoffTenants(tenants, sealer, createBlindIndex(config.blindIndexKey));
+  try {
+    await work({ tenants, handoff, sealer, actor: { kind: 'system', id: operator }, print });
+  } finally {
+    await tenants.close();
+  }
+}
+
+async function showStatus({ handoff, print }: Tools): Promise<void> {
+  const keys = await handoff.acrossTenants('keys', (_tx, sql) => signingKeyStatus(sql));
+  if (keys.length === 0) print('There is no key yet: the first server that starts makes one.');
+  const rows = keys.map(({ kid, state, since, openTokens }) => [kid, state, secondsOf(since), String(openTokens)]);
+  if (keys.length > 0) print(table([['key', 'state', 'since', 'open tokens'], ...rows]));
+}
+
+async function rotate(tools: Tools): Promise<void> {
+  const { print } = tools;
+  const { kid, ageSeconds } = await changing(tools, beginRotation);
+  const left = Math.ceil(PENDING_SECONDS - ageSeconds);
+  print(`${kid} is pending${left > 0 ? `: every process knows it in ${left} s` : ' and known to every process'}`);
+  if (left > 0) await pause(left * 1000);
+  const before = await changing(tools, (work) => finishRotation(work, kid));
+  if (before === undefined) throw new NotDone(`${kid} is not pending any more: somebody else changed it; see status`);
+  print(`${kid} signs`);
+  if (before !== null) print(`${before} verifies for another 24 hours, and is removed then`);
+}
+
+async function remove(tools: Tools, kid: string): Promise<void> {
+  const { handoff, actor, print } = tools;
+  const outcome = await changing(tools, (work) => removeSigningKey(work, kid));
+  if (outcome === 'unknown') throw new NotDone(`there is no key ${kid}: see status`);
+  if (outcome === 'removed') print(`${kid} was removed before`);
+  else
+    print(
+      `${kid} is removed: its tokens are refused${outcome.activeKid === null ? '' : `; ${outcome.activeKid} signs`}`,
+    );
+  let revoked = 0;
+  for (let batch = -1; batch !== 0; revoked += batch) batch = await revokeTokensOf(kid, handoff, actor);
+  print(`${revoked} open tokens of it were revoked, and none is left; the onboarding worker looks on for ten minutes`);
+}
+
+/** Runs one step of a change in its own transaction. */
+function changing<T>({ handoff, sealer, actor }: Tools, step: (work: KeyWork) => Promise<T>): Promise<T> {
+  return handoff.acrossTenants('keys', (tx, sql) => step({ tx, sql, sealer, actor }));
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** A time without its fraction of a second. */
+function secondsOf(isoTime: string): string {
+  return isoTime.replace(/\.\d+Z$/, 'Z');
+}
+
+/** Our own sentences, or the kind of a library's error: messages of those may hold what belongs in no log. */
+function whyNot(error: unknown): string {
+  if (error instanceof NotDone) return error.message;
+  const { error: kind, code } = errorKind(error);
+  return `the database in DATABASE_URL refused it or cannot be reached (${code ?? kind}); repeat the command, which goes on where it stopped`;
+}
+
+if (import.meta.main) {
+  process.exitCode = await runKeys(process.argv.slice(2), process.env, {
+    print: (text) => process.stdout.write(`${text}\n`),
+    complain: (text) => process.stderr.write(`${text}\n`),
+  });
+}
