@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { startServerProcess } from '../test/support/server-process.ts';
 import { openField, type Field } from './field.ts';
 import type { Lab } from './lab.ts';
@@ -9,6 +10,8 @@ export interface ApiAtWork {
   readonly port: number;
   /** Memory that its process holds, in MiB. */
   memory(): number;
+  /** Connections that its process holds open, those to the database among them. */
+  connections(): number;
   /** A call as customers make it. */
   get(apiKey: string, path?: string): Promise<Response>;
 }
@@ -29,8 +32,21 @@ export async function startApi(lab: Lab, settings: Readonly<Record<string, strin
       const kib = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1];
       return Number(kib) / 1024;
     },
+    connections: () => {
+      const folder = `/proc/${server.pid}/fd`;
+      return readdirSync(folder).filter((fd) => isSocket(join(folder, fd))).length;
+    },
     get: (apiKey, path = '/v1/connections/') => fetch(`${server.url}${path}`, { headers: { 'x-api-key': apiKey } }),
   };
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return readlinkSync(path).startsWith('socket:');
+  } catch {
+    // Closed since.
+    return false;
+  }
 }
 
 /** How long calls took that were made a few at a time, in milliseconds, and how many were not 200. */

@@ -63,6 +63,7 @@ const key = () => randomBytes(32).toString('base64url');
 const KEYS = {
   SHARE_TOKEN_KEYS: `torture-1:${key()}`,
   KEY_ENCRYPTION_KEYS: `torture-1:${key()}`,
+  CONTENT_ENCRYPTION_KEYS: `torture-1:${key()}`,
   ACCESS_TOKEN_KEY: key(),
   BLIND_INDEX_KEY: key(),
   MEDIA_LINK_KEY: key(),

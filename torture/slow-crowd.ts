@@ -5,8 +5,8 @@ export type Slowness = 'head' | 'body' | 'idle' | 'deaf';
 
 /** Many slow clients of one server. */
 export interface Crowd {
-  /** Connections that are open now, of one sort or all. */
-  open(slowness?: Slowness): number;
+  /** First answers that came, by status. */
+  answers(): ReadonlyMap<number, number>;
   /** Closes what is left. */
   leave(): void;
 }
@@ -21,28 +21,39 @@ const DRIP_MS = 2_000;
  */
 export async function gatherCrowd(port: number, apiKey: string, count: number): Promise<Crowd> {
   const sorts: readonly Slowness[] = ['head', 'body', 'idle', 'deaf'];
-  const sockets: { readonly slowness: Slowness; readonly socket: Socket }[] = [];
+  const members: { readonly slowness: Slowness; readonly socket: Socket }[] = [];
+  const answers = new Map<number, number>();
   for (let made = 0; made < count; made += 100) {
-    const next = Array.from({ length: Math.min(100, count - made) }, (_, index) => sorts[index % sorts.length] ?? 'head');
-    sockets.push(...(await Promise.all(next.map((slowness) => arrive(port, apiKey, slowness)))));
+    const next = Array.from(
+      { length: Math.min(100, count - made) },
+      (_, index) => sorts[index % sorts.length] ?? 'head',
+    );
+    const sockets = await Promise.all(next.map((slowness) => arrive(port, apiKey, slowness)));
+    for (const [index, socket] of sockets.entries()) {
+      members.push({ slowness: next[index] ?? 'head', socket });
+      socket.once('data', (bytes: Buffer) => {
+        const status = Number(bytes.toString('latin1', 9, 12));
+        answers.set(status, (answers.get(status) ?? 0) + 1);
+      });
+      if (next[index] === 'deaf') socket.pause();
+    }
   }
   const dripping = setInterval(() => {
-    for (const { slowness, socket } of sockets) {
+    for (const { slowness, socket } of members) {
       if (!socket.writable || (slowness !== 'head' && slowness !== 'body')) continue;
       socket.write(slowness === 'head' ? 'x' : ' ');
     }
   }, DRIP_MS);
   return {
-    open: (which) =>
-      sockets.filter(({ slowness, socket }) => (which ?? slowness) === slowness && !socket.destroyed).length,
+    answers: () => answers,
     leave: () => {
       clearInterval(dripping);
-      for (const { socket } of sockets) socket.destroy();
+      for (const { socket } of members) socket.destroy();
     },
   };
 }
 
-async function arrive(port: number, apiKey: string, slowness: Slowness) {
+async function arrive(port: number, apiKey: string, slowness: Slowness): Promise<Socket> {
   const socket = connect(port, '127.0.0.1');
   socket.on('error', () => undefined);
   await new Promise<void>((resolve) => {
@@ -61,23 +72,9 @@ async function arrive(port: number, apiKey: string, slowness: Slowness) {
       socket.write(`GET /healthz ${head}\r\n`);
       break;
     case 'deaf':
-      // Much more than the buffers between the two hold; it stays for as long as nobody reads.
+      // More than the buffers between the two hold.
       socket.write(`GET /v1/openapi.json ${head}\r\n`.repeat(20));
-      // A paused socket does not see that it was closed: its bytes are counted in and thrown away, very slowly.
-      trickle(socket);
-      return { slowness, socket };
+      break;
   }
-  // Reading is what tells that the other side has closed.
-  socket.resume();
-  return { slowness, socket };
-}
-
-/** Reads one buffer of a socket every few seconds. */
-function trickle(socket: Socket): void {
-  socket.pause();
-  const reading = setInterval(() => {
-    if (socket.destroyed) clearInterval(reading);
-    else socket.read();
-  }, 5 * DRIP_MS);
-  socket.once('close', () => clearInterval(reading));
+  return socket;
 }

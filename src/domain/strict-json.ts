@@ -32,8 +32,8 @@ export function readJson(text: string): JsonReading {
   return problem === null ? { ok: true, value } : { ok: false, problem };
 }
 
-/** Numbers of so many characters are below 2^53 and above zero, and at most 99e99. */
-const SHORT_NUMBER = 4;
+/** Whole numbers of so many are below 2^53. */
+const SAFE_DIGITS = 15;
 const SHOWN_CHARACTERS = 100;
 
 /** The problem in one line. @param subject what the text is to its reader, e.g. `The line` */
@@ -92,8 +92,11 @@ function problemIn(text: string): JsonProblem | null {
       if (own !== null) keyIsNext = true;
       else names[level] = (names[level] as number) + 1;
     } else if (code === MINUS || (code >= ZERO && code <= NINE)) {
-      const end = endOfNumber(text, at);
-      const sentence = numberProblem(text, at, end);
+      const mantissa = endOfDigits(text, at + 1);
+      const end = isExponent(text.charCodeAt(mantissa)) ? endOfDigits(text, mantissa + 1) : mantissa;
+      // So few digits and so small an exponent lose nothing: few numbers are looked at twice.
+      const isShort = mantissa - at <= SAFE_DIGITS && end - mantissa <= 'e-99'.length;
+      const sentence = isShort ? null : numberProblem(text.slice(at, end));
       if (sentence !== null) return here(sentence);
       at = end - 1;
     } else if (code === BRACE || code === BRACKET) {
@@ -145,20 +148,21 @@ function keyProblem(key: string, names: readonly (string | number)[], level: num
   return `It has ${problem}${where}: rename it.`;
 }
 
-function endOfNumber(text: string, start: number): number {
-  for (let at = start + 1; ; at += 1) {
+/** Index after the digits, points and signs from `start` on. */
+function endOfDigits(text: string, start: number): number {
+  for (let at = start; ; at += 1) {
     const code = text.charCodeAt(at);
-    const isDigit = code >= ZERO && code <= NINE;
-    // Beside digits a number has only these; behind it stands something else, or the text ends.
-    if (!isDigit && code !== POINT && code !== MINUS && code !== PLUS && code !== UPPER_E && code !== LOWER_E)
-      return at;
+    const isOf = (code >= ZERO && code <= NINE) || code === POINT || code === MINUS || code === PLUS;
+    if (!isOf) return at;
   }
 }
 
+function isExponent(code: number): boolean {
+  return code === LOWER_E || code === UPPER_E;
+}
+
 /** A sentence for a number of which JavaScript would keep another one. */
-function numberProblem(text: string, start: number, end: number): string | null {
-  if (end - start <= SHORT_NUMBER) return null;
-  const number = text.slice(start, end);
+function numberProblem(number: string): string | null {
   const value = Number(number);
   if (Math.abs(value) <= Number.MAX_SAFE_INTEGER && value !== 0) return null;
   if (value !== 0 && /^-?\d+$/.test(number)) return 'It is a whole number beyond 2^53 - 1: send it as a string.';

@@ -45,10 +45,15 @@ export async function openAuditSnapshot(databaseUrl: string, sealer: PayloadSeal
   });
   // The statement under way fails with it.
   client.on('error', () => undefined);
-  await client.connect();
-  await client.query('begin transaction isolation level repeatable read, read only');
-  await client.query('set local role handoff_verify');
-  await client.query('set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0');
+  try {
+    await client.connect();
+    await client.query('begin transaction isolation level repeatable read, read only');
+    await client.query('set local role handoff_verify');
+    await client.query('set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0');
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
   const query = async <Row extends QueryResultRow>(text: string, values: readonly unknown[] = []) =>
     (await client.query<Row>(text, [...values])).rows;
 

@@ -3,6 +3,7 @@ import type { FetchFailure } from '../domain/media-fetch.ts';
 import type { RemoteFile } from '../domain/media-references.ts';
 import type { KeyedSession, PayloadSealer, SealContext } from '../sharing/ports.ts';
 import { dataKeyOf, keyColumn, type StoredKey } from './data-keys.ts';
+import { eventStore } from './events.ts';
 import { settleFetchedMedia } from './media.ts';
 import type { Tenants, Transaction } from './tenants.ts';
 
@@ -17,7 +18,11 @@ export function mediaFetchLedger(tenants: Tenants, sealer: PayloadSealer): Media
     claim: (sessionId) => inTransaction((tx) => claimFile(tx, sealer, sessionId)),
     fetched: (file) =>
       inTransaction(async (tx) => {
-        settleFetchedMedia(tx, file);
+        const filled = await settleFetchedMedia(tx, file);
+        eventStore(tx, sealer).record(
+          filled.map((session) => ({ type: 'session.changed', ...session, reason: 'file_fetched' })),
+          { kind: 'system', id: null },
+        );
         tx.send('delete from media_fetch where media_id = $1', [file.mediaId]);
       }),
     missed: (mediaId, reason, retryInMs) =>

@@ -95,11 +95,15 @@ export async function readableMedia(tx: Transaction, applicationId: string, sess
   return row;
 }
 
-/** Has a file that was fetched stand in its session and in all that were cloned of it meanwhile. */
-export function settleFetchedMedia(tx: Transaction, file: SessionFile): void {
-  tx.send(
+/** Has a file that was fetched stand in its session and in all that were cloned of it meanwhile: resolves to these. */
+export function settleFetchedMedia(
+  tx: Transaction,
+  file: SessionFile,
+): Promise<{ readonly applicationId: string; readonly sessionId: string }[]> {
+  return tx.query(
     `update session_media set object_key = $2, content_type = $3, byte_length = $4
-     where media_id = $1 and object_key is null`,
+     where media_id = $1 and object_key is null
+     returning application_id as "applicationId", session_id as "sessionId"`,
     [file.mediaId, file.objectKey, file.contentType, file.byteLength],
   );
 }

@@ -258,7 +258,7 @@ describe('Ctrl-C', () => {
       return { status, failures: stdout.split('\n').filter((line) => line.startsWith('FAILED: ')) };
     };
     const issuer = brand('issuer').application_id;
-    const changeOneByte = `update event e set digest = set_byte(e.digest, 0, get_byte(e.digest, 0) # 1)
+    const changeOneByte = `update event e set salt = set_byte(e.salt, 0, get_byte(e.salt, 0) # 1)
       from audit_chain c where c.event_id = e.event_id and c.application_id = $1 and c.position = 2`;
     try {
       expect(await verifyCopy('untouched', () => Promise.resolve())).toEqual({ status: 0, failures: [] });

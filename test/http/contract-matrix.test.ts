@@ -23,6 +23,7 @@ let foreign: Holdings;
 let person: Person;
 /** A brand that examples may change. */
 let spare: Brand;
+const keys = new Map<string, string>();
 beforeAll(async () => {
   const [other, [me, them]] = [await api.newBrand(), [await newPerson(api), await newPerson(api)]];
   person = me;
@@ -116,18 +117,31 @@ describe('a key', () => {
   it.each(named(keyed))('needs its privilege for %s, and no other', async (_name, route) => {
     const needs = needsOf(route);
     for (const { resource, access } of needs) {
-      const { [resource]: _taken, ...without } = ALL_PRIVILEGES;
-      const less: Privileges = access === 'write' ? { ...without, [resource]: 'read' } : without;
-      expect(await send(route, { as: await api.newKey(spare, less) })).toMatchObject({
-        status: 403,
-        body: { code: 'permission_denied' },
-      });
+      for (const granted of ['none', 'read', 'write'] as const) {
+        const { [resource]: _taken, ...others } = ALL_PRIVILEGES;
+        const privileges: Privileges = granted === 'none' ? others : { ...others, [resource]: granted };
+        const answer = await send(route, { as: await keyWith(privileges), ids: foreign });
+        const isEnough = granted === 'write' || granted === access;
+        expect({ granted, denied: answer.body['code'] === 'permission_denied' }).toEqual({
+          granted,
+          denied: !isEnough,
+        });
+        if (!isEnough) expect(answer.status).toBe(403);
+      }
     }
-    const enough = await api.newKey(spare, Object.fromEntries(needs.map(({ resource, access }) => [resource, access])));
-    const answer = await send(route, { as: enough, ids: foreign });
+    const justEnough = Object.fromEntries(needs.map(({ resource, access }) => [resource, access]));
+    const answer = await send(route, { as: await keyWith(justEnough), ids: foreign });
     expect(['permission_denied', 'authentication_failed']).not.toContain(answer.body['code']);
   });
 });
+
+/** A key of the spare brand, made once for each set of privileges. */
+async function keyWith(privileges: Privileges): Promise<string> {
+  const name = JSON.stringify(privileges);
+  const known = keys.get(name) ?? (await api.newKey(spare, privileges));
+  keys.set(name, known);
+  return known;
+}
 
 it.each(named(personal))('an access token is needed for %s', async (_name, route) => {
   for (const headers of [{}, { authorization: 'Bearer nonsense' }, { authorization: person.accessToken }]) {

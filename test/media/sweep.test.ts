@@ -1,7 +1,6 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Pool, PoolClient } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mediaReference } from '../../src/domain/media-references.ts';
 import { directoryStore } from '../../src/media/directory-store.ts';
@@ -14,6 +13,7 @@ import type { SessionFile } from '../../src/sharing/ports.ts';
 import { testSealer } from '../support/app-parts.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import { someFile } from '../support/files.ts';
+import { roundTripsOf } from '../support/round-trips.ts';
 import { shareLab, userDocument, type LabBrand } from '../support/share-lab.ts';
 
 const lab = shareLab();
@@ -161,39 +161,10 @@ describe('a file that is fetched after the session was cloned', () => {
 });
 
 it('costs an import no round trip: files are cloned together with all else', async () => {
-  async function turns(sessionId: string): Promise<number> {
+  const turns = async (sessionId: string) => {
     const { tokenId } = await lab.mint(sessionId);
-    let count = 0;
-    let counted = false;
-    // Statements that go out in one turn of the event loop travel together.
-    const wrap = (client: { query: (...args: never[]) => unknown }) => {
-      const query = client.query.bind(client);
-      client.query = (...args: never[]) => {
-        if (!counted) {
-          counted = true;
-          count += 1;
-          setImmediate(() => (counted = false));
-        }
-        return query(...args);
-      };
-      return () => (client.query = query);
-    };
-    const { pool } = lab.tenants as unknown as { pool: Pool };
-    const connect = pool.connect.bind(pool) as () => Promise<PoolClient>;
-    let unwrap: () => unknown = () => undefined;
-    pool.connect = (async () => {
-      const client = await connect();
-      unwrap = wrap(client);
-      return client;
-    }) as never;
-    try {
-      await lab.redeem(tokenId);
-    } finally {
-      unwrap();
-      pool.connect = connect as never;
-    }
-    return count;
-  }
+    return roundTripsOf(lab.tenants, () => lab.redeem(tokenId));
+  };
   const without = await turns(await lab.takeIn(userDocument()));
   const files = [await store(), await store(), await store()];
   const session = await sessionWith(files[0] as SessionFile);

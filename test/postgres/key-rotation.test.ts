@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parseKeyRing } from '../../src/crypto/key-ring.ts';
 import { createSealer, type Sealer } from '../../src/crypto/payload-seal.ts';
+import { readDecision } from '../../src/domain/decision-intake.ts';
 import { directoryStore } from '../../src/media/directory-store.ts';
 import { contentContext } from '../../src/postgres/entities.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
@@ -17,6 +18,7 @@ import { keyUsage } from '../../src/postgres/rotation/key-usage.ts';
 import { rewrapAll } from '../../src/postgres/rotation/rewrap-all.ts';
 import type { RewrapProgress } from '../../src/postgres/rotation/rewrap-columns.ts';
 import { SEALED_COLUMNS } from '../../src/postgres/rotation/sealed-columns.ts';
+import { takeInSession } from '../../src/sharing/take-in.ts';
 import { testBlindIndex, testKey } from '../support/app-parts.ts';
 import { fillEveryColumn, openEverything, takeInWithFile, verbsWith } from '../support/sealed-rows.ts';
 import { shareLab, userDocument } from '../support/share-lab.ts';
@@ -88,18 +90,18 @@ describe('a rotation', () => {
       sources.push({ sessionId, decision: await does.decision(lab.issuer, sessionId) });
     }
     const waiting = await Promise.all(sources.map(({ sessionId }) => verbsWith(lab, sealerOf('b')).mint(sessionId)));
-    let running = true;
+    const ended = new AbortController();
     const counts = { reads: 0, writes: 0, imports: 0 };
     const load = [
       ...Array.from({ length: 2 }, async () => {
-        for (let at = 0; running; at += 1) {
+        for (let at = 0; !ended.signal.aborted; at += 1) {
           const { sessionId, decision } = sources[at % sources.length] ?? { sessionId: '', decision: null };
           expect(await does.decision(lab.issuer, sessionId)).toEqual(decision);
           counts.reads += 1;
         }
       }),
       (async () => {
-        for (; running; counts.writes += 1) {
+        for (; !ended.signal.aborted; counts.writes += 1) {
           const sessionId = await does.takeIn(userDocument());
           const { tokenId } = await does.mint(sessionId);
           await does.redeem(tokenId);
@@ -114,7 +116,7 @@ describe('a rotation', () => {
       })(),
     ];
     const outcome = await rewrap(sealer);
-    running = false;
+    ended.abort();
     await Promise.all(load);
     expect(outcome).toMatchObject({ unreadable: [], complete: true });
     expect(outcome.rewrapped).toBeGreaterThan(50);
@@ -124,13 +126,32 @@ describe('a rotation', () => {
     await openEverything(lab, sealerOf('c'), media);
   });
 
+  it('waits for what was being written with the old key, and takes it along', async () => {
+    const old = verbsWith(lab, sealerOf('c'));
+    const content = readDecision(userDocument());
+    if (!content.ok) throw new Error('it is a document');
+    let commit: () => void = () => undefined;
+    const mayCommit = new Promise<void>((resolve) => (commit = resolve));
+    const writing = old.handoff.withTenant(lab.issuer.id, async (tx) => {
+      await takeInSession(tx, lab.issuer.id, content, { kind: 'system', id: null });
+      await mayCommit;
+    });
+    await pause(50);
+    const rewrapping = rewrap(sealerOf('d', 'c'));
+    expect(await Promise.race([rewrapping, pause(500, 'waits')])).toBe('waits');
+    commit();
+    await writing;
+    expect(await rewrapping).toMatchObject({ complete: true });
+    expect(await kidsInUse()).toEqual(['d']);
+  });
+
   it('names what no key opens and leaves it as it is', async () => {
     const profile = async (entityId: string) =>
       (await lab.rows<{ profile: Buffer }>('select profile from entity where entity_id = $1', [entityId]))[0]?.profile;
     const [altered, lost, sessionId] = [
-      await makeEntities(sealerOf('c'), 1),
+      await makeEntities(sealerOf('d'), 1),
       await makeEntities(sealerOf('z'), 1),
-      await verbsWith(lab, sealerOf('c')).takeIn(userDocument()),
+      await verbsWith(lab, sealerOf('d')).takeIn(userDocument()),
     ];
     await lab.rows(
       'update entity set profile = set_byte(profile, 40, get_byte(profile, 40) # 1) where entity_id = $1',
@@ -141,7 +162,7 @@ describe('a rotation', () => {
       [sessionId],
     );
     const before = [await profile(altered[0] ?? ''), await profile(lost[0] ?? '')];
-    const { unreadable, complete } = await rewrap(sealerOf('d', 'c'));
+    const { unreadable, complete } = await rewrap(sealerOf('x', 'd'));
     expect(complete).toBe(true);
     expect(unreadable.toSorted((one, other) => (one.id < other.id ? -1 : 1))).toEqual(
       [
@@ -151,16 +172,16 @@ describe('a rotation', () => {
       ].toSorted((one, other) => (String(one.id) < String(other.id) ? -1 : 1)),
     );
     expect([await profile(altered[0] ?? ''), await profile(lost[0] ?? '')]).toEqual(before);
-    expect(await kidsInUse()).toEqual(['c', 'd', 'z']);
+    expect(await kidsInUse()).toEqual(['d', 'x', 'z']);
     await lab.rows('delete from entity where entity_id = any ($1::uuid[])', [[...altered, ...lost]]);
     await lab.rows('delete from session where session_id = $1', [sessionId]);
-    expect(await kidsInUse()).toEqual(['d']);
-    await openEverything(lab, sealerOf('d'), media);
+    expect(await kidsInUse()).toEqual(['x']);
+    await openEverything(lab, sealerOf('x'), media);
   });
 
   it('is killed in the middle, and goes on where it stopped', async () => {
-    await makeEntities(sealerOf('d'), 4_000);
-    const { content, secrets } = ringsOf(['e', 'd']);
+    const entities = await makeEntities(sealerOf('x'), 4_000);
+    const { content, secrets } = ringsOf(['e', 'x']);
     const child = spawn(process.execPath, [
       fileURLToPath(new URL('../support/rewrap-process.ts', import.meta.url)),
       lab.database.url,
@@ -180,12 +201,13 @@ describe('a rotation', () => {
     expect(errors.join('')).toBe('');
     expect(child.signalCode).toBe('SIGKILL');
     const half = (await keyUsage(lab.tenants)).filter(({ table }) => table === 'entity');
-    expect(half.map(({ kid }) => kid)).toEqual(['d', 'e']);
+    expect(half.map(({ kid }) => kid)).toEqual(['e', 'x']);
     // Two at once, as when somebody is impatient.
-    const outcomes = await Promise.all([rewrap(sealerOf('e', 'd')), rewrap(sealerOf('e', 'd'))]);
+    const outcomes = await Promise.all([rewrap(sealerOf('e', 'x')), rewrap(sealerOf('e', 'x'))]);
     expect(outcomes).toMatchObject([{ complete: true }, { complete: true }]);
     expect(await kidsInUse()).toEqual(['e']);
     await openEverything(lab, sealerOf('e'), media);
+    await lab.rows('delete from entity where entity_id = any ($1::uuid[])', [entities]);
   });
 
   it('seals what was stored before there was encryption', async () => {

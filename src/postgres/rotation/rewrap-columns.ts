@@ -25,8 +25,8 @@ export interface ColumnRewrapped {
   readonly unreadable: readonly UnreadableRow[];
 }
 
-/** Rows that one transaction seals. */
-const BATCH = 100;
+/** Rows that one transaction seals: wrapped data keys are small, all else may be large. */
+const BATCH = { dataKeys: 1_000, payloads: 200 };
 /** Rows that it looks at, of which most may be done: they cost a look at their first bytes. */
 const WINDOW = 5_000;
 
@@ -68,45 +68,73 @@ export async function rewrapColumn(
 ): Promise<ColumnRewrapped> {
   let rewrapped = 0;
   const unreadable: UnreadableRow[] = [];
-  for (let after: readonly string[] | null | undefined; after !== null;) {
-    const from: readonly string[] | undefined = after;
-    const batch = await tenants.acrossTenants(crossing, (tx) => rewrapBatch(tx, sealer, column, from));
-    rewrapped += batch.rewrapped;
-    unreadable.push(...batch.unreadable);
-    if (batch.rewrapped > 0) onBatch(batch.rewrapped);
-    after = batch.last;
+  for (let after: readonly string[] | null = []; after !== null;) {
+    const from: readonly string[] = after;
+    const until = await tenants.acrossTenants(crossing, (tx) => endOfWindow(tx, column, from));
+    for (let more: readonly string[] | null = from; more !== null;) {
+      const start: readonly string[] = more;
+      const batch = await tenants.acrossTenants(crossing, (tx) => rewrapBatch(tx, sealer, column, start, until));
+      rewrapped += batch.rewrapped;
+      unreadable.push(...batch.unreadable);
+      if (batch.rewrapped > 0) onBatch(batch.rewrapped);
+      more = batch.last;
+    }
+    after = until;
   }
   return { rewrapped, unreadable };
 }
 
-/** One batch of those after a primary key; `last` is how far it came, null at the end. */
+/** The parts of a column's SQL that go by its primary key; `after` and `until` are primary keys, and come as parameters. */
+function sqlOf({ key }: SealedColumn, after: readonly string[], until: readonly string[] | null) {
+  const columns = Object.keys(key).map((part) => `t.${part}`);
+  const given = (first: number) =>
+    `(${Object.values(key)
+      .map((type, index) => `$${first + index}::${type}`)
+      .join(', ')})`;
+  const compared = `(${columns.join(', ')})`;
+  const isAfter = after.length === 0 ? 'true' : `${compared} > ${given(1)}`;
+  const isUntil = until === null ? 'true' : `${compared} <= ${given(after.length + 1)}`;
+  return {
+    id: `array[${columns.map((column) => `${column}::text`).join(', ')}]`,
+    isWithin: `${isAfter} and ${isUntil}`,
+    order: columns.join(', '),
+    values: [...after, ...(until ?? [])],
+  };
+}
+
+/** The primary key of the last row of a window that begins after another one; null when the table ends within. */
+async function endOfWindow(
+  tx: Transaction,
+  column: SealedColumn,
+  after: readonly string[],
+): Promise<readonly string[] | null> {
+  const { id, isWithin, order, values } = sqlOf(column, after, null);
+  const [row] = await tx.query<{ id: string[] }>(
+    `select ${id} as id from ${column.table} t where ${isWithin} order by ${order} offset ${WINDOW - 1} limit 1`,
+    values,
+  );
+  return row?.id ?? null;
+}
+
+/** One batch of a window; `last` is how far it came, null at the window's end. */
 async function rewrapBatch(
   tx: Transaction,
   sealer: Sealer,
   column: SealedColumn,
-  after: readonly string[] | undefined,
+  after: readonly string[],
+  until: readonly string[] | null,
 ): Promise<ColumnRewrapped & { readonly last: readonly string[] | null }> {
-  const { table, column: name, key, join = '' } = column;
-  const keys = Object.keys(key).map((part) => `t.${part}`);
-  const parameters = (first: number) => Object.values(key).map((type, index) => `$${first + index}::${type}`);
-  const id = `array[${keys.map((part) => `${part}::text`).join(', ')}]`;
-  const tuple = (parts: readonly string[]) => `(${parts.join(', ')})`;
-  const isAfter = after === undefined ? 'true' : `${tuple(keys)} > ${tuple(parameters(1))}`;
-  const order = keys.join(', ');
-  const [window] = await tx.query<{ id: string[] }>(
-    `select ${id} as id from ${table} t where ${isAfter} order by ${order} offset ${WINDOW - 1} limit 1`,
-    after,
-  );
-  const known = [...(after ?? []), ...(window?.id ?? [])];
-  const isWithin = window === undefined ? 'true' : `${tuple(keys)} <= ${tuple(parameters(1 + (after?.length ?? 0)))}`;
+  const { table, column: name, join = '' } = column;
+  const { id, isWithin, order, values } = sqlOf(column, after, until);
+  const most = column.holdsDataKeys === true ? BATCH.dataKeys : BATCH.payloads;
   const rows = await tx.query<SealedRow & { name: string }>(
     `select ${id} as id, coalesce(${column.applicationId ?? 't.application_id'}::text, '') as "applicationId",
        ${column.subject ?? 'null'}::text as subject, t.${name} as sealed,
        ${column.named === undefined ? `array_to_string(${id}, '/')` : `${column.named}::text`} as name
      from ${table} t ${join}
-     where ${isAfter} and ${isWithin} and ${STALE(name, `$${known.length + 1}::bytea`)}
-     order by ${order} limit ${BATCH} for no key update of t skip locked`,
-    [...known, headerOf(sealer, column)],
+     where ${isWithin} and ${STALE(name, `$${values.length + 1}::bytea`)}
+     order by ${order} limit ${most} for no key update of t skip locked`,
+    [...values, headerOf(sealer, column)],
   );
   const done: { readonly id: readonly string[]; readonly sealed: Buffer }[] = [];
   const unreadable: UnreadableRow[] = [];
@@ -117,20 +145,24 @@ async function rewrapBatch(
       unreadable.push({ table, column: name, id: row.name });
     }
   }
-  if (done.length > 0) {
-    const parts = Object.keys(key);
-    tx.send(
-      `update ${table} t set ${name} = anew.sealed
-       from unnest(${Object.values(key)
-         .map((type, index) => `$${index + 1}::${type}[]`)
-         .join(', ')}, $${parts.length + 1}::bytea[])
-         as anew(${parts.join(', ')}, sealed)
-       where ${parts.map((part) => `t.${part} = anew.${part}`).join(' and ')}`,
-      [...parts.map((_part, index) => done.map((row) => row.id[index])), done.map(({ sealed }) => sealed)],
-    );
-  }
-  const last = rows.length === BATCH ? (rows.at(-1)?.id ?? null) : (window?.id ?? null);
-  return { rewrapped: done.length, unreadable, last };
+  if (done.length > 0) putAnew(tx, column, done);
+  return { rewrapped: done.length, unreadable, last: rows.length === most ? (rows.at(-1)?.id ?? null) : null };
+}
+
+function putAnew(
+  tx: Transaction,
+  { table, column, key }: SealedColumn,
+  rows: readonly { readonly id: readonly string[]; readonly sealed: Buffer }[],
+): void {
+  const parts = Object.entries(key);
+  const lists = parts.map(([_name, type], index) => `$${index + 1}::${type}[]`);
+  tx.send(
+    `update ${table} t set ${column} = anew.sealed
+     from unnest(${lists.join(', ')}, $${parts.length + 1}::bytea[])
+       as anew(${parts.map(([name]) => name).join(', ')}, sealed)
+     where ${parts.map(([name]) => `t.${name} = anew.${name}`).join(' and ')}`,
+    [...parts.map((_part, index) => rows.map(({ id }) => id[index])), rows.map(({ sealed }) => sealed)],
+  );
 }
 
 /** @throws when no key of the ring opens it */
