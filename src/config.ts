@@ -127,7 +127,7 @@ export interface MailConfig {
 }
 
 /** What `npm run keys` needs. */
-export interface KeysConfig extends DatabaseConfig, Omit<ContentConfig, 'mediaStore'> {
+export interface KeysConfig extends DatabaseConfig, ContentConfig {
   readonly keyEncryptionKeys: KeyRing;
 }
 
@@ -368,12 +368,10 @@ export function readServerConfig(env: Environment): Reading<ServerConfig> {
 
 /** What `npm run keys` needs: the database, and what the server seals with. */
 export function readKeysConfig(env: Environment): Reading<KeysConfig> {
-  const { BLIND_INDEX_KEY, CONTENT_ENCRYPTION_KEYS } = contentShape;
-  const shape = { ...databaseShape, BLIND_INDEX_KEY, CONTENT_ENCRYPTION_KEYS, KEY_ENCRYPTION_KEYS: keyRing };
+  const shape = { ...databaseShape, ...contentShape, KEY_ENCRYPTION_KEYS: keyRing };
   return read(shape, env, (values) => ({
+    ...content(values),
     databaseUrl: values.DATABASE_URL,
-    blindIndexKey: values.BLIND_INDEX_KEY,
-    contentEncryptionKeys: values.CONTENT_ENCRYPTION_KEYS,
     keyEncryptionKeys: values.KEY_ENCRYPTION_KEYS,
   }));
 }

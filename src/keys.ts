@@ -6,7 +6,12 @@ import { withSecrets } from './crypto/key-provider.ts';
 import { createSealer, type Sealer } from './crypto/payload-seal.ts';
 import type { Actor } from './domain/events.ts';
 import { errorKind } from './logging.ts';
+import { openMediaStore } from './media/open-media-store.ts';
+import type { MediaStore } from './media/ports.ts';
 import { handoffTenants, type HandoffTenants } from './postgres/handoff-tenants.ts';
+import { keyUsage } from './postgres/rotation/key-usage.ts';
+import { rewrapAll } from './postgres/rotation/rewrap-all.ts';
+import type { RewrapProgress } from './postgres/rotation/rewrap-columns.ts';
 import {
   beginRotation,
   finishRotation,
@@ -30,12 +35,17 @@ export interface KeysOutput {
 export const PENDING_SECONDS = 5;
 
 const USAGE = `Usage:
-  npm run keys -- status          the keys of share tokens: state, age, open tokens
+  npm run keys -- status          the keys of share tokens, and what each key-encryption key has sealed
   npm run keys -- rotate          a new key signs; the one before verifies for another 24 hours
   npm run keys -- remove <kid>    at once and for good: its open tokens are revoked
+  npm run keys -- rewrap          the first key of each ring seals everything; the others can leave then
 
   --by <name>   who did it, for the audit trail: A-Z a-z 0-9 . _ @ -
 `;
+
+/** Between two words of how far it is. */
+const SHOW_EVERY_MS = 1_000;
+const MAX_ROWS_SHOWN = 20;
 
 const OPERATOR = /^[A-Za-z0-9._@-]{1,64}$/;
 
@@ -49,6 +59,8 @@ interface Tools {
   readonly tenants: Tenants;
   readonly handoff: HandoffTenants;
   readonly sealer: Sealer;
+  readonly config: KeysConfig;
+  readonly media: MediaStore;
   readonly actor: Actor;
   readonly print: (text: string) => void;
 }
@@ -59,6 +71,7 @@ const COMMANDS: Readonly<Record<string, { readonly run: Command; readonly takes:
   status: { run: showStatus, takes: 0 },
   rotate: { run: rotate, takes: 0 },
   remove: { run: remove, takes: 1 },
+  rewrap: { run: rewrap, takes: 0 },
 };
 
 /** Runs `npm run keys` with the arguments after `--`. */
@@ -111,18 +124,51 @@ async function withTools(
   const tenants = createTenants({ databaseUrl: config.databaseUrl });
   const sealer = createSealer({ content: config.contentEncryptionKeys, secrets: config.keyEncryptionKeys });
   const handoff = handoffTenants(tenants, sealer, createBlindIndex(config.blindIndexKey));
+  const media = openMediaStore(config.mediaStore);
   try {
-    await work({ tenants, handoff, sealer, actor: { kind: 'system', id: operator }, print });
+    await work({ tenants, handoff, sealer, config, media, actor: { kind: 'system', id: operator }, print });
   } finally {
+    await media.close();
     await tenants.close();
   }
 }
 
-async function showStatus({ handoff, print }: Tools): Promise<void> {
+async function showStatus({ tenants, handoff, config, print }: Tools): Promise<void> {
   const keys = await handoff.acrossTenants('keys', (_tx, sql) => signingKeyStatus(sql));
   if (keys.length === 0) print('There is no key yet: the first server that starts makes one.');
   const rows = keys.map(({ kid, state, since, openTokens }) => [kid, state, secondsOf(since), String(openTokens)]);
   if (keys.length > 0) print(table([['key', 'state', 'since', 'open tokens'], ...rows]));
+  print('');
+  const usage = await keyUsage(tenants);
+  const rings = {
+    CONTENT_ENCRYPTION_KEYS: config.contentEncryptionKeys,
+    KEY_ENCRYPTION_KEYS: config.keyEncryptionKeys,
+  };
+  const sealed = Object.entries(rings).flatMap(([setting, { activeKid, kids }]) => {
+    const under = usage.filter(({ ring }) => ring === setting);
+    // Those that the ring holds, and those that it should.
+    const names = new Set([...kids, ...under.map(({ state, kid }) => kid ?? state)]);
+    return [...names].map((name) => {
+      const count = under.reduce((sum, { state, kid, rows: some }) => sum + ((kid ?? state) === name ? some : 0), 0);
+      return [
+        setting,
+        name,
+        String(count),
+        wordOn(name, { isFirst: name === activeKid, held: kids.includes(name), count }),
+      ];
+    });
+  });
+  print(table([['setting', 'key', 'rows', ''], ...sealed]));
+}
+
+function wordOn(
+  name: string,
+  is: { readonly isFirst: boolean; readonly held: boolean; readonly count: number },
+): string {
+  if (is.isFirst) return 'seals';
+  if (is.held) return is.count === 0 ? 'can leave the ring' : 'only opens: rewrap';
+  if (name === 'plain') return 'from before there was encryption: rewrap';
+  return name === 'damaged' ? 'begins as nothing that we write: restore it' : 'is in no ring: put it back';
 }
 
 async function rotate(tools: Tools): Promise<void> {
@@ -149,6 +195,29 @@ async function remove(tools: Tools, kid: string): Promise<void> {
   let revoked = 0;
   for (let batch = -1; batch !== 0; revoked += batch) batch = await revokeTokensOf(kid, handoff, actor);
   print(`${revoked} open tokens of it were revoked, and none is left; the onboarding worker looks on for ten minutes`);
+}
+
+async function rewrap({ tenants, handoff, sealer, media, print }: Tools): Promise<void> {
+  let shown = 0;
+  const progress = ({ table: name, column, done, total }: RewrapProgress) => {
+    const now = performance.now();
+    if (done < total && now - shown < SHOW_EVERY_MS) return;
+    shown = now;
+    if (total > 0) print(`${name}.${column}: ${done} of ${total}`);
+  };
+  const { rewrapped, unreadable, complete } = await rewrapAll({ tenants, handoff, sealer, media }, progress);
+  print(`${rewrapped} rows are sealed anew`);
+  for (const row of unreadable.slice(0, MAX_ROWS_SHOWN)) print(`no key opens ${row.table}.${row.column} of ${row.id}`);
+  if (unreadable.length > 0) {
+    throw new NotDone(
+      `no key opens ${unreadable.length} rows: put back the key that sealed them, and repeat the command`,
+    );
+  }
+  if (!complete)
+    throw new NotDone(
+      'others were sealing with other keys meanwhile: have every process begin with the same key, and repeat the command',
+    );
+  print('Nothing is under another key than the first of its ring');
 }
 
 /** Runs one step of a change in its own transaction. */

@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { runKeys } from '../keys.ts';
 import { readJson, readSandbox } from './sandbox.ts';
 import type { Secrets } from './stack.ts';
@@ -11,6 +12,7 @@ const url = readSandbox(join(FOLDER, 'sandbox.json'))?.database_url;
 const named = (process.env['DATABASE_URL'] ?? '') !== '';
 const demo = {
   ...state?.secrets,
+  MEDIA_STORE: pathToFileURL(join(FOLDER, 'media')).href,
   ...(url !== undefined && { DATABASE_URL: url }),
 };
 process.exitCode = await runKeys(process.argv.slice(2), named ? process.env : { ...demo, ...process.env }, {

@@ -34,7 +34,6 @@ export interface Stack {
 /** Keys of a development folder, by the variable that each is for. */
 export type Secrets = Readonly<
   Record<
-    | 'SHARE_TOKEN_KEYS'
     | 'KEY_ENCRYPTION_KEYS'
     | 'CONTENT_ENCRYPTION_KEYS'
     | 'AUDIT_SIGNING_KEY'
@@ -49,7 +48,6 @@ export type Secrets = Readonly<
 export function newSecrets(): Secrets {
   const key = () => randomBytes(32).toString('base64url');
   return {
-    SHARE_TOKEN_KEYS: `dev-1:${key()}`,
     KEY_ENCRYPTION_KEYS: `dev-1:${key()}`,
     CONTENT_ENCRYPTION_KEYS: `dev-1:${key()}`,
     AUDIT_SIGNING_KEY: key(),

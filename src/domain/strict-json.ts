@@ -95,7 +95,7 @@ function problemIn(text: string): JsonProblem | null {
       const mantissa = endOfDigits(text, at + 1);
       const end = isExponent(text.charCodeAt(mantissa)) ? endOfDigits(text, mantissa + 1) : mantissa;
       // So few digits and so small an exponent lose nothing: few numbers are looked at twice.
-      const isShort = mantissa - at <= SAFE_DIGITS && end - mantissa <= 'e-99'.length;
+      const isShort = mantissa - at <= SAFE_DIGITS && end - mantissa <= 'e99'.length;
       const sentence = isShort ? null : numberProblem(text.slice(at, end));
       if (sentence !== null) return here(sentence);
       at = end - 1;

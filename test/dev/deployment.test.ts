@@ -16,11 +16,14 @@ test('no secret of a deployment has a default, and the example names each of the
     'ACCESS_TOKEN_KEY',
     'AUDIT_SIGNING_KEY',
     'BLIND_INDEX_KEY',
+    'CONTENT_ENCRYPTION_KEYS',
     'HANDOFF_DB_PASSWORD',
+    'HANDOFF_SERVER_DB_PASSWORD',
+    'HANDOFF_WEBHOOKS_DB_PASSWORD',
+    'HANDOFF_WORKER_DB_PASSWORD',
     'KEY_ENCRYPTION_KEYS',
     'MEDIA_LINK_KEY',
     'POSTGRES_PASSWORD',
-    'SHARE_TOKEN_KEYS',
     'TEMPORAL_DB_PASSWORD',
   ]);
   for (const use of uses) expect(use).toMatch(/^\$\{\w+:\?set it to /);

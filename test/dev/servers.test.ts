@@ -5,9 +5,10 @@ import { dirname, join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { Client, Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { startDevTemporal } from '../../src/dev/dev-temporal.ts';
+import { startDevTemporal, type DevTemporal } from '../../src/dev/dev-temporal.ts';
 import { createDatabase, dropDatabase, startEmbeddedPostgres } from '../../src/dev/embedded-database.ts';
 import { SEARCH_ATTRIBUTES } from '../../src/domain/temporal-names.ts';
+import { connects, listeningSockets, outsideAddress } from '../support/listening.ts';
 import { isRunning } from '../support/processes.ts';
 
 let folder: string;
@@ -151,6 +152,7 @@ describe('the Temporal dev server', () => {
     };
     const first = await startDevTemporal(options);
     expect(await (await fetch(first.uiUrl ?? '')).text()).toContain('<html');
+    await expectLoopbackOnly(first);
     await withConnection(first.address, async (connection) => {
       await connection.workflowService.startWorkflowExecution({
         namespace: 'default',
@@ -190,6 +192,21 @@ describe('the Temporal dev server', () => {
     );
   });
 });
+
+/** gRPC, Web UI and whatever else it opens can be reached from this machine alone. */
+async function expectLoopbackOnly({ pid, address, uiUrl }: DevTemporal): Promise<void> {
+  const ports = [address, new URL(uiUrl ?? '').host].map((host) => Number(host.split(':')[1]));
+  if (process.platform === 'linux') {
+    const sockets = listeningSockets(pid);
+    expect(sockets).toEqual(expect.arrayContaining(ports.map((port) => `127.0.0.1:${port}`)));
+    expect(sockets.filter((socket) => !socket.startsWith('127.0.0.1:'))).toEqual([]);
+  }
+  const outside = outsideAddress();
+  for (const port of ports) {
+    expect(await connects('127.0.0.1', port)).toBe(true);
+    if (outside !== undefined) expect(await connects(outside, port)).toBe(false);
+  }
+}
 
 async function withConnection(address: string, use: (connection: Connection) => Promise<void>): Promise<void> {
   const connection = await Connection.connect({ address });

@@ -13,10 +13,7 @@ const rows = new Map(
 );
 
 /** Threats of the specification; those that come later say so in their row. */
-const THREATS = [
-  ...['1', '2', '2b', '2c', '3', '3b', '4', '4b', '4c', '5', '6', '6b', '7', '8', '9', '10', '11', '11b', '12', '13'],
-  ...['14', '15', '16', '17', '18'],
-];
+const THREATS = '1 2 2b 2c 3 3b 4 4b 4c 5 6 6b 7 8 9 10 11 11b 12 13 14 15 16 17 18'.split(' ');
 const LATER = ['3b', '9', '16'];
 
 it('the threat model has every row', () => {

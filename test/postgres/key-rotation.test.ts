@@ -51,6 +51,17 @@ describe('a rotation', () => {
     const opened = await openEverything(lab, sealerOf('a'), media);
     // Whatever is not filled here is not shown to survive a rotation.
     expect(Object.entries(opened).filter(([, rows]) => rows === 0)).toEqual([]);
+    for (const [table, column, said] of [
+      ['acknowledgement', 'reason', 'another name'],
+      ['connection_agreement', 'signer', 'Somebody'],
+      ['delivery_attempt', 'response_head', 'took'],
+      ['entity', 'profile', 'Some Body'],
+    ]) {
+      const rows = await lab.rows(`select 1 from ${table} where position(convert_to($1, 'UTF8') in ${column}) > 0`, [
+        said,
+      ]);
+      expect(rows).toEqual([]);
+    }
     const bytes = await lab.rows<{ name: string }>(
       `select c.table_name || '.' || c.column_name as name from information_schema.columns c
        join information_schema.tables t using (table_schema, table_name)

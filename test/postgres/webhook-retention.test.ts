@@ -137,7 +137,7 @@ describe('what an event told', () => {
     ).toEqual(
       expect.arrayContaining([
         { id: oldAttempt, head: null, status: 500 },
-        { id: youngAttempt, head: 'echo', status: 500 },
+        { id: youngAttempt, head: Buffer.from('echo'), status: 500 },
       ]),
     );
   });

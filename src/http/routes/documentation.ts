@@ -38,11 +38,12 @@ export function describeRoutes(app: FastifyInstance): void {
 
 /** The OpenAPI document and its page. */
 export function documentationRoutes(app: FastifyInstance): void {
-  let document: { readonly text: string; readonly etag: string } | undefined;
+  // As bytes, of which answers share one copy.
+  let document: { readonly bytes: Buffer; readonly etag: string } | undefined;
   const documentOf = () => {
     if (document === undefined) {
-      const text = openApiText(app.documentedRoutes);
-      document = { text, etag: `"${createHash('sha256').update(text).digest('base64url')}"` };
+      const bytes = Buffer.from(openApiText(app.documentedRoutes));
+      document = { bytes, etag: `"${createHash('sha256').update(bytes).digest('base64url')}"` };
     }
     return document;
   };
@@ -52,10 +53,10 @@ export function documentationRoutes(app: FastifyInstance): void {
     url: '/v1/openapi.json',
     config: { needs: 'public', contract: documentationContracts.openapi },
     handler: (request, reply) => {
-      const { text, etag } = documentOf();
+      const { bytes, etag } = documentOf();
       void reply.headers({ etag, 'cache-control': 'public, max-age=300' });
       if (request.headers['if-none-match'] === etag) return reply.code(304).send();
-      return reply.type('application/json; charset=utf-8').send(text);
+      return reply.type('application/json; charset=utf-8').send(bytes);
     },
   });
 
@@ -66,7 +67,7 @@ export function documentationRoutes(app: FastifyInstance): void {
     });
     await scope.register(swagger, {
       mode: 'static',
-      specification: { document: JSON.parse(documentOf().text) as object as never },
+      specification: { document: JSON.parse(documentOf().bytes.toString()) as object as never },
     });
     await scope.register(swaggerUi, {
       routePrefix: PAGE,
