@@ -1,9 +1,10 @@
-/* `npm run build`: compiles src/ to dist/, with the migrations and the bundled workflow code that production loads. */
+/* `npm run build`: compiles src/ to dist/, with the migrations, the bundled workflow code that production loads, and the SBOM. */
 import { execFileSync } from 'node:child_process';
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, bundleWorkflowCode } from '@temporalio/worker';
+import { writeSbom } from './sbom.ts';
 
 const root = dirname(import.meta.dirname);
 const dist = join(root, 'dist');
@@ -31,4 +32,5 @@ const bundle = async (name: string, more: { failureConverterPath?: string }): Pr
 const size = await bundle('workflow-bundle.js', {});
 // For workers with TEMPORAL_CODEC_KEYS.
 await bundle('workflow-bundle-encrypted.js', { failureConverterPath: join(workflows, 'failure-converter.js') });
-console.log(`Built dist/ (workflow bundle: ${(size / 1e6).toFixed(2)} MB)`);
+const packages = writeSbom();
+console.log(`Built dist/ (workflow bundle: ${(size / 1e6).toFixed(2)} MB; sbom.cdx.json: ${packages} packages)`);

@@ -38,24 +38,33 @@ function packagesIn(lockFile) {
 function install() {
   process.stdout.write('Installing the packages of package-lock.json (npm ci) ... ');
   const started = Date.now();
-  const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
+  runNpm(['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund']);
+  // Whose scripts run is said in package.json, not by whoever publishes a package.
+  const { allowScripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const allowed = Object.keys(allowScripts).filter(
+    (name) => allowScripts[name] === true && existsSync(join(root, 'node_modules', name)),
+  );
+  runNpm(['rebuild', ...allowed]);
+  process.stdout.write(`done in ${Math.round((Date.now() - started) / 1000)} s\n`);
+}
+
+/** Runs npm, and ends this process when it fails. */
+function runNpm(/** @type {string[]} */ args) {
   // npm's own Node, not this process' one, which may lie in the node_modules that npm is about to replace.
   const npm = process.env.npm_execpath;
   const [command, prefix] =
     npm === undefined ? ['npm', []] : [process.env.npm_node_execpath ?? process.execPath, [npm]];
-  const { status, signal, error, stderr } = spawnSync(command, [...prefix, ...args], {
+  const { status, signal, error, stderr } = spawnSync(command, [...prefix, ...args, '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'pipe'],
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
     shell: npm === undefined && process.platform === 'win32',
   });
-  if (status !== 0) {
-    process.stdout.write('failed\n');
-    const how = error?.message ?? (signal === null ? `ended with code ${status}` : `was ended by ${signal}`);
-    fail(`The packages could not be installed: npm ci ${how}. What npm said:\n${firstErrors(stderr ?? '')}`);
-  }
-  process.stdout.write(`done in ${Math.round((Date.now() - started) / 1000)} s\n`);
+  if (status === 0) return;
+  process.stdout.write('failed\n');
+  const how = error?.message ?? (signal === null ? `ended with code ${status}` : `was ended by ${signal}`);
+  fail(`The packages could not be installed: npm ${args[0]} ${how}. What npm said:\n${firstErrors(stderr ?? '')}`);
 }
 
 // npm follows its reason with its whole manual.

@@ -49,7 +49,8 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
       : auditedCodec(config.temporalCodec, {
           namespace: temporalNamespace(),
           tenants,
-          onRefused: (refused) => logger.warn({ security: 'payload_refused', ...refused }, 'payload in Temporal refused'),
+          onRefused: (refused) =>
+            logger.warn({ security: 'payload_refused', ...refused }, 'payload in Temporal refused'),
           onError,
         });
   const client = connectHandoffClient({ codec: audited?.codec });

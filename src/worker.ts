@@ -318,12 +318,18 @@ async function startWorker(role: string | undefined): Promise<RunningWorker> {
     case 'onboarding': {
       const config = readWorkerConfig(given.env);
       if ('problems' in config) return stopWithProblems(config.problems);
-      return withHealth(config.healthPort, await startOnboardingWorker(config, await begin(config.logLevel, config.temporalCodec !== null)));
+      return withHealth(
+        config.healthPort,
+        await startOnboardingWorker(config, await begin(config.logLevel, config.temporalCodec !== null)),
+      );
     }
     case 'webhooks': {
       const config = readWebhooksConfig(given.env);
       if ('problems' in config) return stopWithProblems(config.problems);
-      return withHealth(config.healthPort, await startWebhooksWorker(config, await begin(config.logLevel, config.temporalCodec !== null)));
+      return withHealth(
+        config.healthPort,
+        await startWebhooksWorker(config, await begin(config.logLevel, config.temporalCodec !== null)),
+      );
     }
     default:
       return stopWithProblems([

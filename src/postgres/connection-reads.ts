@@ -105,7 +105,8 @@ function opened(sealer: PayloadSealer, row: StoredConnection): ConnectionRow {
     if (stored === null) return null;
     const { agreement_id: agreementId, application_id: applicationId, signer: sealed, ...agreement } = stored;
     const signer = sealer.openPayload(signerContext(applicationId, agreementId), Buffer.from(sealed, 'base64'));
-    return { ...agreement, signer: String(signer) };
+    if (typeof signer !== 'string') throw new Error('a signer is stored as text');
+    return { ...agreement, signer };
   };
   return { ...row, issuerAgreement: open(row.issuerAgreement), partnerAgreement: open(row.partnerAgreement) };
 }

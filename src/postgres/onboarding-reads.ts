@@ -106,10 +106,12 @@ export async function readOnboarding(
 }
 
 function opened(sealer: PayloadSealer, { refusal, acknowledgement, ...row }: StoredOnboarding): OnboardingRow {
-  const open = ({ id, sealed }: SealedWords): string | null =>
-    sealed === null
-      ? null
-      : String(sealer.openPayload(reasonContext(row.partnerId, id), Buffer.from(sealed, 'base64')));
+  const open = ({ id, sealed }: SealedWords): string | null => {
+    if (sealed === null) return null;
+    const words = sealer.openPayload(reasonContext(row.partnerId, id), Buffer.from(sealed, 'base64'));
+    if (typeof words !== 'string') throw new Error('a reason is stored as text');
+    return words;
+  };
   const latest = (stored: NonNullable<StoredOnboarding['acknowledgement']>): OnboardingRow['acknowledgement'] => {
     const { accept, state, code, field } = stored;
     return { accept, state, reason: open(stored), code, field };

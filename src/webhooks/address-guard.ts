@@ -78,18 +78,12 @@ export function createGuardedConnector(options: GuardedConnectorOptions): buildC
     return [...addresses];
   }
 
-  // Node dials the addresses that this one call answers.
-  const lookup: LookupFunction = (hostname, { all }, callback) => {
+  // Node dials the addresses that this one call answers; to choose among them, it asks for all.
+  const lookup: LookupFunction = (hostname, _all, callback) => {
     resolveAllowed(hostname).then(
       (addresses) => {
-        const [first] = addresses;
-        if (first === undefined) {
-          callback(
-            Object.assign(new Error('The host has no address.'), { code: 'ENOTFOUND', syscall: 'getaddrinfo' }),
-            [],
-          );
-        } else if (all === true) callback(null, addresses);
-        else callback(null, first.address, first.family);
+        const none = Object.assign(new Error('The host has no address.'), { code: 'ENOTFOUND' });
+        callback(addresses.length === 0 ? none : null, addresses);
       },
       (error: Error) => callback(error, []),
     );
@@ -117,11 +111,14 @@ export function createGuardedConnector(options: GuardedConnectorOptions): buildC
     dial(target, (...[error, socket]) => {
       if (error !== null) {
         callback(error, null);
-      } else if (isAllowed(socket.remoteAddress ?? '', networks)) {
+        return;
+      }
+      const peer = socket.remoteAddress ?? '';
+      if (isAllowed(peer, networks)) {
         callback(null, socket);
       } else {
         socket.destroy();
-        callback(new EgressBlocked(socket.remoteAddress ?? ''), null);
+        callback(new EgressBlocked(peer), null);
       }
     });
   };

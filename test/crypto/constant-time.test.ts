@@ -1,3 +1,4 @@
+import type * as Crypto from 'node:crypto';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { newApiKey } from '../../src/accounts/api-keys.ts';
@@ -15,7 +16,7 @@ import { mediaUrls, proveLink } from '../../src/media/links.ts';
 let work: string[] = [];
 
 vi.mock('node:crypto', async (original) => {
-  const real = await original<typeof import('node:crypto')>();
+  const real = await original<typeof Crypto>();
   const noted = <F extends (...args: never[]) => unknown>(
     name: string,
     run: F,
@@ -92,7 +93,7 @@ describe('the same work for what is right, wrong, or of nobody:', () => {
   it('Didit’s signatures of webhooks', async () => {
     const body = { webhook_type: 'status.updated' };
     const rawBody = Buffer.from(JSON.stringify(body));
-    const { createHmac } = await vi.importActual<typeof import('node:crypto')>('node:crypto');
+    const { createHmac } = await vi.importActual<typeof Crypto>('node:crypto');
     const sign = (secret: string) => createHmac('sha256', secret).update(rawBody).digest('hex');
     const webhook = (signature: string | undefined) => ({ rawBody, body, signatureV2: undefined, signature });
     await expectSameWork({
@@ -149,7 +150,7 @@ describe('the same work for what is right, wrong, or of nobody:', () => {
   });
 
   it('tokens of the codec server’s operators', async () => {
-    const { createHash } = await vi.importActual<typeof import('node:crypto')>('node:crypto');
+    const { createHash } = await vi.importActual<typeof Crypto>('node:crypto');
     const tokens = new Map(
       ['ada', 'grace', 'joan'].map((name) => [name, createHash('sha256').update(`${name}’s`).digest()]),
     );

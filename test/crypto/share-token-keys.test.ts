@@ -37,7 +37,7 @@ async function got(looking: ReturnType<ReturnType<typeof rememberedKeys>['get']>
 
 it('reads the stored keys once in two seconds, shared by all who ask', async () => {
   const keys = rememberedKeys(load);
-  const some = await Promise.all(Array.from({ length: 50 }, () => keys.get('old')));
+  const some = await Promise.all(Array.from({ length: 50 }, async () => keys.get('old')));
   expect(some.every((key) => key === KEY)).toBe(true);
   vi.advanceTimersByTime(REFRESH_MS - 1);
   await keys.get('old');

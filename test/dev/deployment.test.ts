@@ -30,3 +30,45 @@ test('no secret of a deployment has a default, and the example names each of the
   const empty = read('docker/compose.env.example').match(/^\w+(?==$)/gm) ?? [];
   expect(empty.toSorted()).toEqual([...names, 'PUBLIC_URL'].toSorted());
 });
+
+/** Services of a Compose file, by name. */
+function servicesOf(path: string): Map<string, string> {
+  const [, services = ''] = /^services:\n([\s\S]*?)(?=^\S)/m.exec(`${read(path)}\nend:\n`) ?? [];
+  return new Map(
+    services
+      .split(/^(?= {2}[\w-]+:$)/m)
+      .map((block): [string, string] => [/^ {2}([\w-]+):$/m.exec(block)?.[1] ?? '', block]),
+  );
+}
+
+test('nobody outside the host reaches Temporal, its UI or the codec server; the UI changes nothing', () => {
+  const base = servicesOf('docker-compose.yml');
+  const codec = servicesOf('docker-compose.codec.yml');
+  expect([...base.keys()]).toEqual(expect.arrayContaining(['temporal', 'temporal-ui', 'postgres', 'server', 'worker']));
+  const published = [...base, ...codec].flatMap(([name, block]) =>
+    [...block.matchAll(/^ {6}- '([^']*:\d+)'$/gm)].map((match): [string, string] => [name, match[1] ?? '']),
+  );
+  expect(new Set(published.map(([name]) => name))).toEqual(new Set(['server', 'temporal-ui', 'codec']));
+  expect(published.filter(([, port]) => !port.startsWith('127.0.0.1:'))).toEqual([]);
+  expect(base.get('temporal')).not.toMatch(/^ {4}ports:/m);
+  expect(base.get('temporal')).toContain('networks: [internal]');
+  expect(base.get('temporal-ui')).toContain("TEMPORAL_DISABLE_WRITE_ACTIONS: 'true'");
+});
+
+test('the codec’s own Compose file gives its keys to those who need them, and none a default', () => {
+  const text = read('docker-compose.codec.yml');
+  const uses = text.match(/\$\{\w*(?:PASSWORD|KEY|SECRET|OPERATORS)\w*[^}]*\}/g) ?? [];
+  expect(uses).toHaveLength(3);
+  for (const use of uses) expect(use).toMatch(/^\$\{\w+:\?set it to /);
+  const services = servicesOf('docker-compose.codec.yml');
+  for (const name of ['server', 'webhooks', 'worker', 'codec']) {
+    expect(services.get(name), name).toContain('<<: *handoff-codec');
+  }
+  const named = new Set(
+    read('docker/compose.env.example')
+      .match(/^#?\w+(?==)/gm)
+      ?.map((name) => name.replace('#', '')),
+  );
+  const used = [...text.matchAll(/\$\{(\w+)/g)].map((match) => match[1] ?? '');
+  expect(used.filter((name) => !named.has(name))).toEqual([]);
+});

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { Brand } from '../support/brands.ts';
+import { testKey } from '../support/app-parts.ts';
 import { runOwnCommand } from '../support/own-command.ts';
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts';
 import { handoffStack } from '../support/stack.ts';
@@ -44,7 +45,7 @@ function handOverContinuously(partner: Brand) {
   const { brands, issuer } = stack;
   const seen: { kid: string; minted: number; imported: number | null; code: unknown }[] = [];
   const waiting: Promise<void>[] = [];
-  let going = true;
+  const stopping = new AbortController();
   const importLater = async (nth: number, token: unknown, afterMs: number) => {
     const one = { kid: kidOf(token), minted: 201, imported: null as number | null, code: undefined as unknown };
     seen.push(one);
@@ -53,7 +54,7 @@ function handOverContinuously(partner: Brand) {
     Object.assign(one, { imported: answer.status, code: answer.body['code'] });
   };
   const worker = async (start: number) => {
-    for (let nth = start; going; nth += 2) {
+    for (let nth = start; !stopping.signal.aborted; nth += 2) {
       const sessionId = await brands.takeIn(issuer, 'kyc-approved');
       const minted = await post(nth, issuer, `/v3/session/${sessionId}/share/`, { for_application_id: partner.id });
       if (minted.status !== 201)
@@ -66,7 +67,7 @@ function handOverContinuously(partner: Brand) {
   return {
     seen,
     stop: async () => {
-      going = false;
+      stopping.abort();
       await Promise.all(workers);
       await Promise.all(waiting);
     },
@@ -153,6 +154,28 @@ it('a removed key’s tokens are refused by every process at once, its runs end 
   expect(status.stdout).toMatch(new RegExp(`${leaked} +removed +\\S+ +0\n`));
 });
 
+it('everything is sealed anew with the first key of its ring, and the status says what can leave', async () => {
+  const { KEY_ENCRYPTION_KEYS: secrets = '', CONTENT_ENCRYPTION_KEYS: content = '' } = stack.env;
+  const env = {
+    ...stack.env,
+    KEY_ENCRYPTION_KEYS: `next:${testKey(41)},${secrets}`,
+    CONTENT_ENCRYPTION_KEYS: `next:${testKey(42)},${content}`,
+  };
+  const before = await runOwnCommand('keys.ts', ['status'], env);
+  expect(before.stdout).toMatch(/KEY_ENCRYPTION_KEYS +next +0 +seals/);
+  expect(before.stdout).toMatch(/KEY_ENCRYPTION_KEYS +test-1 +[1-9]\d* +only opens: rewrap/);
+  // They would go on sealing with the first key that they know.
+  await Promise.all([stack.stopWorker('onboarding'), stack.stopWorker('webhooks')]);
+  const rewrapped = await runOwnCommand('keys.ts', ['rewrap'], env);
+  expect(rewrapped).toMatchObject({ code: 0, stderr: '' });
+  expect(rewrapped.stdout).toMatch(/signing_key\.sealed: (\d+) of \1\n/);
+  expect(rewrapped.stdout).toContain('Nothing is under another key than the first of its ring\n');
+  const after = await runOwnCommand('keys.ts', ['status'], env);
+  for (const setting of ['CONTENT_ENCRYPTION_KEYS', 'KEY_ENCRYPTION_KEYS']) {
+    expect(after.stdout).toMatch(new RegExp(`${setting} +test-1 +0 +can leave the ring`));
+  }
+});
+
 it('names what is wrong, and says how to do it', async () => {
   for (const [args, code, said] of [
     [[], 2, 'name what to do'],
@@ -165,7 +188,7 @@ it('names what is wrong, and says how to do it', async () => {
     const outcome = await runOwnCommand('keys.ts', args, stack.env);
     expect({ args, code: outcome.code }).toEqual({ args, code });
     expect(outcome.stderr).toContain(said);
-    expect(outcome.stderr).not.toContain('    at ');
+    expect(outcome.stderr).not.toMatch(/^ {4}at /m);
   }
   const away = { ...stack.env, DATABASE_URL: 'postgres://handoff@127.0.0.1:1/handoff' };
   expect(await runOwnCommand('keys.ts', ['status'], away)).toMatchObject({

@@ -51,8 +51,11 @@ it('builds, with the workflow bundle and the migrations inside', () => {
   expect(status, output).toBe(0);
   for (const file of [
     'dist/workflow-bundle.js',
+    'dist/workflow-bundle-encrypted.js',
+    'dist/codec-server.js',
     'dist/server.js',
     'dist/worker.js',
+    'dist/keys.js',
     'dist/receiver/index.d.ts',
     'dist/postgres/migrations/0001_handoff.sql',
     'dist/postgres/migrations/0002_contract.sql',

@@ -133,7 +133,7 @@ export function testApi(overrides: Partial<AppDeps> = {}): TestApi {
       expect(response.headers['x-request-id']).toMatch(/^[\w.-]+$/);
       return {
         status: response.statusCode,
-        body: response.body === '' ? {} : (JSON.parse(response.body) as JsonObject),
+        body: isJson(response.headers) ? (JSON.parse(response.body) as JsonObject) : {},
         headers: response.headers,
       };
     },
@@ -161,6 +161,10 @@ export function testApi(overrides: Partial<AppDeps> = {}): TestApi {
   };
 }
 
+function isJson(headers: Readonly<Record<string, unknown>>): boolean {
+  return String(headers['content-type']).startsWith('application/json');
+}
+
 /** Notes every answer that its route's contract does not describe. */
 function checkContracts(app: FastifyInstance, mismatches: string[]): void {
   app.addHook('onSend', async (request, reply, payload) => {
@@ -171,9 +175,8 @@ function checkContracts(app: FastifyInstance, mismatches: string[]): void {
     const { contract } = route;
     const where = `${request.method} ${request.routeOptions.url} ${reply.statusCode}`;
     const schema = contract.replies[reply.statusCode];
-    const isJson = String(reply.getHeader('content-type')).startsWith('application/json');
     if (schema === undefined) mismatches.push(`${where}: status not in the contract`);
-    else if (schema !== null && isJson) {
+    else if (schema !== null && isJson(reply.getHeaders())) {
       const parsed = schema.safeParse(JSON.parse(String(payload)));
       if (!parsed.success) mismatches.push(`${where}: ${parsed.error.message}`);
       const { code } = (parsed.data ?? {}) as { code?: unknown };

@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { sealEvents } from '../../src/postgres/audit-seal.ts';
+import { dispatchEvents } from '../../src/postgres/deliveries.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { mintForOnboarding } from '../../src/sharing/mint.ts';
+import { importForOnboarding } from '../../src/sharing/redeem.ts';
 import { testBlindIndex, testSealer } from '../support/app-parts.ts';
 import { testApi, textOf, type Answer, type Brand } from './api.ts';
 import { businessDocument, mint, takeIn, userDocument } from './documents.ts';
@@ -41,12 +43,10 @@ async function connect(issuer: Brand, partner: Brand): Promise<string> {
   return connectionId;
 }
 
-/** The way of one session: reviewed by its issuer, minted for an onboarding, acknowledged, redeemed by hand, reviewed. */
-async function handedOver() {
+/** An onboarding that the partner has acknowledged. */
+async function acknowledged() {
   const [issuer, partner] = [await api.newBrand(), await api.newBrand()];
-  const connectionId = await connect(issuer, partner);
   const source = await takeIn(api, issuer);
-  await api.call(issuer, 'POST', `/v3/sessions/${source}/reviews/`, { comment: 'Seen by X' });
   const started = await api.call(issuer, 'POST', '/v1/onboardings/', {
     session_id: source,
     for_application_id: partner.id,
@@ -55,7 +55,7 @@ async function handedOver() {
   const tenants = handoffTenants(api.tenants, testSealer, testBlindIndex);
   await tenants.acrossTenants('onboarding', (tx) => mintForOnboarding(tx, tokenId, 1));
   await api.call(partner, 'POST', `/v1/onboardings/${tokenId}/acknowledge/`, { accept: true });
-  return { issuer, partner, connectionId, source, tokenId };
+  return { issuer, partner, source, tokenId, tenants };
 }
 
 describe('the line of an imported session', () => {
@@ -185,7 +185,7 @@ describe('the line of an imported session', () => {
 
 describe('the line of a session', () => {
   it('has the partner’s word, in an onboarding', async () => {
-    const { partner, issuer, source, tokenId } = await handedOver();
+    const { partner, issuer, source, tokenId } = await acknowledged();
     expect(listOf(await trail(issuer, source), 'shares')).toMatchObject([
       {
         token_id: tokenId,
@@ -194,12 +194,7 @@ describe('the line of a session', () => {
         minted_by: { kind: 'onboarding', id: tokenId },
       },
     ]);
-    expect(eventTypes(await trail(issuer, source))).toEqual([
-      'share.minted',
-      'onboarding.opened',
-      'session.reviewed',
-      'session.created',
-    ]);
+    expect(eventTypes(await trail(issuer, source))).toEqual(['share.minted', 'onboarding.opened', 'session.created']);
     await api.call(issuer, 'POST', `/v1/onboardings/${tokenId}/revoke/`);
     expect(listOf(await trail(issuer, source), 'shares')).toMatchObject([
       { outcome: 'revoked', closed_reason: 'revoked_by_issuer', acknowledgement: 'refused' },
@@ -208,6 +203,34 @@ describe('the line of a session', () => {
     expect((await trail(partner, source)).status).toBe(404);
     const told = await api.call(partner, 'GET', `/v1/audit/?token_id=${tokenId}`);
     expect((told.body['results'] as JsonObject[]).map(({ type }) => type)).toEqual(['acknowledgement.recorded']);
+  });
+
+  it('has the run that imported it, and what its destinations were sent', async () => {
+    const { partner, tokenId, tenants } = await acknowledged();
+    const destination = textOf(
+      await api.call(partner, 'POST', '/v3/webhook/destinations/', {
+        url: 'https://partner.example/',
+        subscribed_events: ['status.updated'],
+        enabled: true,
+      }),
+      'uuid',
+    );
+    const answer = await tenants.acrossTenants('onboarding', (tx) =>
+      importForOnboarding(tx, tokenId, 1, { businessStatusCase: 'upper' }),
+    );
+    const sessionId = answer.state === 'redeemed' ? answer.sessionId : '';
+    await api.tenants.acrossTenants('relay', async (sql) => {
+      const events = await sql.query<{ id: string }>('select event_id as id from event where token_id = $1', [tokenId]);
+      await dispatchEvents(sql, { eventIds: events.map(({ id }) => id) });
+    });
+    expect((await trail(partner, sessionId)).body['import']).toMatchObject({
+      token: { token_id: tokenId },
+      imported_by: { kind: 'onboarding', id: tokenId },
+      acknowledgements: [{ accept: true, state: 'redeemed', spent_code: null }],
+      onboarding: { status: 'imported', acceptance: 'acknowledge', reason: null },
+      connection: null,
+      deliveries: [{ destination_id: destination, event_type: 'status.updated', state: 'pending', attempts: 0 }],
+    });
   });
 
   it('goes on telling what is known after its deletion', async () => {

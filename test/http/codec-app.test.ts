@@ -5,7 +5,7 @@ import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWTPayload } from 'jose';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readCodecServerConfig } from '../../src/config.ts';
+import { readCodecServerConfig, readWorkerConfig } from '../../src/config.ts';
 import { parseKeyRing } from '../../src/crypto/key-ring.ts';
 import { readSsoTokens } from '../../src/crypto/sso-token.ts';
 import { createTemporalCodec } from '../../src/crypto/temporal-codec.ts';
@@ -13,6 +13,7 @@ import { PLATFORM_ID } from '../../src/domain/ids.ts';
 import { buildCodecApp } from '../../src/http/codec-app.ts';
 import { tellOfDecoding } from '../../src/postgres/codec-events.ts';
 import { createTenants } from '../../src/postgres/tenants.ts';
+import { testContentEnv } from '../support/app-parts.ts';
 import { testDatabase } from '../support/database.ts';
 
 const UI = 'https://temporal.example.com';
@@ -340,6 +341,23 @@ describe('settings', () => {
       CODEC_OPERATORS: operators,
       ...more,
     });
+
+  test('of every other process leave payloads as they are, unless keys are set', () => {
+    const env = {
+      DATABASE_URL: 'postgres://handoff@localhost/handoff',
+      AUDIT_ANCHORS: 'file:///tmp/anchors',
+      AUDIT_SIGNING_KEY: randomBytes(32).toString('base64url'),
+      ...testContentEnv(),
+    };
+    expect(readWorkerConfig(env)).toMatchObject({ temporalCodec: null });
+    expect(readWorkerConfig({ ...env, TEMPORAL_CODEC_KEYS: KEYS })).toMatchObject({
+      temporalCodec: { keys: { activeKid: 'k1' }, acceptPlain: false },
+    });
+    for (const more of [{ TEMPORAL_CODEC_KEYS: 'k1:c2hvcnQ' }, { TEMPORAL_CODEC_ACCEPT_PLAIN: 'yes' }]) {
+      const [name = ''] = Object.keys(more);
+      expect(readWorkerConfig({ ...env, ...more })).toEqual({ problems: [expect.stringContaining(name)] });
+    }
+  });
 
   test('name the UI, and who may; it listens on this machine alone unless told otherwise', () => {
     expect(read({})).toMatchObject({ host: '127.0.0.1', port: 8234, uiOrigin: UI, singleSignOn: null });

@@ -35,6 +35,7 @@ export async function holdingsOf(api: TestApi, owner: Brand, other: Brand, name 
     '/v3/session/:session_id': session,
     '/v3/sessions/:session_id': session,
     '/v1/sessions/:session_id': session,
+    '/v1/audit/sessions/:session_id': session,
     '/v1/onboardings/:token_id': textOf(onboarding, 'token_id'),
     '/v1/connections/:connection_id': textOf(connection, 'connection_id'),
     '/v3/webhook/destinations/:uuid': uuid,

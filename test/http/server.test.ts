@@ -146,7 +146,9 @@ describe('the server', () => {
       await migrate(late.href);
       await reader.connect();
       await expect
-        .poll(async () => (await reader.query("select kid from signing_key where state = 'active'")).rows, { timeout: 20_000 })
+        .poll(async () => (await reader.query("select kid from signing_key where state = 'active'")).rows, {
+          timeout: 20_000,
+        })
         .toEqual([{ kid: 'test' }]);
       expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
     } finally {

@@ -21,7 +21,7 @@ it('seals every secret with the active key, so that the key before it can leave'
     );
     return rows.map(({ sealed }) => sealed);
   };
-  const made = await lab.tenants.acrossTenants('provision', async (sql) => {
+  const made = await lab.tenants.withTenant(applicationId, async (sql) => {
     await writeIngestSecret(sql, testSealer, applicationId, 'first secret of didit');
     await writeIngestSecret(sql, testSealer, applicationId, 'second secret of didit');
     return createWebhookDestination(sql, testSealer, {

@@ -187,7 +187,7 @@ describe('a rotation', () => {
     const begun = await Promise.all([doing(beginRotation), doing(beginRotation)]);
     expect(new Set(begun.map(({ kid }) => kid)).size).toBe(1);
     const ended = await Promise.all(begun.map(({ kid }) => doing((work) => finishRotation(work, kid))));
-    expect(ended.toSorted()).toEqual(['one', undefined]);
+    expect(new Set(ended)).toEqual(new Set(['one', undefined]));
     expect(Object.values(await states()).toSorted()).toEqual(['active', 'retiring']);
   });
 
@@ -323,7 +323,7 @@ describe('a removed key', () => {
     expect(
       lab.wishes
         .filter(({ signal }) => signal === 'tokenRevoked')
-        .map(({ tokenId }) => tokenId)
+        .map(({ tokenId }) => String(tokenId))
         .toSorted(),
     ).toEqual(runs.toSorted());
     const told = await lab.rows<{ token_id: string }>(

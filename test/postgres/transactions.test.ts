@@ -6,7 +6,8 @@ const database = testDatabase();
 let tenants: Tenants;
 beforeAll(async () => {
   tenants = createTenants({ databaseUrl: database.url });
-  await database.pool.query('create table pair (id int primary key, n int not null default 0)');
+  await database.pool.query(`create table pair (id int primary key, n int not null default 0);
+    grant select, insert, update on pair to public`);
   await database.pool.query('insert into pair (id) values (1), (2)');
 });
 afterAll(() => tenants.close());

@@ -5,6 +5,7 @@ import { applicationStore } from '../../src/postgres/application-deletion.ts';
 import { forgetExpiredKeys } from '../../src/postgres/data-keys.ts';
 import { newId } from '../../src/postgres/new-id.ts';
 import { sessionStore } from '../../src/postgres/sessions.ts';
+import { shareStore } from '../../src/postgres/shares.ts';
 import { deleteApplication } from '../../src/sharing/delete-application.ts';
 import { mintShareToken } from '../../src/sharing/mint.ts';
 import type { CloneOrder, SealContext } from '../../src/sharing/ports.ts';
@@ -250,7 +251,8 @@ describe('a redemption', () => {
     const complete = await lab.tenants.withTenant(
       lab.partner.id,
       async (sql) => {
-        const store = sessionStore(sql);
+        const [store, shares] = [sessionStore(sql), shareStore(sql)];
+        await shares.lock(token.tokenId);
         const share = {
           ...token,
           environment: 'sandbox',
@@ -267,6 +269,9 @@ describe('a redemption', () => {
           partnerId: lab.partner.id,
           sources: [{ from: facts.source, to: clone }],
         };
+        const { tokenId, issuerId, partnerId } = token;
+        const redemption = { tokenId, issuerId, partnerId, sourceSessionId: source, sessionId };
+        await shares.insertRedemption({ ...redemption, acknowledgementId: null, trustReview: true });
         const copied = await store.cloneChecks(order);
         store.insertClones(order);
         return copied.complete;

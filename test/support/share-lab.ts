@@ -248,7 +248,8 @@ export function verbs(
   return lab;
 }
 
-function newBrand(tenants: Tenants, environment: Environment = 'sandbox', isDefault = true): Promise<LabBrand> {
+/** Makes an application with a key and its verification workflows. */
+export function newBrand(tenants: Tenants, environment: Environment = 'sandbox', isDefault = true): Promise<LabBrand> {
   return tenants.acrossTenants('provision', async (sql) => {
     const id = createApplication(sql, { name: 'Test brand', environment });
     const { apiKey } = createApiKey(sql, { applicationId: id, environment, name: 'all' });

@@ -1,3 +1,8 @@
+import { once } from 'node:events';
+import { createSecureServer } from 'node:http2';
+import { connect, createServer } from 'node:net';
+import { Worker } from 'node:worker_threads';
+
 import { Agent, request } from 'undici';
 import { afterEach, describe, expect, test } from 'vitest';
 
@@ -10,7 +15,8 @@ import {
   type WebhookUrlRules,
 } from '../../src/webhooks/address-guard.ts';
 import { LOOPBACK_SPELLINGS, PRIVATE_ADDRESSES } from '../support/address-spellings.ts';
-import { receive, type Loopback } from '../support/loopback.ts';
+import { listen, receive, type Loopback } from '../support/loopback.ts';
+import { testTlsPair } from '../support/tls-pair.ts';
 
 const cleanUp: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -28,9 +34,16 @@ async function reach(
   url: string,
   allowedCidrs: string[],
   lookup?: (hostname: string) => Promise<readonly ResolvedAddress[]>,
+  extraCa?: string,
 ): Promise<string> {
-  const connect = createGuardedConnector({ allowedCidrs, connectTimeoutMs: 2_000, ...(lookup && { lookup }) });
-  const agent = new Agent({ connect });
+  const agent = new Agent({
+    connect: createGuardedConnector({
+      allowedCidrs,
+      connectTimeoutMs: 2_000,
+      ...(lookup && { lookup }),
+      ...(extraCa !== undefined && { extraCa }),
+    }),
+  });
   try {
     const { body } = await request(url, { dispatcher: agent });
     return await body.text();
@@ -46,6 +59,26 @@ const answer =
   (...addresses: string[]) =>
   () =>
     Promise.resolve(addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })));
+
+/** A port of 127.0.0.1 that takes connections no more, and refuses none. */
+async function silentPort(): Promise<number> {
+  const worker = new Worker(
+    `const server = require('node:net').createServer().listen(0, '127.0.0.1', 1, () => {
+       require('node:worker_threads').parentPort.postMessage(server.address().port);
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+     });`,
+    { eval: true },
+  );
+  const [port] = (await once(worker, 'message')) as [number];
+  // Its queue of connections that nobody accepts holds two.
+  const waiting = [connect(port), connect(port)];
+  await Promise.all(waiting.map((socket) => once(socket, 'connect')));
+  cleanUp.push(async () => {
+    for (const socket of waiting) socket.on('error', () => {}).destroy();
+    await worker.terminate();
+  });
+  return port;
+}
 
 describe('createGuardedConnector', () => {
   test.each(LOOPBACK_SPELLINGS)('does not reach loopback as %s', async (host) => {
@@ -101,14 +134,78 @@ describe('createGuardedConnector', () => {
     expect(await reach(url, ['127.0.0.0/8'], answer('127.0.0.3', '127.0.0.1'))).toBe(`receiver.test:${server.port}`);
   });
 
+  test('goes on to the next address of a name while one keeps silent', async () => {
+    const port = await silentPort();
+    const server = await target('127.0.0.2', port);
+    const url = `http://receiver.test:${port}/`;
+    expect(await reach(url, ['127.0.0.0/8'], answer('127.0.0.1', '127.0.0.2'))).toBe(`receiver.test:${port}`);
+    expect(server.connections()).toBe(1);
+  });
+
   test('a name without address is not found', async () => {
     expect(await reach('http://receiver.test/', [], answer())).toBe('ENOTFOUND');
   });
 
+  test.each(['8.8.8.8', '2606:4700::1111', '64:ff9b::808:808', '::ffff:8.8.8.8'])(
+    'lets a name lead to %s',
+    async (address) => {
+      // Node refuses to dial an address of no family, so that the test leaves this machine alone.
+      const outcome = await reach('http://receiver.test/', [], () => Promise.resolve([{ address, family: 0 }]));
+      expect(outcome).toBe('ERR_INVALID_ADDRESS_FAMILY');
+    },
+  );
+
+  test('judges the peer again, and hangs up before it was asked anything', async () => {
+    let asked = '';
+    const hungUp = Promise.withResolvers<void>();
+    const victim = await listen(
+      createServer((socket) => socket.on('data', (bytes) => (asked += bytes.toString())).on('close', hungUp.resolve)),
+    );
+    cleanUp.push(victim.close);
+    let reads = 0;
+    const turncoat = {
+      family: 4,
+      get address() {
+        reads += 1;
+        return reads === 1 ? '127.0.0.2' : '127.0.0.1';
+      },
+    };
+    const connector = createGuardedConnector({
+      allowedCidrs: ['127.0.0.2/32'],
+      connectTimeoutMs: 2_000,
+      lookup: () => Promise.resolve([turncoat]),
+    });
+    const port = String(victim.port);
+    const error = await new Promise((resolve) => {
+      connector({ hostname: 'receiver.test', host: `receiver.test:${port}`, protocol: 'http:', port }, resolve);
+    });
+    expect(error).toBeInstanceOf(EgressBlocked);
+    expect(error).toHaveProperty('address', '127.0.0.1');
+    await hungUp.promise;
+    expect(asked).toBe('');
+  });
+
   test('says nothing about the address in the message, and keeps it for the security log', () => {
     const error = new EgressBlocked('10.1.2.3');
-    expect(error.message).not.toContain('10.1.2.3');
+    expect(String(error)).toBe(
+      'EgressBlocked: The host is not at a public address: use one that the internet can reach.',
+    );
     expect(error.address).toBe('10.1.2.3');
+  });
+
+  test('trusts a receiver by the roots and the certificate given, and speaks HTTP/1.1 whatever it offers', async () => {
+    const server = await listen(
+      createSecureServer({ ...testTlsPair, allowHTTP1: true }, ({ httpVersion }, response) =>
+        response.end(httpVersion),
+      ),
+    );
+    cleanUp.push(server.close);
+    const url = `https://receiver.test:${server.port}/`;
+    const lookup = answer('127.0.0.1');
+    expect(await reach(url, ['127.0.0.0/8'], lookup, testTlsPair.cert)).toBe('1.1');
+    expect(await reach(url, ['127.0.0.0/8'], lookup)).toBe('DEPTH_ZERO_SELF_SIGNED_CERT');
+    const other = `https://other.test:${server.port}/`;
+    expect(await reach(other, ['127.0.0.0/8'], lookup, testTlsPair.cert)).toBe('ERR_TLS_CERT_ALTNAME_INVALID');
   });
 
   test('refuses an allowance that is no network, by name', () => {
@@ -145,6 +242,7 @@ describe('checkWebhookUrl', () => {
     ['', /full address/],
     ['https://u:p@partner.example/', /user name/],
     ['https://u@partner.example/', /user name/],
+    ['https://:p@partner.example/', /user name/],
     ['https://partner.example/#top', /fragment/],
     ['https://partner.example/#', /fragment/],
     ['https://partner.example:22/', /Port 22/],
@@ -163,6 +261,12 @@ describe('checkWebhookUrl', () => {
     expect(checkWebhookUrl(url, production)).toMatch(problem);
   });
 
+  test('takes a URL of exactly the most bytes', () => {
+    const url = `https://partner.example/${'a'.repeat(2_048 - 'https://partner.example/'.length)}`;
+    expect(checkWebhookUrl(url, production)).toBeNull();
+    expect(checkWebhookUrl(`${url}a`, production)).toMatch(/longer than 2048 bytes/);
+  });
+
   test('never repeats the URL', () => {
     for (const url of [
       'https://u:s3cret@partner.example/',
@@ -178,6 +282,14 @@ describe('checkWebhookUrl', () => {
     expect(checkWebhookUrl('http://127.0.0.1:4001/hook', development)).toBeNull();
     expect(checkWebhookUrl('http://[::1]:4001/hook', development)).toBeNull();
     expect(checkWebhookUrl('http://10.0.0.1:4001/hook', development)).toMatch(/IP address/);
+    expect(checkWebhookUrl('ftp://127.0.0.1:4001/hook', development)).toMatch(/https:/);
+  });
+
+  test('judges plain http by its own port', () => {
+    const listed = { ...development, allowedPorts: [8080] };
+    expect(checkWebhookUrl('http://partner.example/', listed)).toMatch(/Port 80 /);
+    expect(checkWebhookUrl('http://partner.example/', { ...development, allowedPorts: [80] })).toBeNull();
+    expect(checkWebhookUrl('http://partner.example:8080/', listed)).toBeNull();
   });
 });
 
@@ -219,6 +331,7 @@ describe('normalWebhookUrl', () => {
     'https:a.example',
     'https:/a.example',
     'https:///a.example',
+    'https:/a.example/https://b.example/',
     'https://@a.example/',
     'https://:@a.example/',
     'https://./',
@@ -233,8 +346,15 @@ describe('normalWebhookUrl', () => {
   test.each([
     ['https://127.0.0.1./', /IP address/],
     ['http://a.example/', /https:/],
+    ['https://a.\texample/', /white space/],
+    ['a.example', /full address/],
     [`https://a.example/${'é'.repeat(500)}`, /longer than/],
   ])('refuses what a destination cannot be: %s', (url, problem) => {
     expect(problemOf(url)).toMatch(problem);
+  });
+
+  test('writes plain http too where it is allowed', () => {
+    const rules: WebhookUrlRules = { allowHttp: true, allowedPorts: 'any', allowedCidrs: [] };
+    expect(normalWebhookUrl('http://A.example:4001', rules)).toEqual({ url: 'http://a.example:4001/' });
   });
 });

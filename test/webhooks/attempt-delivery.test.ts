@@ -62,3 +62,10 @@ it('keeps what any other receiver answered', async () => {
 it('goes over its destination’s own connections', async () => {
   expect((await echoed({})).posts).toMatchObject([{ destinationId: delivery.destinationId, url: delivery.url }]);
 });
+
+it('waits when the key of its share token is gone, whose revocation is on its way', async () => {
+  const { record, posts } = await echoed({ token: { ...token, kid: 'removed' } });
+  expect(posts).toEqual([]);
+  expect(record).toMatchObject({ state: 'retrying', reason: 'signing_key_removed' });
+  expect(record.retryInMs).toBeGreaterThan(0);
+});

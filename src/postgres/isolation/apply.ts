@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
+import { Client, escapeIdentifier } from 'pg';
 import { isolationStatements, LOGIN_MEMBERSHIPS, ROLE_NAMES, TENANT_MEMBERSHIPS } from './statements.ts';
 
 /** Any number: whoever applies the listing to a database does it alone. */
@@ -59,22 +59,24 @@ async function missingRoles(client: Client): Promise<string[]> {
     [[...ROLE_NAMES, ...LOGIN_MEMBERSHIPS.map(([login]) => login)]],
   );
   const { rows: memberships } = await client.query<{ pair: string }>(
-    `select member::regrole || ' ' || roleid::regrole as pair from pg_auth_members
-     where coalesce((to_jsonb(pg_auth_members) ->> 'set_option')::boolean, true)`,
+    `select concat_ws(' ', m.rolname, r.rolname, case when a.set_option then 'set' else 'inherit' end) as pair
+     from pg_auth_members a join pg_roles m on m.oid = a.member join pg_roles r on r.oid = a.roleid
+     where a.set_option or a.inherit_option`,
   );
   const exists = new Set(roles.map(({ name }) => name));
   const has = new Set(memberships.map(({ pair }) => pair));
   const me = roles.find(({ isUser }) => isUser);
   const mine = me === undefined || me.isSuperuser ? [] : ROLE_NAMES.map((role) => [me.name, role] as const);
-  const missing = (pairs: readonly (readonly [string, string])[]) =>
-    pairs.filter(([member, role]) => !has.has(`${member} ${role}`));
+  const missing = (pairs: readonly (readonly [string, string])[], option: 'set' | 'inherit') =>
+    pairs.filter(([member, role]) => !has.has(`${member} ${role} ${option}`));
   return [
     ...ROLE_NAMES.filter((role) => !exists.has(role)).map((role) => `create role ${role} nologin`),
-    ...missing(TENANT_MEMBERSHIPS).map(([member, role]) => `grant ${role} to ${member}`),
-    // To take them on one at a time; nothing of them is anybody's at all times.
-    ...missing(mine).map(([member, role]) => `grant ${role} to "${member}" with inherit false`),
-    ...missing(LOGIN_MEMBERSHIPS.filter(([login]) => exists.has(login))).map(
-      ([login, role]) => `grant ${role} to ${login} with inherit false`,
+    ...missing(TENANT_MEMBERSHIPS, 'inherit').map(
+      ([member, role]) => `grant ${role} to ${member} with inherit true, set false`,
+    ),
+    // To be taken on one at a time; nothing of them is a login's at all times.
+    ...missing([...mine, ...LOGIN_MEMBERSHIPS.filter(([login]) => exists.has(login))], 'set').map(
+      ([login, role]) => `grant ${role} to ${escapeIdentifier(login)} with inherit false, set true`,
     ),
   ];
 }
