@@ -137,6 +137,21 @@ test('deleted from Temporal with its row open, a run is started again', async ()
   expect(partner.endpoint.all('share.received', tokenId)).toHaveLength(1);
 });
 
+test('an imported run that was deleted from Temporal leaves its token used', async () => {
+  const { brands, handoff } = stack;
+  const { partner, tokenId, token } = await beginDelivered();
+  expect(await brands.acknowledge(partner, tokenId)).toMatchObject({ status: 200 });
+  await stack.expectEnding(partner, tokenId, { status: 'imported' });
+  const { namespace } = handoff.temporal.options;
+  const workflowExecution = { workflowId: tokenId };
+  await handoff.temporal.workflowService.deleteWorkflowExecution({ namespace, workflowExecution });
+  await expect.poll(() => handoff.describeOnboarding(tokenId), { timeout: 20_000 }).toBe('unknown');
+  expect(await brands.call(partner, 'POST', '/v3/session/import-shared/', { share_token: token })).toMatchObject({
+    status: 403,
+    body: { code: 'already_imported' },
+  });
+});
+
 test('runs are found by their ending, parties and kind', async () => {
   const { handoff, issuer } = stack;
   const { partner, tokenId } = await beginDelivered();

@@ -215,7 +215,7 @@ describe('the line of a session', () => {
       }),
       'uuid',
     );
-    const answer = await tenants.acrossTenants('onboarding', (tx) =>
+    const answer = await tenants.acrossTenants('redeem', (tx) =>
       importForOnboarding(tx, tokenId, 1, { businessStatusCase: 'upper' }),
     );
     const sessionId = answer.state === 'redeemed' ? answer.sessionId : '';

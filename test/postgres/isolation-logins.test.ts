@@ -158,11 +158,16 @@ describe('a deployment whose logins are members of their roles alone', () => {
     expect(before.length).toBeGreaterThan(100);
     await migrate(urlOf('handoff'));
     expect(await policies()).toEqual(before);
-    await query(postgres.url('handoff'), `comment on function handoff_tenant() is 'isolation of another build'; grant delete on event to handoff_tenant`);
+    await query(
+      postgres.url('handoff'),
+      `comment on function handoff_tenant() is 'isolation of another build'; grant delete on event to handoff_tenant`,
+    );
     await Promise.all([1, 2, 3].map(() => migrate(urlOf('handoff'))));
     expect(await policies()).toHaveLength(before.length);
     expect(await policies()).not.toEqual(before);
-    await expect(server.withTenant(brands[0].id, (tx) => tx.query('delete from event'))).rejects.toThrow(/permission denied/);
+    await expect(server.withTenant(brands[0].id, (tx) => tx.query('delete from event'))).rejects.toThrow(
+      /permission denied/,
+    );
   });
 });
 
@@ -172,7 +177,9 @@ it('says what a superuser has to run when the migrating role may not make roles'
   await query(admin, 'create database plain owner plain');
   const refused = await migrate(urlOf('plain', 'plain')).catch((error: unknown) => error as Error);
   if (!(refused instanceof Error)) throw new Error('it was migrated');
-  expect(refused.message).toMatch(/let a superuser run this, and migrate again:\ngrant handoff_tenant to "plain" with inherit false/);
+  expect(refused.message).toMatch(
+    /let a superuser run this, and migrate again:\ngrant handoff_tenant to "plain" with inherit false/,
+  );
   for (const statement of refused.message.split('\n').slice(1)) await query(admin, statement.replace(/;$/, ''));
   expect(await migrate(urlOf('plain', 'plain'))).toEqual([]);
   const tenants = createTenants({ databaseUrl: urlOf('plain', 'plain') });

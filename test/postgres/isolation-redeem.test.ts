@@ -16,14 +16,27 @@ const REDEEM = `insert into redemption (token_id, source_session_id, issuer_id, 
 
 async function sharedBusiness() {
   const stranger = await lab.takeIn(userDocument());
-  const people = [await lab.takeIn(userDocument()), await lab.takeIn(userDocument({ external_id: `officer-${stranger}` }))];
+  const people = [
+    await lab.takeIn(userDocument()),
+    await lab.takeIn(userDocument({ external_id: `officer-${stranger}` })),
+  ];
   const source = await lab.takeIn(businessDocument([people[0] ?? '', `officer-${stranger}`]));
   const { tokenId } = await lab.mint(source);
   return { source, people, stranger, tokenId };
 }
 
-const seenBy = (acting: Acting, ids: readonly string[], operation: 'redeem' | 'onboarding' | 'tenant' | 'mint' = 'redeem') =>
-  rowsAs(lab.database.pool, operation, acting, operation === 'redeem' ? WHAT : 'select 1 from session where session_id = any ($1::uuid[])', [ids]);
+const seenBy = (
+  acting: Acting,
+  ids: readonly string[],
+  operation: 'redeem' | 'onboarding' | 'tenant' | 'mint' = 'redeem',
+) =>
+  rowsAs(
+    lab.database.pool,
+    operation,
+    acting,
+    operation === 'redeem' ? WHAT : 'select 1 from session where session_id = any ($1::uuid[])',
+    [ids],
+  );
 
 it('shows its partner the facts of what a token shares, and its content once it is redeemed, in that transaction alone', async () => {
   const { source, people, stranger, tokenId } = await sharedBusiness();
@@ -40,9 +53,15 @@ it('shows its partner the facts of what a token shares, and its content once it 
     // To be kept from changing, and no more.
     expect((await client.query('select 1 from session where session_id = $1 for share', [source])).rowCount).toBe(1);
     await client.query('savepoint before');
-    for (const change of [`update session set status = 'Declined' where session_id = $1`, 'update session_check set payload = payload where session_id = $1']) {
+    for (const change of [
+      `update session set status = 'Declined' where session_id = $1`,
+      'update session_check set payload = payload where session_id = $1',
+    ]) {
       const changed = client.query(change, [source]);
-      await changed.then(({ rowCount }) => expect(rowCount).toBe(0), (error: Error) => expect(error.message).toMatch(/row-level security/));
+      await changed.then(
+        ({ rowCount }) => expect(rowCount).toBe(0),
+        (error: Error) => expect(error.message).toMatch(/row-level security/),
+      );
       await client.query('rollback to savepoint before');
     }
     expect((await client.query('delete from session where session_id = $1', [source])).rowCount).toBe(0);
@@ -94,7 +113,9 @@ it('shows the run of an onboarding its own share and session, and no other', asy
   ] as const) {
     const key = table.startsWith('session') ? 'session_id' : 'token_id';
     expect(await seen(`select ${key} as id from ${table}`, { token })).toEqual([{ id: mine }]);
-    expect(await seen(`select ${key} as id from ${table} where ${key} in ('${another}', '${foreign}')`, { token })).toEqual([]);
+    expect(
+      await seen(`select ${key} as id from ${table} where ${key} in ('${another}', '${foreign}')`, { token }),
+    ).toEqual([]);
     expect(await seen(`select 1 from ${table}`, {})).toEqual([]);
   }
   await expect(seen('select 1 from session_check', { token })).resolves.toEqual([]);

@@ -104,7 +104,8 @@ const nothing = Object.fromEntries(Object.keys(TABLES).map((table) => [table, 0]
 /** Condition on the rows of others: none of its sides is the tenant. */
 const others = (tenant: string) => (table: string) => {
   const neither = `'${tenant}' not in (issuer_id, partner_id)`;
-  if (table === 'connection_agreement') return `connection_id in (select connection_id from connection where ${neither})`;
+  if (table === 'connection_agreement')
+    return `connection_id in (select connection_id from connection where ${neither})`;
   const columns = table === 'acknowledgement' ? [] : (sidesOf.get(table) ?? []);
   return columns.length > 0
     ? `'${tenant}' not in (${columns.join(', ')})`
@@ -131,7 +132,9 @@ describe('a transaction', () => {
       expect(rows.filter(({ count }) => count === 0)).toEqual([]);
       const foreign = await seen(operation, id, others(id));
       // What is told of a share is known to both of its sides.
-      const shared = ['redeem', 'onboarding'].includes(operation) ? ['delivery', 'delivery_attempt', 'event', 'event_sequence'] : [];
+      const shared = ['redeem', 'onboarding'].includes(operation)
+        ? ['delivery', 'delivery_attempt', 'event', 'event_sequence']
+        : [];
       expect(Object.keys(foreign).filter((table) => foreign[table] !== 0 && !shared.includes(table))).toEqual([]);
     },
   );
@@ -151,9 +154,9 @@ describe('a transaction', () => {
     for (const operation of ['mint', 'connection'] as const) {
       const foreign = await seen(operation, lab.issuer.id, others(lab.issuer.id));
       expect(Object.keys(foreign).filter((table) => foreign[table] !== 0)).toEqual(['application']);
-      await expect(rowsAs(lab.database.pool, operation, { tenant: lab.issuer.id }, 'select name from application')).rejects.toThrow(
-        /permission denied/,
-      );
+      await expect(
+        rowsAs(lab.database.pool, operation, { tenant: lab.issuer.id }, 'select name from application'),
+      ).rejects.toThrow(/permission denied/);
     }
   });
 
@@ -162,18 +165,24 @@ describe('a transaction', () => {
     const write = (text: string, values: readonly unknown[]) =>
       rowsAs(lab.database.pool, operation, { tenant: issuer.id }, text, values);
     await expect(
-      write(`insert into entity (entity_id, application_id, session_kind) values ($1, $2, 'user')`, [randomUUID(), partner.id]),
+      write(`insert into entity (entity_id, application_id, session_kind) values ($1, $2, 'user')`, [
+        randomUUID(),
+        partner.id,
+      ]),
     ).rejects.toThrow(/row-level security/);
-    const changes = ['update session set status = $2 where application_id = $1 returning 1', 'delete from session where application_id = $1 and $2 <> $1::text returning 1'];
+    const changes = [
+      'update session set status = $2 where application_id = $1 returning 1',
+      'delete from session where application_id = $1 and $2 <> $1::text returning 1',
+    ];
     for (const text of changes) expect(await write(text, [partner.id, 'Declined'])).toEqual([]);
-    expect(
-      await write(`select 1 from session where application_id = $1 for update`, [partner.id]),
-    ).toEqual([]);
+    expect(await write(`select 1 from session where application_id = $1 for update`, [partner.id])).toEqual([]);
   });
 
   it('cannot make a row of its own another’s', async () => {
     await asRole(lab.database.pool, 'tenant', { tenant: lab.issuer.id }, async (client) => {
-      await expect(client.query('update session set application_id = $1', [lab.partner.id])).rejects.toThrow(/permission denied/);
+      await expect(client.query('update session set application_id = $1', [lab.partner.id])).rejects.toThrow(
+        /permission denied/,
+      );
     });
   });
 });

@@ -96,7 +96,12 @@ it('has unique keys that tell a tenant nothing of another’s: they hold its id,
      having not bool_or(a.attname in ('application_id', 'issuer_id', 'partner_id')) and not bool_or(a.atttypid = 'uuid'::regtype)
      order by 1`,
   );
-  expect(keys).toEqual(['api_key (key_id)', 'application (client_id)', 'event (dedupe_key)', 'session (hosted_token_sha256)']);
+  expect(keys).toEqual([
+    'api_key (key_id)',
+    'application (client_id)',
+    'event (dedupe_key)',
+    'session (hosted_token_sha256)',
+  ]);
 });
 
 it('gives each role what is listed, column by column, and nothing to everybody', async () => {

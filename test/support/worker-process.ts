@@ -33,7 +33,8 @@ export async function startServerProcess(env: NodeJS.ProcessEnv): Promise<OwnPro
   return { ...(await startOwnProcess(['server.ts'], { ...env, PORT: String(port) }, answers)), url };
 }
 
-async function startOwnProcess(
+/** Starts an entry point of `src` and waits until it is ready. Stop it in `afterAll`. */
+export async function startOwnProcess(
   [entry, ...args]: readonly [string, ...string[]],
   env: NodeJS.ProcessEnv,
   ready: () => Promise<boolean>,

@@ -146,14 +146,11 @@ describe('createGuardedConnector', () => {
     expect(await reach('http://receiver.test/', [], answer())).toBe('ENOTFOUND');
   });
 
-  test.each(['8.8.8.8', '2606:4700::1111', '64:ff9b::808:808', '::ffff:8.8.8.8'])(
-    'lets a name lead to %s',
-    async (address) => {
-      // Node refuses to dial an address of no family, so that the test leaves this machine alone.
-      const outcome = await reach('http://receiver.test/', [], () => Promise.resolve([{ address, family: 0 }]));
-      expect(outcome).toBe('ERR_INVALID_ADDRESS_FAMILY');
-    },
-  );
+  test.each(['8.8.8.8', '2606:4700::1111', '::ffff:8.8.8.8'])('lets a name lead to %s', async (address) => {
+    // Node refuses to dial an address of no family, so that the test leaves this machine alone.
+    const outcome = await reach('http://receiver.test/', [], () => Promise.resolve([{ address, family: 0 }]));
+    expect(outcome).toBe('ERR_INVALID_ADDRESS_FAMILY');
+  });
 
   test('judges the peer again, and hangs up before it was asked anything', async () => {
     let asked = '';
@@ -177,7 +174,9 @@ describe('createGuardedConnector', () => {
     });
     const port = String(victim.port);
     const error = await new Promise((resolve) => {
-      connector({ hostname: 'receiver.test', host: `receiver.test:${port}`, protocol: 'http:', port }, resolve);
+      connector({ hostname: 'receiver.test', host: `receiver.test:${port}`, protocol: 'http:', port }, (...[refusal]) =>
+        resolve(refusal),
+      );
     });
     expect(error).toBeInstanceOf(EgressBlocked);
     expect(error).toHaveProperty('address', '127.0.0.1');

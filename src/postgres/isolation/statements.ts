@@ -36,11 +36,19 @@ begin return coalesce(
   (select array[issuer_id, partner_id] from onboarding where token_id = handoff_token()));
 end $$;
 
--- The source of the share that is acted on: for its partner alone, while the token is open.
+-- Whether it is the run of an onboarding that acts, for neither side.
+create or replace function handoff_is_run() returns boolean language sql stable
+  as $$ select handoff_tenant() is null and current_user = 'handoff_onboarding' $$;
+
+-- The source of the share that is acted on: for its partner, while the token is open, and for its run.
 create or replace function handoff_source() returns uuid language plpgsql stable as $$
 begin return (
-  select session_id from share_token
-  where token_id = handoff_token() and partner_id = handoff_tenant() and closed_at is null);
+  select coalesce(
+    (select t.session_id from share_token t
+     where t.token_id = handoff_token() and t.closed_at is null
+       and (t.partner_id = handoff_tenant() or handoff_is_run())),
+    (select o.session_id from onboarding o
+     where o.token_id = handoff_token() and o.ended_at is null and handoff_is_run())));
 end $$;
 
 -- The people that the source names: by their sessions, and by the issuer's own words for them.
@@ -86,10 +94,12 @@ export function isolationStatements(): string {
     ...Object.entries(listed()).flatMap(([operation, { grants }]) => grantsTo(roleName(operation), grants)),
     ...Object.entries(TABLES).flatMap(([table, whose]) => [
       `alter table ${table} enable row level security, force row level security`,
-      ...policiesFor(roleName('tenant'), table, 'true' || whose),
+      ...policiesFor(roleName('tenant'), table, whose),
       ...Object.entries(listed()).flatMap(([operation, listing]) => policiesOf(operation, listing, table)),
     ]),
-    ...Object.keys(UNPOLICED).map((table) => `alter table ${table} no force row level security, disable row level security`),
+    ...Object.keys(UNPOLICED).map(
+      (table) => `alter table ${table} no force row level security, disable row level security`,
+    ),
   ].join(';\n');
 }
 
@@ -115,14 +125,14 @@ function policiesFor(role: string, table: string, rows: Rows): string[] {
 }
 
 function policy(role: string, table: string, command: Command, condition: string): string {
-  const head = `create policy ${role}_${command} on ${table} for ${command === 'lock' ? 'update' : command} to ${role}`;
-  switch (command) {
-    case 'insert':
-      return `${head} with check (${condition})`;
-    // Who may lock a row may not change it.
-    case 'lock':
-      return `${head} using (${condition}) with check (false)`;
-    default:
-      return `${head} using (${condition})`;
-  }
+  return `create policy ${role}_${command} on ${table} ${CLAUSES[command](role, condition)}`;
 }
+
+const CLAUSES: Readonly<Record<Command, (role: string, condition: string) => string>> = {
+  select: (role, condition) => `for select to ${role} using (${condition})`,
+  insert: (role, condition) => `for insert to ${role} with check (${condition})`,
+  update: (role, condition) => `for update to ${role} using (${condition})`,
+  delete: (role, condition) => `for delete to ${role} using (${condition})`,
+  // Who may lock a row may not change it.
+  lock: (role, condition) => `for update to ${role} using (${condition}) with check (false)`,
+};

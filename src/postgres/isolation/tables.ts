@@ -1,10 +1,10 @@
 /**
  * Whose rows a table holds. Every table of the schema stands in one of the two lists below: one that doesn't fails
- * `test/postgres/isolation.test.ts`, and nobody may touch it.
+ * `test/postgres/isolation.test.ts`, and no operation may touch it.
  *
  * To add a table: put it into {@link TABLES} with the condition that makes a row a tenant's, or into {@link UNPOLICED}
  * with the reason why its rows are nobody's; then give each operation in `roles.ts` what it needs of it. The next
- * `npm run migrate` applies the change.
+ * migration applies the change.
  */
 
 /** Commands that policies tell apart; `lock` is SELECT … FOR UPDATE or FOR SHARE without the right to change the row. */
@@ -14,24 +14,27 @@ export type Command = 'select' | 'insert' | 'update' | 'delete' | 'lock';
 export type Rows = string | Readonly<Partial<Record<Command, string>>>;
 
 const OWN = 'application_id = handoff_tenant()';
+const AS_ISSUER = 'issuer_id = handoff_tenant()';
+const AS_PARTNER = 'partner_id = handoff_tenant()';
+const EITHER_SIDE = `${AS_ISSUER} or ${AS_PARTNER}`;
 
-/** Both sides of a handoff share the row. */
-const EITHER_SIDE = 'issuer_id = handoff_tenant() or partner_id = handoff_tenant()';
+/** What goes with a row of another table: whoever sees that one. */
+export function along(table: string, of: string, key: string, and = 'true'): string {
+  return `exists (select 1 from ${of} its where its.${key} = ${table}.${key} and ${and})`;
+}
 
-/** Goes with a row of another table that the reader may see. */
-const along = (table: string, of: string, key: string) =>
-  `exists (select 1 from ${of} its where its.${key} = ${table}.${key})`;
+const ACKNOWLEDGED = `${AS_PARTNER} or ${along('acknowledgement', 'onboarding', 'token_id')}`;
 
-/** Tables of tenants, under row-level security (enabled and forced): which rows are the tenant's. */
+/** Tables under row-level security, enabled and forced: which rows are the tenant's. */
 export const TABLES: Readonly<Record<string, Rows>> = {
-  acknowledgement: `partner_id = handoff_tenant() or ${along('acknowledgement', 'onboarding', 'token_id')}`,
+  acknowledgement: { select: ACKNOWLEDGED, insert: AS_PARTNER, update: ACKNOWLEDGED },
   api_key: OWN,
   application: OWN,
   audit_anchor: OWN,
   audit_chain: OWN,
   audit_head: OWN,
   audit_unsealed: OWN,
-  connection: EITHER_SIDE,
+  connection: { select: EITHER_SIDE, insert: AS_ISSUER, update: EITHER_SIDE },
   connection_agreement: { select: along('connection_agreement', 'connection', 'connection_id'), insert: OWN },
   delivery: OWN,
   delivery_attempt: OWN,
@@ -42,9 +45,9 @@ export const TABLES: Readonly<Record<string, Rows>> = {
   event_sequence: OWN,
   ingest_secret: OWN,
   media_fetch: OWN,
-  onboarding: EITHER_SIDE,
+  onboarding: { select: EITHER_SIDE, insert: AS_ISSUER, update: EITHER_SIDE },
   onboarding_step: along('onboarding_step', 'onboarding', 'token_id'),
-  redemption: EITHER_SIDE,
+  redemption: { select: EITHER_SIDE, insert: AS_PARTNER, update: AS_PARTNER },
   session: OWN,
   session_check: OWN,
   session_counter: OWN,
@@ -57,8 +60,8 @@ export const TABLES: Readonly<Record<string, Rows>> = {
   session_person: OWN,
   session_provenance: OWN,
   session_search: OWN,
-  share_token: EITHER_SIDE,
-  token_key: along('token_key', 'share_token', 'token_id'),
+  share_token: { select: EITHER_SIDE, insert: AS_ISSUER, update: EITHER_SIDE },
+  token_key: along('token_key', 'share_token', 'token_id', `its.${AS_ISSUER}`),
   verification_workflow: OWN,
   verification_workflow_version: OWN,
   webhook_destination: OWN,
@@ -72,7 +75,7 @@ export const UNPOLICED: Readonly<Record<string, string>> = {
   email_throttle: 'about an address, whether it has an account or not',
   idempotency_key: 'of an API key, a person or a network address: digests and ids of what was made, no content',
   login: 'of a person',
-  media_object: 'stored bytes by their hash; clones of several applications refer to one object',
+  media_object: 'stored bytes by their hash: clones of several applications refer to one object',
   one_time_code: 'of a person',
   organization: 'above applications',
   outbox: 'wishes of the platform: ids alone',
