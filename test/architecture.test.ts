@@ -17,7 +17,17 @@ const ROOMS = [
     'logging.ts',
     'stop-with-problems.ts',
   ]),
-  ['audit.ts', 'codec-server.ts', 'console', 'crash-points.ts', 'health-port.ts', 'dev', 'keys.ts', 'server.ts', 'worker.ts'],
+  [
+    'audit.ts',
+    'codec-server.ts',
+    'console',
+    'crash-points.ts',
+    'health-port.ts',
+    'dev',
+    'keys.ts',
+    'server.ts',
+    'worker.ts',
+  ],
   // Of use to receivers, not to us.
   ['receiver'],
 ] as const;

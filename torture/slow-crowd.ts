@@ -1,5 +1,6 @@
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
 
 /** Many slow clients of one server. */
 export interface Crowd {
@@ -11,19 +12,24 @@ export interface Crowd {
 
 /**
  * Opens connections: heads that drip, bodies that drip, such as stay after one answer, and a few that ask for much and never
- * read. They are in a thread of their own, so that whoever measures is not held up by them.
+ * read. They are a process of their own, so that whoever
+ * measures is not held up by them.
  *
  * @param apiKey of an application that may send bodies
  */
 export async function gatherCrowd(port: number, apiKey: string, count: number): Promise<Crowd> {
-  const thread = new Worker(new URL('slow-crowd-thread.ts', import.meta.url), { workerData: { port, apiKey, count } });
-  await once(thread, 'message');
+  const crowd = fork(fileURLToPath(new URL('slow-crowd-process.ts', import.meta.url)), [`${port}`, apiKey, `${count}`]);
+  await once(crowd, 'message');
   return {
     statuses: async () => {
-      const answered = once(thread, 'message');
-      thread.postMessage('statuses');
-      return (await answered)[0] as ReadonlyMap<number, number>;
+      const answered = once(crowd, 'message');
+      crowd.send('statuses');
+      return new Map((await answered)[0] as [number, number][]);
     },
-    leave: () => thread.terminate(),
+    leave: async () => {
+      const gone = once(crowd, 'exit');
+      crowd.kill('SIGKILL');
+      await gone;
+    },
   };
 }

@@ -1,3 +1,4 @@
+import { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { Refusal } from '../domain/failures.ts';
 
@@ -16,8 +17,8 @@ const LOOKS = 30;
 /** Closes the connection when the rest of a body, whose request was answered before it was read, does not come in time. */
 function limitRest(app: FastifyInstance, ms: number): void {
   app.addHook('onResponse', ({ raw }, _reply, done) => {
-    // Injected requests have no connection, and do not say whether they are complete.
-    if (raw.complete === false) {
+    // An injected request has no connection.
+    if (raw instanceof IncomingMessage && !raw.complete) {
       const late = setTimeout(() => raw.socket.destroy(), ms).unref();
       raw.once('close', () => clearTimeout(late));
     }

@@ -93,9 +93,10 @@ async function readJob(
 ): Promise<ImportJob | null> {
   // Its run knows no tenant: from here on the transaction acts for the one that the import is of.
   if (applicationId === null) {
-    tx.send(`select set_config('handoff.tenant', application_id::text, true) from session_import where import_id = $1`, [
-      importId,
-    ]);
+    tx.send(
+      `select set_config('handoff.tenant', application_id::text, true) from session_import where import_id = $1`,
+      [importId],
+    );
   }
   const [row] = await tx.query<Omit<ImportJob, 'progress' | 'workflow'> & WorkflowVersion & ProgressRow>(
     `select application_id as "applicationId", environment, import_type as "importType", workflow_id as "workflowId",

@@ -26,10 +26,9 @@ export function shareStore(tx: Transaction): ShareStore {
     actForPartnerOf: (tokenId) => {
       if (uuidOrNull(tokenId) === null) return;
       actOn(tx, tokenId);
-      tx.send(
-        `select set_config('handoff.tenant', partner_id::text, true) from onboarding where token_id = $1`,
-        [tokenId],
-      );
+      tx.send(`select set_config('handoff.tenant', partner_id::text, true) from onboarding where token_id = $1`, [
+        tokenId,
+      ]);
     },
     lock: async (tokenId) => {
       if (uuidOrNull(tokenId) === null) return null;

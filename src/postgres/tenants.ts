@@ -1,7 +1,7 @@
 import { Pool, type PoolClient, type QueryResultRow } from 'pg';
 import { isUuid } from '../domain/ids.ts';
 import type { SignalName } from '../domain/temporal-names.ts';
-import type { ROLES } from './isolation/roles.ts';
+import type { Operation } from './isolation/roles.ts';
 import { roleName } from './isolation/statements.ts';
 import { DatabaseBusy } from './outage.ts';
 
@@ -35,7 +35,7 @@ export interface Transaction {
 }
 
 /** The operations that read or write across tenants: each has a role with grants and policies of its own. */
-export type Crossing = Exclude<keyof typeof ROLES, 'tenant'>;
+export type Crossing = Exclude<Operation, 'tenant'>;
 
 /** The only way to a connection. */
 export interface Tenants {
@@ -106,7 +106,7 @@ export function createTenants(options: TenantsOptions): Tenants & { readonly poo
 }
 
 /** Role and tenant hold until the transaction ends: the connection itself has neither. */
-function begin(tenant: string, operation: keyof typeof ROLES): string {
+function begin(tenant: string, operation: Operation): string {
   return `begin; set local role ${roleName(operation)}; select set_config('handoff.tenant', '${tenant}', true)`;
 }
 

@@ -60,7 +60,9 @@ describe('signShareToken', () => {
   });
 
   test('refuses an unknown key and claims that could not be read back', async () => {
-    await expect(signShareToken(ring, 'gone', claims)).rejects.toBeInstanceOf(SigningKeyRemoved);
+    const removed = await signShareToken(ring, 'gone', claims).catch((error: unknown) => error);
+    expect(removed).toBeInstanceOf(SigningKeyRemoved);
+    expect(String(removed)).toMatch(/^SigningKeyRemoved: no key gone signs share tokens/);
     await expect(signShareToken(ring, 'new', { ...claims, jti: 'x' })).rejects.toThrow(/^jti:/);
     await expect(signShareToken(ring, 'new', { ...claims, exp: claims.iat })).rejects.toThrow(/^claims: exp must be/);
   });
@@ -79,6 +81,25 @@ describe('readShareToken', () => {
       claims: { ...claims, session_kind: 'user' },
     });
     expect(await readShareToken(ring, forge({ alg: 'HS256', kid: 'new' }, claims))).toEqual({ kid: 'new', claims });
+  });
+
+  test('takes either kind of session', async () => {
+    for (const session_kind of ['user', 'business'] as const) {
+      const one = { ...claims, session_kind };
+      expect(await readShareToken(ring, forge(header, one))).toEqual({ kid: 'new', claims: one });
+    }
+  });
+
+  test('looks no key up for a token that no key could verify', async () => {
+    const asked: string[] = [];
+    const keys = { get: (kid: string) => Promise.resolve(void asked.push(kid)) };
+    const names = [{ alg: 'HS256' }, { ...header, kid: 0 }, { ...header, kid: ['new'] }, { ...header, alg: 'none' }];
+    for (const token of ['', 'a.b.c', ...names.map((head) => forge(head, claims))]) {
+      await expect(readShareToken(keys, token)).rejects.toBeInstanceOf(ShareTokenInvalid);
+    }
+    expect(asked).toEqual([]);
+    await expect(readShareToken(keys, forge(header, claims))).rejects.toBeInstanceOf(ShareTokenInvalid);
+    expect(asked).toEqual(['new']);
   });
 
   test('takes a lifetime of exactly a minute and exactly a day', async () => {
@@ -143,12 +164,15 @@ describe('readShareToken', () => {
     ['an iat beyond all dates', forge(header, { ...claims, iat: 9e15, exp: 9e15 + 3600 }), 'unreadable'],
     ['an upper-case id', forge(header, { ...claims, jti: claims.jti.replace('a5', 'A5') }), 'claim jti'],
     ['an id without dashes', forge(header, { ...claims, jti: claims.jti.replaceAll('-', '') }), 'claim jti'],
+    ['an id with more before it', forge(header, { ...claims, jti: `0${claims.jti}` }), 'claim jti'],
+    ['an id with more after it', forge(header, { ...claims, jti: `${claims.jti}\n` }), 'claim jti'],
     ['another kind', forge(header, { ...claims, session_kind: 'admin' }), 'claim session_kind'],
     ['a claim too many', forge(header, { ...claims, admin: true }), 'claim set'],
     ['claims that are a list', forge(header, [claims]), 'ERR_JWT_INVALID'],
     ['claims that are no JSON', forge(header, 'x'), 'ERR_JWT_INVALID'],
     ['1 MB', `${goodHead}.${'A'.repeat(1_000_000)}.${goodMac}`, 'too long'],
     ['one character over the limit', 'A'.repeat(4_097), 'too long'],
+    ['as many characters as may be', 'A'.repeat(4_096), 'unreadable'],
     ['no text', '', 'unreadable'],
     ['two parts', `${goodHead}.${goodBody}`, 'unreadable'],
     ['five parts', `${good}.a.b`, 'ERR_JWT_INVALID'],

@@ -86,12 +86,26 @@ describe('signWebhook', () => {
     );
   });
 
+  test('names the documentation for receivers when it knows where that is', () => {
+    const { 'user-agent': agent } = signWebhook({ ...base, secrets: [current], docsUrl: 'https://docs.example/hooks' });
+    expect(agent).toMatch(/^Handoff-Webhooks\/\S+ \(\+https:\/\/docs\.example\/hooks\)$/);
+    expect(signWebhook({ ...base, secrets: [current] })['user-agent']).toMatch(/^Handoff-Webhooks\/\S+$/);
+  });
+
+  test('takes secrets of 24 to 64 bytes, and the first second of all', () => {
+    for (const bytes of [24, 64]) {
+      expect(() => signWebhook({ ...base, timestampSeconds: 0, secrets: [Buffer.alloc(bytes)] })).not.toThrow();
+    }
+  });
+
   test.each([
     ['eventId', { eventId: eventId.toUpperCase() }],
     ['timestampSeconds', { timestampSeconds: 1.5 }],
+    ['timestampSeconds', { timestampSeconds: -1 }],
     ['attempt', { attempt: 0 }],
     ['diditSecretIndex', { diditSecretIndex: 1 }],
-    ['secrets', { secrets: [Buffer.alloc(16)] as [Buffer] }],
+    ['secrets', { secrets: [Buffer.alloc(23)] as [Buffer] }],
+    ['secrets', { secrets: [current, Buffer.alloc(65)] as [Buffer, Buffer] }],
   ])('refuses a wrong %s by name', (name, wrong) => {
     expect(() => signWebhook({ ...base, secrets: [current], ...wrong })).toThrow(new RegExp(`^${name}:`));
   });

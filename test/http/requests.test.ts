@@ -75,9 +75,27 @@ describe('bodies', () => {
     ['a text', '"x"'],
     ['a number', '7'],
     ['bytes that are no UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
+    ['a byte order mark', '\ufeff{"share_token": "x"}'],
+    ['a comment', '{"share_token": "x"} // none'],
+    ['two values', '{"share_token": "x"}{}'],
+    ['levels without end', `{"share_token": ${'['.repeat(30_000)}${']'.repeat(30_000)}}`],
+    ['half a pair in a key', '{"\\ud800": 1}'],
   ])('refuses %s', async (_what, body) => {
     const answer = await send(body);
     expect(answer).toMatchObject({ status: 400, body: { detail: expect.any(String), code: 'invalid_request' } });
+  });
+
+  it.each([
+    ['a key that stands there twice', '{"share_token": "x", "share_token": "y"}', 'share_token', /twice/],
+    ['one that is spelled otherwise', '{"a": {"b": 1, "\\u0062": 2}}', 'a.b', /twice/],
+    ['a whole number that would be rounded', '{"a": [12345678901234567890]}', 'a.0', /as a string/],
+    ['a number that would be endless', '{"a": -1e400}', 'a', /as a string/],
+    ['half a pair', '{"share_token": "\\udfff"}', 'share_token', /surrogate/],
+    ['NUL', '{"a": {"b": "\\u0000"}}', 'a.b', /NUL/],
+  ])('names the place of %s', async (_what, body, field, sentence) => {
+    const answer = await send(body);
+    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+    expect(answer.body[field]).toEqual([expect.stringMatching(sentence)]);
   });
 
   it.each([

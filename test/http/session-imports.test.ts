@@ -494,9 +494,9 @@ describe('a row', () => {
       [{ external_id: 'deep', status: 'Approved', metadata: deep }, 'levels deep'],
       [
         `{"external_id":"deeper","status":"Approved","metadata":${'['.repeat(8_000)}${']'.repeat(8_000)}}`,
-        'levels deep',
+        '128 levels',
       ],
-      [`{"external_id":"deepest","status":"Approved","metadata":${'['.repeat(5e5)}${']'.repeat(5e5)}}`, 'levels deep'],
+      [`{"external_id":"deepest","status":"Approved","metadata":${'['.repeat(5e5)}${']'.repeat(5e5)}}`, '128 levels'],
       [{ external_id: 'a-company', status: 'Approved' }, 'external_id: A session of the other kind'],
       [`{"external_id":"big","status":"Approved","metadata":"${'x'.repeat(1024 * 1024)}"}`, 'longer than 1 MiB'],
       [personRecord('last'), null],

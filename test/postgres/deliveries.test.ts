@@ -39,9 +39,10 @@ async function destination(of: LabBrand, events: readonly EventType[] = EVENT_TY
 async function mintedEvents(count: number): Promise<string[]> {
   const source = await lab.takeIn(userDocument(), issuer);
   for (let n = 0; n < count; n += 1) await lab.mint(source, { from: issuer, to: partner });
-  const rows = await lab.rows<{ event_id: string }>(`select event_id from event where application_id = $1 and type = 'share.minted'`, [
-    issuer.id,
-  ]);
+  const rows = await lab.rows<{ event_id: string }>(
+    `select event_id from event where application_id = $1 and type = 'share.minted'`,
+    [issuer.id],
+  );
   return rows.map(({ event_id }) => event_id);
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Client, Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase, startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/dev/embedded-database.ts';
-import { LOGINS, ROLES, type Operation } from '../../src/postgres/isolation/roles.ts';
+import { LOGINS, ROLES } from '../../src/postgres/isolation/roles.ts';
 import { TABLES, UNPOLICED } from '../../src/postgres/isolation/tables.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createTenants, type Tenants } from '../../src/postgres/tenants.ts';
@@ -54,12 +54,15 @@ const SETS_ROLE = (operation: string) => `begin; set local role handoff_${operat
 
 describe.each(Object.keys(LOGINS))('%s', (login) => {
   it('takes on the roles of its work, and no other', async () => {
-    for (const operation of Object.keys(ROLES) as Operation[]) {
+    for (const operation of Object.keys(ROLES)) {
       const taken = query(urlOf(login), SETS_ROLE(operation)).then(
         () => true,
         (error: Error) => (/permission denied to set role/.test(error.message) ? false : Promise.reject(error)),
       );
-      expect({ operation, taken: await taken }).toEqual({ operation, taken: LOGINS[login]?.includes(operation) });
+      expect({ operation, taken: await taken }).toEqual({
+        operation,
+        taken: (LOGINS[login] as readonly string[]).includes(operation),
+      });
     }
     for (const role of ['handoff', 'postgres', ...Object.keys(LOGINS).filter((other) => other !== login)]) {
       await expect(query(urlOf(login), `set role ${role}`)).rejects.toThrow(/permission denied to set role/);
@@ -190,8 +193,8 @@ it('says what a superuser has to run when the migrating role may not make roles'
 it('makes roles once, however many databases of a cluster are migrated at the same moment', async () => {
   const admin = postgres.url('postgres');
   for (const operation of Object.keys(ROLES)) {
-    await query(postgres.url('handoff'), `drop owned by handoff_${operation}`);
-    await query(postgres.url('plain'), `drop owned by handoff_${operation}`);
+    await query(postgres.url('handoff'), `drop owned by handoff_${operation} cascade`);
+    await query(postgres.url('plain'), `drop owned by handoff_${operation} cascade`);
     await query(admin, `drop role handoff_${operation}`);
   }
   const names = ['one', 'two', 'three', 'four'];

@@ -10,9 +10,10 @@ let tenants: ReturnType<typeof createTenants>;
 beforeAll(async () => {
   await database.pool.query(`create table note (note_id int primary key, text text not null);
     grant select, insert, update, delete on note to public`);
-  await database.pool.query(`insert into application (application_id, name, environment) values ($1, 'brand', 'sandbox')`, [
-    APPLICATION,
-  ]);
+  await database.pool.query(
+    `insert into application (application_id, name, environment) values ($1, 'brand', 'sandbox')`,
+    [APPLICATION],
+  );
   tenants = createTenants({
     databaseUrl: database.url,
     maxConnections: 3,

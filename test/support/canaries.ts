@@ -65,6 +65,7 @@ const READ_BY_INTAKE = new Set([
   'status',
   'environment',
   'features',
+  'nfc_skip_reason',
   'session_id',
   'session_number',
   'workflow_id',

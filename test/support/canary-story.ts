@@ -158,11 +158,7 @@ export async function canaryStory(book: CanaryBook, stack: CanaryStack): Promise
       }
       const standard = String(destination['secret_standard_webhooks']).replace(/^whsec_/, '');
       book.note('secret', `${name}’s webhook secret`, standard);
-      book.note(
-        'secret',
-        `${name}’s webhook secret in hexadecimal`,
-        Buffer.from(standard, 'base64').toString('hex'),
-      );
+      book.note('secret', `${name}’s webhook secret in hexadecimal`, Buffer.from(standard, 'base64').toString('hex'));
       return brand;
     },
     connect: async (issuer, partner, terms) => {
@@ -204,7 +200,7 @@ export async function canaryStory(book: CanaryBook, stack: CanaryStack): Promise
     ended: (issuer, tokenId, poll) =>
       poll(async () => {
         const onboarding = await story.done(issuer, 'GET', `/v1/onboardings/${tokenId}/`);
-        if (onboarding['ended_at'] === null) throw new Error(`${tokenId} has not ended`);
+        if (onboarding['ended_at'] === null) throw new Error(`${tokenId} has not ended: ${JSON.stringify(onboarding)}`);
         return onboarding;
       }),
     heard: async (partner, type, tokenId) => {

@@ -66,7 +66,7 @@ export function naiveReading(text: string, maxDepth: number): NaiveReading {
   }
 
   function isBad(read: string): boolean {
-    return [...read].some((character) => character === '\0' || /^[\ud800-\udfff]$/.test(character));
+    return /\0|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(read);
   }
 
   function value(place: readonly string[], path: readonly string[]): unknown {

@@ -63,9 +63,8 @@ function newTable() {
       for (let at = 0; at <= last; at += 1) {
         if (isBeginning[(haystack[at] ?? 0) | ((haystack[at + 1] ?? 0) << 8)] === 0) continue;
         for (const needle of byBeginning.get(haystack.readUInt32LE(at)) ?? []) {
-          if (haystack.compare(needle.bytes, 0, needle.bytes.length, at, at + needle.bytes.length) === 0) {
-            found.add(needle.name);
-          }
+          const end = Math.min(at + needle.bytes.length, haystack.length);
+          if (haystack.compare(needle.bytes, 0, needle.bytes.length, at, end) === 0) found.add(needle.name);
         }
       }
     },

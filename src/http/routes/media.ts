@@ -86,9 +86,8 @@ export function mediaRoutes(app: FastifyInstance, { tenants, media, mediaLinkKey
       const link = proveLink(mediaLinkKey, { applicationId, sessionId, mediaId, expires, signature });
       // The same answer whatever was changed, and for what never was.
       if (link === null) throw new Refusal('not_found');
-      const { expired, remainingSeconds, file, key } = await tenants.withTenant(
-        link.applicationId,
-        (_tx, sql) => readLinkedFile(sql, link),
+      const { expired, remainingSeconds, file, key } = await tenants.withTenant(link.applicationId, (_tx, sql) =>
+        readLinkedFile(sql, link),
       );
       if (expired) throw new Refusal('media_link_expired');
       if (file === null) throw new Refusal('not_found');

@@ -1,4 +1,4 @@
-import { along, type Rows } from './tables.ts';
+import type { Rows } from './tables.ts';
 
 /** Table → its privileges, as GRANT takes them. */
 export type Grants = Readonly<Record<string, string>>;
@@ -48,27 +48,22 @@ const NAMED = 'token_id = handoff_token()';
 /** The same for its run, which acts for neither side. */
 const RUN = `${NAMED} and handoff_tenant() is null`;
 const SIDES = 'application_id = any ((select handoff_sides())::uuid[])';
-const SOURCE = 'session_id = (select handoff_source())';
-/** The source of the named share, and the people that it brings along. */
-const SHARED = `${SOURCE} or (application_id = (select (handoff_sides())[1]) and session_kind = 'user' and (
-  session_id = any ((select handoff_people())::uuid[]) or external_id = any ((select handoff_people_named())::text[])))`;
+/** The source of the named share, and the people that it brings along: as its partner sees them, and its run. */
+const SHARED = 'session_id = any ((select handoff_shared(false))::uuid[])';
+const SHARED_BY_RUN = 'session_id = any ((select handoff_shared(true))::uuid[])';
 /** The same once this very transaction has redeemed the token. */
 const REDEEMED = 'session_id = any ((select handoff_redeemed())::uuid[])';
-const REDEEMED_KEYS = `${NAMED} and (select handoff_redeemed()) is not null`;
+const REDEEMED_KEYS = `${NAMED} and cardinality((select handoff_redeemed())) > 0`;
 
-/** Events of a share that the reader may see are for its two sides alone. */
-const TO_A_SIDE = ['onboarding', 'share_token']
-  .map((of) => along('event', of, 'token_id', 'event.application_id in (its.issuer_id, its.partner_id)'))
-  .join(' or ');
+const TO_A_SIDE = 'handoff_is_side(token_id, application_id)';
+const SHARED_EVENT = 'handoff_is_shared_event(event_id)';
+const SHARED_DELIVERY = 'handoff_is_shared_delivery(delivery_id)';
 
 /** What is told of a share goes to both sides, and stops what was still to be sent of it. */
 const TO_BOTH_SIDES = {
   audit_unsealed: { insert: 'true' },
-  delivery: { select: along('delivery', 'event', 'event_id'), update: along('delivery', 'event', 'event_id') },
-  delivery_attempt: {
-    select: along('delivery_attempt', 'delivery', 'delivery_id'),
-    update: along('delivery_attempt', 'delivery', 'delivery_id'),
-  },
+  delivery: { select: SHARED_EVENT, update: SHARED_EVENT },
+  delivery_attempt: { select: SHARED_DELIVERY, update: SHARED_DELIVERY },
   event: { select: TO_A_SIDE, insert: TO_A_SIDE },
   event_payload: { insert: 'true' },
   event_sequence: 'true',
@@ -160,10 +155,7 @@ export const ROLES = {
       share_token: 'select',
     },
     rows: {
-      application: {
-        select: `exists (select 1 from connection its where handoff_tenant() in (its.issuer_id, its.partner_id)
-          and application.application_id in (its.issuer_id, its.partner_id))`,
-      },
+      application: { select: 'handoff_is_connected(application_id)' },
     },
   },
 
@@ -207,9 +199,7 @@ export const ROLES = {
       application: { select: 'true' },
       audit_unsealed: { insert: 'true' },
       // To both sides.
-      event: {
-        insert: `exists (select 1 from connection its where event.application_id in (its.issuer_id, its.partner_id))`,
-      },
+      event: { insert: 'handoff_is_connected(application_id)' },
     },
   },
 
@@ -290,6 +280,21 @@ export const ROLES = {
     },
   },
 
+  lookup: {
+    does: 'looks up for policies: owner of the functions that do, and nobody’s to take on',
+    grants: {
+      connection: 'select (connection_id, issuer_id, partner_id)',
+      delivery: 'select (delivery_id, event_id)',
+      event: 'select (event_id, application_id, token_id)',
+      onboarding: 'select (token_id, session_id, issuer_id, partner_id, ended_at)',
+      redemption: 'select',
+      session: 'select (session_id, application_id, session_kind, external_id)',
+      session_person: 'select',
+      session_person_found: 'select',
+      share_token: 'select (token_id, session_id, issuer_id, partner_id, closed_at)',
+    },
+  },
+
   mint: {
     does: 'mints tokens and opens onboardings: finds the partner',
     asTenant: true,
@@ -322,11 +327,12 @@ export const ROLES = {
       connection: { select: 'array[issuer_id, partner_id] = (select handoff_sides())' },
       onboarding: { select: RUN, update: RUN },
       redemption: { select: RUN },
-      session: { select: SHARED, lock: SHARED },
-      session_key: { select: `handoff_tenant() is null and ${along('session_key', 'session', 'session_id')}` },
-      session_person: { select: SOURCE },
+      session: { select: `${SHARED} or ${SHARED_BY_RUN}`, lock: `${SHARED} or ${SHARED_BY_RUN}` },
+      session_key: { select: SHARED_BY_RUN },
+      session_person: { select: `${SHARED} or ${SHARED_BY_RUN}` },
       share_token: { select: RUN, insert: RUN, update: RUN },
-      token_key: along('token_key', 'share_token', 'token_id'),
+      // Their ids: only a redemption reads the keys themselves.
+      token_key: 'handoff_has_share(token_id)',
     },
   },
 
@@ -372,7 +378,7 @@ export const ROLES = {
       session: { select: SHARED, lock: SHARED },
       session_check: { select: REDEEMED },
       session_media: { select: REDEEMED },
-      session_person: { select: SOURCE },
+      session_person: { select: SHARED },
       session_provenance: { select: REDEEMED },
       share_token: { select: NAMED },
       token_key: { select: REDEEMED_KEYS, lock: REDEEMED_KEYS, delete: REDEEMED_KEYS },
@@ -456,8 +462,8 @@ export const ROLES = {
   },
 } satisfies Readonly<Record<string, RoleListing>>;
 
-/** What a group role is called without its prefix. */
-export type Operation = keyof typeof ROLES;
+/** What a transaction may run as, without the prefix. */
+export type Operation = Exclude<keyof typeof ROLES, 'lookup'>;
 
 /**
  * Logins of processes, and the operations that each may take on, one in each transaction. Operators' commands connect as

@@ -18,16 +18,12 @@ const AS_ISSUER = 'issuer_id = handoff_tenant()';
 const AS_PARTNER = 'partner_id = handoff_tenant()';
 const EITHER_SIDE = `${AS_ISSUER} or ${AS_PARTNER}`;
 
-/** What goes with a row of another table: whoever sees that one. */
-export function along(table: string, of: string, key: string, and = 'true'): string {
-  return `exists (select 1 from ${of} its where its.${key} = ${table}.${key} and ${and})`;
-}
-
-const ACKNOWLEDGED = `${AS_PARTNER} or ${along('acknowledgement', 'onboarding', 'token_id')}`;
+/** What goes with a share, whose two sides share it. */
+const OF_SHARE = 'handoff_has_share(token_id)';
 
 /** Tables under row-level security, enabled and forced: which rows are the tenant's. */
 export const TABLES: Readonly<Record<string, Rows>> = {
-  acknowledgement: { select: ACKNOWLEDGED, insert: AS_PARTNER, update: ACKNOWLEDGED },
+  acknowledgement: { select: OF_SHARE, insert: AS_PARTNER, update: OF_SHARE },
   api_key: OWN,
   application: OWN,
   audit_anchor: OWN,
@@ -35,7 +31,7 @@ export const TABLES: Readonly<Record<string, Rows>> = {
   audit_head: OWN,
   audit_unsealed: OWN,
   connection: { select: EITHER_SIDE, insert: AS_ISSUER, update: EITHER_SIDE },
-  connection_agreement: { select: along('connection_agreement', 'connection', 'connection_id'), insert: OWN },
+  connection_agreement: { select: 'handoff_has_connection(connection_id)', insert: OWN },
   delivery: OWN,
   delivery_attempt: OWN,
   entity: OWN,
@@ -46,7 +42,7 @@ export const TABLES: Readonly<Record<string, Rows>> = {
   ingest_secret: OWN,
   media_fetch: OWN,
   onboarding: { select: EITHER_SIDE, insert: AS_ISSUER, update: EITHER_SIDE },
-  onboarding_step: along('onboarding_step', 'onboarding', 'token_id'),
+  onboarding_step: OF_SHARE,
   redemption: { select: EITHER_SIDE, insert: AS_PARTNER, update: AS_PARTNER },
   session: OWN,
   session_check: OWN,
@@ -61,7 +57,7 @@ export const TABLES: Readonly<Record<string, Rows>> = {
   session_provenance: OWN,
   session_search: OWN,
   share_token: { select: EITHER_SIDE, insert: AS_ISSUER, update: EITHER_SIDE },
-  token_key: along('token_key', 'share_token', 'token_id', `its.${AS_ISSUER}`),
+  token_key: 'handoff_has_issued(token_id)',
   verification_workflow: OWN,
   verification_workflow_version: OWN,
   webhook_destination: OWN,
