@@ -30,7 +30,9 @@ const SETTINGS = {
   shared_buffers: '128MB',
   timezone: 'UTC',
   log_timezone: 'UTC',
-  // The text and the values of a failed statement may hold personal data: neither belongs in a log.
+  // The text of a failed statement, its values and the message may hold personal data: none belongs in a log, which keeps
+  // what ends a session or the server. Whoever sent the statement gets its error.
+  log_min_messages: 'log',
   log_min_error_statement: 'panic',
   log_error_verbosity: 'terse',
 };

@@ -5,8 +5,11 @@ export const MAX_DEPTH = 128;
 
 /** What is wrong with a text that two readers could read as two different things, or of which one would lose something. */
 export interface JsonProblem {
-  /** Keys and indexes from the outside in: where it stands. `null` when the text is no JSON, or a key itself is unfit. */
-  readonly place: readonly string[] | null;
+  /**
+   * Keys and indexes from the outside in: where it stands, of an unfit key the object that has it, of endless nesting the
+   * outermost key; empty when that is the whole text.
+   */
+  readonly place: readonly string[];
   /** What is wrong there and how to mend it. */
   readonly sentence: string;
 }
@@ -26,7 +29,7 @@ export function readJson(text: string): JsonReading {
   try {
     value = JSON.parse(text) as JsonValue;
   } catch {
-    return { ok: false, problem: { place: null, sentence: 'It is not JSON: send one JSON value.' } };
+    return { ok: false, problem: { place: [], sentence: 'It is not JSON: send one JSON value.' } };
   }
   const problem = problemIn(text);
   return problem === null ? { ok: true, value } : { ok: false, problem };
@@ -38,7 +41,7 @@ const SHOWN_CHARACTERS = 100;
 
 /** The problem in one line. @param subject what the text is to its reader, e.g. `The line` */
 export function problemLine({ place, sentence }: JsonProblem, subject: string): string {
-  if (place === null || place.length === 0) return sentence.replace(/^It/, subject);
+  if (place.length === 0) return sentence.replace(/^It/, subject);
   return `${place.join('.').slice(0, SHOWN_CHARACTERS)}: ${sentence}`;
 }
 
@@ -68,7 +71,10 @@ function problemIn(text: string): JsonProblem | null {
   // JSON.parse takes no NUL, and text from UTF-8 has no halves of pairs: either then stands in an escape.
   const isWhole = text.isWellFormed();
   let escape = nextEscape(text, 0);
-  const here = (sentence: string): JsonProblem => ({ place: names.slice(0, level + 1).map(String), sentence });
+  const here = (sentence: string, levels = level + 1): JsonProblem => ({
+    place: names.slice(0, levels).map(String),
+    sentence,
+  });
 
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
@@ -78,8 +84,8 @@ function problemIn(text: string): JsonProblem | null {
       if (own !== null && keyIsNext) {
         const inner = text.slice(at + 1, end);
         const key = inner.includes('\\') ? (JSON.parse(`"${inner}"`) as string) : inner;
-        const sentence = keyProblem(key, names, level);
-        if (sentence !== null) return { place: null, sentence };
+        const sentence = keyProblem(key, names[level - 1]);
+        if (sentence !== null) return here(sentence, level);
         names[level] = key;
         const before = own.size;
         if (own.add(key).size === before) return here('It stands there twice: send it once.');
@@ -101,8 +107,7 @@ function problemIn(text: string): JsonProblem | null {
       at = end - 1;
     } else if (code === BRACE || code === BRACKET) {
       level += 1;
-      if (level === MAX_DEPTH)
-        return { place: null, sentence: `It nests deeper than ${MAX_DEPTH} levels: flatten it.` };
+      if (level === MAX_DEPTH) return here(`It nests deeper than ${MAX_DEPTH} levels: flatten it.`, 1);
       own = code === BRACE ? new Set() : null;
       keys[level] = own;
       names[level] = 0;
@@ -134,18 +139,12 @@ function isUnfit(text: string): boolean {
   return text.includes('\0') || !text.isWellFormed();
 }
 
-/** A sentence for a key that cannot stay as it is. */
-function keyProblem(key: string, names: readonly (string | number)[], level: number): string | null {
-  const problem = isUnfit(key)
-    ? 'a key with NUL or half a surrogate pair'
-    : key === '__proto__'
-      ? 'the key __proto__'
-      : key === 'prototype' && names[level - 1] === 'constructor'
-        ? 'a constructor with a prototype'
-        : null;
-  if (problem === null) return null;
-  const where = level === 0 ? '' : ` in ${names.slice(0, level).join('.').slice(0, SHOWN_CHARACTERS)}`;
-  return `It has ${problem}${where}: rename it.`;
+/** A sentence for a key that cannot stay as it is. @param above the key or index that its object stands under */
+function keyProblem(key: string, above: string | number | undefined): string | null {
+  if (isUnfit(key)) return 'It has a key with NUL or half a surrogate pair: rename it.';
+  if (key === '__proto__') return 'It has the key __proto__: rename it.';
+  if (key === 'prototype' && above === 'constructor') return 'It has the key prototype under constructor: rename one.';
+  return null;
 }
 
 /** Index after the digits, points and signs from `start` on. */

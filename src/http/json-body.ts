@@ -54,7 +54,7 @@ export function bodySha256Of(request: FastifyRequest): Buffer {
 
 /** Names the field, as far as one can be named. */
 function refusalOf({ place, sentence }: JsonProblem): Error {
-  const field = place?.join('.').slice(0, MAX_NAME_CHARACTERS) ?? '';
+  const field = place.join('.').slice(0, MAX_NAME_CHARACTERS);
   if (field !== '') return invalidFields({ [field]: [sentence] });
   return new UnreadableRequest(sentence.replace(/^It/, 'The body'));
 }

@@ -11,7 +11,7 @@ describe('a line of NDJSON', () => {
       'metadata.n: It is a whole number beyond 2^53 - 1: send it as a string.',
     ],
     ['{"a":1e400}', 'a: It is a number beyond all bounds: send it as a string.'],
-    ['{"a":{"__proto__":1}}', 'The line has the key __proto__ in a: rename it.'],
+    ['{"a":{"__proto__":1}}', 'a: It has the key __proto__: rename it.'],
     ['{"a":"\\ud800"}', 'a: It holds NUL or half a surrogate pair: remove it.'],
     ['{"a":1', 'The line is not JSON: send one JSON value.'],
     ['[]', 'The line is not a JSON object: write one decision document on it.'],

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { importTemplate } from '../../src/domain/import-templates.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
@@ -13,60 +13,19 @@ import { diditBytes, diditHeaders, personDecision, personEvent } from '../suppor
 import { someFile } from '../support/files.ts';
 import { formBytes } from '../support/import-files.ts';
 import { needleSearch } from '../support/needles.ts';
-import { runOwnCommand } from '../support/own-command.ts';
-import { everythingInTemporal, decoded } from '../support/sweep.ts';
-import { shiftClock } from '../support/test-clock.ts';
-
-/** What is stored plainly, where, and why: nothing else may be. */
-const PLAIN: Readonly<Partial<Record<CanaryKind, { readonly why: string; readonly columns: readonly string[] }>>> = {
-  vendor_data: {
-    why: 'the customer’s id at the brand; sessions and entities are found and joined by it',
-    columns: ['session.vendor_data', 'entity.vendor_data', 'acknowledgement.vendor_data'],
-  },
-  external_id: {
-    why: 'the record’s id at the brand; it makes a repeated take-in the same session, and people are linked by it',
-    columns: ['session.external_id', 'session_person.reference'],
-  },
-  person_reference: {
-    why: 'the id of a person’s session; people are linked by it',
-    columns: ['session_person.reference'],
-  },
-  document_expiry: {
-    why: 'a date without a person; imports ask for it',
-    columns: ['session.document_expires_on'],
-  },
-  name_of_ours: {
-    why: 'what a customer of ours calls itself and its applications, and says of them in public',
-    columns: [
-      'organization.name',
-      'application.name',
-      'application.description',
-      'application.website_url',
-      'application.redirect_uris',
-      'api_key.name',
-    ],
-  },
-  label: {
-    why: 'how a brand calls its own settings',
-    columns: ['webhook_destination.label', 'verification_workflow.label', 'verification_workflow_version.label'],
-  },
-  agreement: {
-    why: 'what two companies agreed on, without its signer',
-    columns: ['connection_agreement.reference', 'connection_agreement.legal_basis', 'connection_agreement.purpose'],
-  },
-  receiver_url: {
-    why: 'where a brand receives webhooks; it shows in its own log of them',
-    columns: ['webhook_destination.url', 'delivery_attempt.request_url'],
-  },
-  provider: { why: 'the company that verified the rows of a file', columns: ['session_import.provider'] },
-  idempotency_key: { why: 'made up by the caller, of no meaning', columns: ['idempotency_key.key'] },
-};
+import { runOwnCommand, type CommandOutcome } from '../support/own-command.ts';
+import { PLAIN_COLUMNS } from '../support/plain-columns.ts';
+import { decoded, everythingInTemporal } from '../support/sweep.ts';
 
 const book = canaryBook();
 const stack = canaryStack(book);
 let story: CanaryStory;
 let issuer: Planted;
 let partner: Planted;
+let rotating: Promise<CommandOutcome>;
+/** What Temporal tells, and what else came out on the way. */
+let inTemporal: string[] = [];
+const printed: Record<string, string> = {};
 beforeAll(async () => {
   story = await canaryStory(book, stack);
 });
@@ -103,6 +62,7 @@ describe('a story with canaries in every place', () => {
     issuer = await story.brand('issuer', admin, 'takes');
     partner = await story.brand('partner', admin, 'takes');
     const path = `/auth/v2/organizations/me/${admin.organization}/applications/${issuer.id}/api-keys/`;
+    rotating = runOwnCommand('keys.ts', ['rotate', '--by', 'olga'], stack.env);
     const key = await story.done(admin, 'POST', path, {
       name: book.plant('name_of_ours', 'API key'),
       privileges: { sessions: 'read' },
@@ -113,14 +73,11 @@ describe('a story with canaries in every place', () => {
       features: [{ feature: 'OCR' }],
     });
     await story.connect(issuer, partner, { trust_review: true });
-    const { body } = await story.call(issuer, 'GET', '/v3/webhook/destinations/');
-    const [destination] = body['results'] as JsonObject[];
-    const secret = await story.done(
-      issuer,
-      'POST',
-      `/v1/webhook/destinations/${String(destination?.['uuid'])}/rotate-secret/`,
-      {},
+    const { rows } = await stack.pool.query<{ id: string }>(
+      'select destination_id as id from webhook_destination where application_id = $1',
+      [issuer.id],
     );
+    const secret = await story.done(issuer, 'POST', `/v1/webhook/destinations/${rows[0]?.id}/rotate-secret/`, {});
     for (const [form, text] of Object.entries(secret)) {
       if (form.startsWith('secret_') && typeof text === 'string') book.note('secret', `rotated ${form}`, text);
     }
@@ -275,6 +232,13 @@ describe('a story with canaries in every place', () => {
 
   it('by receivers that are gone, fail and send elsewhere', async () => {
     const source = await story.takeIn(issuer, person('shared in vain'));
+    await stack.pool.query(
+      `create function short_life() returns trigger language plpgsql as $$ begin new.ttl_seconds = 8; return new; end $$;
+       create trigger short_life before insert on onboarding for each row execute function short_life()`,
+    );
+    const short = await story.open(issuer, partner, source);
+    await stack.pool.query('drop trigger short_life on onboarding');
+    await story.heard(partner, 'share.received', short);
     const tokens: string[] = [];
     for (const manner of ['gone', 'redirects', 'fails'] as const) {
       const brand = await story.brand(manner, admin, manner);
@@ -287,13 +251,6 @@ describe('a story with canaries in every place', () => {
     await story.connect(issuer, automatic, { acceptance: 'automatic' });
     expect(await ended(await story.open(issuer, automatic, source))).toBe('imported');
 
-    await stack.pool.query(
-      `create function short_life() returns trigger language plpgsql as $$ begin new.ttl_seconds = 3; return new; end $$;
-       create trigger short_life before insert on onboarding for each row execute function short_life()`,
-    );
-    const short = await story.open(issuer, partner, source);
-    await stack.pool.query('drop trigger short_life on onboarding');
-    await story.heard(partner, 'share.received', short);
     expect(await ended(short)).toBe('expired');
     for (const tokenId of tokens) await story.done(issuer, 'POST', `/v1/onboardings/${tokenId}/revoke/`, {});
     for (const tokenId of tokens) expect(await ended(tokenId)).toBe('revoked');
@@ -362,64 +319,157 @@ describe('a story with canaries in every place', () => {
     expect(await post('/v3/session/import-shared/', { share_token: token }, partner)).toMatchObject({ status: 403 });
   });
 
-  it('and keys that are changed', async () => {
+  it('and ends with what Temporal tells, an audit export, and other keys', async () => {
+    await poll(async () => {
+      const { rows } = await stack.pool.query('select 1 from audit_unsealed');
+      if (rows.length > 0) throw new Error('events wait to be sealed');
+    });
+    process.env['TEMPORAL_ADDRESS'] = stack.env['TEMPORAL_ADDRESS'];
+    inTemporal = await everythingInTemporal(stack.temporal, inject('temporalCliPath'));
+    const folder = mkdtempSync(join(tmpdir(), 'handoff-export-'));
+    for (const brand of [issuer, partner]) {
+      const { text } = await story.done(brand, 'GET', '/v1/audit/export/');
+      printed[`export of the ${brand.name}`] = String(text);
+      writeFileSync(join(folder, `${brand.name}.ndjson`), String(text));
+    }
+    expect(await rotating).toMatchObject({ code: 0, stderr: '' });
+    await stack.stopProcesses();
     const key = () => book.note('secret', 'a newer key', randomBytes(32).toString('base64url'));
     const env = {
       ...stack.env,
       KEY_ENCRYPTION_KEYS: `secrets-2:${key()},${String(stack.env['KEY_ENCRYPTION_KEYS'])}`,
       CONTENT_ENCRYPTION_KEYS: `content-2:${key()},${String(stack.env['CONTENT_ENCRYPTION_KEYS'])}`,
     };
-    await poll(async () => {
-      const { rows } = await stack.pool.query('select 1 from audit_unsealed');
-      if (rows.length > 0) throw new Error('events wait to be sealed');
-    });
-    await stack.stopProcesses();
-    for (const args of [['status'], ['rotate'], ['rewrap'], ['remove', 'share-1'], ['status']]) {
-      const { code, stdout, stderr } = await runOwnCommand('keys.ts', [...args, '--by', 'olga'], env);
-      expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: '' });
-      printed[`keys ${args.join(' ')}`] = stdout + stderr;
+    const commands = [
+      ['keys.ts', 'rewrap', '--by', 'olga'],
+      ['keys.ts', 'status'],
+      ['audit.ts', 'verify'],
+      ['audit.ts', 'verify', join(folder, 'issuer.ndjson')],
+    ] as const;
+    for (const [entry, ...args] of commands) {
+      const outcome = await runOwnCommand(entry, args, env);
+      expect({ entry, args, ...outcome }).toMatchObject({ code: 0 });
+      printed[`${entry} ${args.join(' ')}`] = outcome.stdout + outcome.stderr;
     }
+    printed['keys rotate'] = JSON.stringify(await rotating);
+    await stack.pool.query('checkpoint');
   });
 });
 
-const printed: Record<string, string> = {};
-
-describe('a sweep finds what it looks for', () => {
-  it('in the webhooks, which tell it', () => {
-    const found = search(textsOf({ webhooks: story.received.map(({ text }) => text).join('\n') }));
-    expect(found.length).toBeGreaterThan(200);
-  });
-});
-
-const search = (places: Places): string[] => {
-  const { find } = needleSearch(book.all);
-  return Object.entries(places).flatMap(([place, bytes]) => find(bytes).map((name) => `${place}: ${name}`));
+/** What of the book is in places, as `place: kind: name`, in the order of the places. */
+const found = (places: Places, allowed: (kind: CanaryKind, place: string) => boolean = () => false): string[] => {
+  const { find } = needleSearch(book.all.map(({ text }, index) => ({ text, name: String(index) })));
+  return Object.entries(places).flatMap(([place, bytes]) =>
+    find(bytes).flatMap((index) => {
+      const canary = book.all[Number(index)];
+      if (canary === undefined || allowed(canary.kind, place)) return [];
+      return [`${place}: ${canary.kind}: ${canary.name}`];
+    }),
+  );
+};
+const isPlain = (kind: CanaryKind, column: string) => PLAIN_COLUMNS[kind]?.columns.includes(column) === true;
+const temporalFiles = (): Places => {
+  const name = basename(stack.temporalFile);
+  return Object.fromEntries(
+    Object.entries(filesOf(dirname(stack.temporalFile))).filter(([path]) => path.startsWith(name)),
+  );
 };
 
-it('DEBUG', async () => {
-  await stack.pool.query('checkpoint');
-  console.log(
-    book.all.length,
-    search(await columnsOf(stack.pool))
-      .map((x) => x)
-      .join('\n'),
-  );
-  console.log('LOGS', search(textsOf(stack.logs())).join('\n'));
-  const t = performance.now();
-  const f = filesOf(stack.clusterFolder);
-  console.log(
-    'CLUSTER',
-    Object.values(f).reduce((s, b) => s + b.length, 0),
-    search(f).length,
-    performance.now() - t,
-  );
-  console.log(
-    'TEMPORAL',
-    search(filesOf(join(stack.temporalFile, '..')))
-      .filter((x) => x.startsWith('temporal'))
-      .join('\n'),
-  );
-  console.log('MEDIA', search(filesOf(stack.mediaFolder)).join('\n'));
-  console.log('ANCHORS', search(filesOf(stack.anchorsFolder)).join('\n'));
-  void [readFileSync, writeFileSync, mkdtempSync, tmpdir, inject, decoded, everythingInTemporal, PLAIN, printed];
+describe('no canary can be read', () => {
+  it('in a column, but for those that are plain by design, each of which holds its own kind', async () => {
+    const columns = await columnsOf(stack.pool);
+    expect(found(columns, isPlain)).toEqual([]);
+    const seen = new Set(found(columns).map((hit) => hit.split(': ').slice(0, 2).join(' ')));
+    const listed = Object.entries(PLAIN_COLUMNS).flatMap(([kind, { columns: plain }]) =>
+      plain.map((column) => `${column} ${kind}`),
+    );
+    expect([...seen].toSorted()).toEqual(listed.toSorted());
+  });
+
+  it('in the files of Postgres, but for what is plain in a column', () => {
+    const kinds = new Set(Object.keys(PLAIN_COLUMNS));
+    expect(found(filesOf(stack.clusterFolder), (kind) => kinds.has(kind))).toEqual([]);
+  });
+
+  it('in a log', () => {
+    expect(found(textsOf(stack.logs()))).toEqual([]);
+    expect(decodedHits(Object.values(stack.logs()))).toEqual([]);
+  });
+
+  it('in Temporal', () => {
+    expect(inTemporal.length).toBeGreaterThan(40);
+    expect(found(textsOf({ Temporal: inTemporal.join('\n') }))).toEqual([]);
+    expect(decodedHits(inTemporal)).toEqual([]);
+    expect(found(temporalFiles())).toEqual([]);
+  });
+
+  it('in a stored file, an anchor, an export or the answer of a command', () => {
+    expect(found(filesOf(stack.mediaFolder))).toEqual([]);
+    expect(found(filesOf(stack.anchorsFolder))).toEqual([]);
+    expect(found(textsOf(printed))).toEqual([]);
+  });
+
+  it('in the URLs and the headers of webhooks, but for the receiver’s own address', () => {
+    const heads = textsOf({ heads: story.received.map(({ head }) => head).join('\n') });
+    expect(found(heads, (kind) => kind === 'receiver_url')).toEqual([]);
+  });
+});
+
+/** What is found however deep it was encoded. */
+const decodedHits = (texts: readonly string[]): string[] => found(textsOf({ decoded: decoded(texts) }));
+
+describe('the sweep finds', () => {
+  const control = `Control${randomUUID().replaceAll('-', '')}`;
+  const holds = (places: Places): string[] => {
+    const { find } = needleSearch([{ name: 'it', text: control }]);
+    return Object.entries(places).flatMap(([place, bytes]) => (find(bytes).length > 0 ? [place] : []));
+  };
+
+  it('nearly every canary in the webhooks, which tell what is shared', () => {
+    const told = found(textsOf({ bodies: story.received.map(({ text }) => text).join('\n') }));
+    expect(told.filter((hit) => hit.includes(': personal: accepted')).length).toBeGreaterThan(150);
+    expect(told.filter((hit) => hit.includes(': secret: share token')).length).toBeGreaterThan(10);
+  });
+
+  it('a text that was stored, in columns of every type and in the files of Postgres', async () => {
+    await stack.pool.query(
+      `create table planted (t text, b bytea, j jsonb, a text[])`,
+    );
+    await stack.pool.query('insert into planted values ($1, $2, $3, $4)', [
+      `a ${control}.`,
+      Buffer.from(`x${control}`),
+      JSON.stringify({ deep: [control] }),
+      [control.toUpperCase()],
+    ]);
+    expect(holds(await columnsOf(stack.pool))).toEqual(['planted.t', 'planted.b', 'planted.j', 'planted.a']);
+    await stack.pool.query('checkpoint');
+    const files = holds(filesOf(stack.clusterFolder));
+    expect(files.some((file) => file.startsWith('base'))).toBe(true);
+    expect(files.some((file) => file.startsWith('pg_wal'))).toBe(true);
+  });
+
+  it('an argument of a run, in its history and in the file of Temporal', async () => {
+    const workflowId = randomUUID();
+    await stack.temporal.workflow.start('Planted', { taskQueue: 'nowhere', workflowId, args: [{ name: control }] });
+    const history = await stack.temporal.workflow.getHandle(workflowId).fetchHistory();
+    expect(holds(textsOf({ history: JSON.stringify(history) }))).toEqual(['history']);
+    expect(holds(temporalFiles())).not.toEqual([]);
+  });
+
+  it('what is written into a log, a media folder or an anchor', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'handoff-planted-'));
+    writeFileSync(join(folder, 'a'), Buffer.from(`{"x":"${control}"}`).toString('base64'));
+    writeFileSync(join(folder, control), '');
+    expect(holds(filesOf(folder)).toSorted()).toEqual(['a', control].toSorted());
+    const logs = stack.logs();
+    for (const [name, said] of [
+      ['server', issuer.id],
+      ['onboarding', 'Activity failed'],
+      ['webhooks', '"name"'],
+      ['codec', '"name"'],
+      ['postgres', 'ready to accept connections'],
+    ] as const) {
+      expect(needleSearch([{ name, text: said }]).find(Buffer.from(String(logs[name])))).toEqual([name]);
+    }
+  });
 });

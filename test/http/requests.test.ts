@@ -70,7 +70,6 @@ describe('bodies', () => {
     ['half a document', '{"share_token": "x"'],
     ['no JSON', 'share_token=x'],
     ['a key __proto__', '{"share_token": "x", "__proto__": {"admin": true}}'],
-    ['a constructor with a prototype', '{"constructor": {"prototype": {"admin": true}}}'],
     ['a list', '[]'],
     ['a text', '"x"'],
     ['a number', '7'],
@@ -78,7 +77,6 @@ describe('bodies', () => {
     ['a byte order mark', '\ufeff{"share_token": "x"}'],
     ['a comment', '{"share_token": "x"} // none'],
     ['two values', '{"share_token": "x"}{}'],
-    ['levels without end', `{"share_token": ${'['.repeat(30_000)}${']'.repeat(30_000)}}`],
     ['half a pair in a key', '{"\\ud800": 1}'],
   ])('refuses %s', async (_what, body) => {
     const answer = await send(body);
@@ -91,6 +89,9 @@ describe('bodies', () => {
     ['a whole number that would be rounded', '{"a": [12345678901234567890]}', 'a.0', /as a string/],
     ['a number that would be endless', '{"a": -1e400}', 'a', /as a string/],
     ['half a pair', '{"share_token": "\\udfff"}', 'share_token', /surrogate/],
+    ['a constructor with a prototype', '{"constructor": {"prototype": {"admin": true}}}', 'constructor', /prototype/],
+    ['__proto__ inside', '{"a": {"__proto__": {"admin": true}}}', 'a', /__proto__/],
+    ['levels without end', `{"share_token": ${'['.repeat(30_000)}${']'.repeat(30_000)}}`, 'share_token', /128 levels/],
     ['NUL', '{"a": {"b": "\\u0000"}}', 'a.b', /NUL/],
   ])('names the place of %s', async (_what, body, field, sentence) => {
     const answer = await send(body);

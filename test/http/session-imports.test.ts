@@ -491,12 +491,15 @@ describe('a row', () => {
       ['{"external_id":"half","status":"Approved","vendor_data":"\\ud800"}', 'half a surrogate'],
       ['{"external_id":"endless","status":"Approved","metadata":{"n":1e999}}', 'beyond all bounds'],
       ['{"external_id":"proto","status":"Approved","metadata":{"__proto__":1}}', '__proto__'],
-      [{ external_id: 'deep', status: 'Approved', metadata: deep }, 'levels deep'],
+      [{ external_id: 'deep', status: 'Approved', metadata: deep }, 'metadata: It nests deeper'],
       [
         `{"external_id":"deeper","status":"Approved","metadata":${'['.repeat(8_000)}${']'.repeat(8_000)}}`,
-        '128 levels',
+        'metadata: It nests deeper',
       ],
-      [`{"external_id":"deepest","status":"Approved","metadata":${'['.repeat(5e5)}${']'.repeat(5e5)}}`, '128 levels'],
+      [
+        `{"external_id":"deepest","status":"Approved","metadata":${'['.repeat(5e5)}${']'.repeat(5e5)}}`,
+        'metadata: It nests deeper',
+      ],
       [{ external_id: 'a-company', status: 'Approved' }, 'external_id: A session of the other kind'],
       [`{"external_id":"big","status":"Approved","metadata":"${'x'.repeat(1024 * 1024)}"}`, 'longer than 1 MiB'],
       [personRecord('last'), null],

@@ -77,9 +77,9 @@ describe('POST /v1/sessions/', () => {
     [
       'a lone surrogate deep inside',
       userDocument({ id_verifications: [{ deep: [{ text: '\ud800' }] }] }),
-      'id_verifications',
+      'id_verifications.0.deep.0.text',
     ],
-    ['NUL in a key', userDocument({ id_verifications: [{ 'a\0': 1 }] }), 'id_verifications'],
+    ['NUL in a key', userDocument({ id_verifications: [{ 'a\0': 1 }] }), 'id_verifications.0'],
     [
       'a long path to a person',
       businessDocument({ key_people_checks: [{ ['k'.repeat(3_000)]: { kyc_session_id: 'x' } }] }),
@@ -111,7 +111,7 @@ describe('POST /v1/sessions/', () => {
     const text = `{"session_kind":"user","status":"Approved","id_verifications":[${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}]}`;
     const answer = await api.call(api.issuer, 'POST', '/v1/sessions/', text, { 'content-type': 'application/json' });
     expect(answer.status).toBe(400);
-    expect(answer.body).toHaveProperty(['id_verifications.0']);
+    expect(answer.body).toEqual({ id_verifications: [expect.stringContaining('128 levels')], code: 'invalid_request' });
   });
 });
 

@@ -48,8 +48,13 @@ export interface CanaryStory {
   takeIn(issuer: Planted, document: JsonObject): Promise<string>;
   open(issuer: Planted, partner: Planted, sessionId: string, ttlSeconds?: number): Promise<string>;
   ended(issuer: Planted, tokenId: string, poll: <T>(read: () => Promise<T>) => Promise<T>): Promise<JsonObject>;
-  /** What receivers got, each with its brand's name, its headers and its body. */
-  readonly received: readonly { readonly name: string; readonly text: string; readonly body: JsonObject }[];
+  /** What receivers got: whose it is, URL and headers, the body as text, and the body. */
+  readonly received: readonly {
+    readonly name: string;
+    readonly head: string;
+    readonly text: string;
+    readonly body: JsonObject;
+  }[];
   /** Waits for a webhook of a type about a token; its share token is in the book from then on. */
   heard(partner: Planted, type: string, tokenId: string): Promise<JsonObject>;
   stop(): Promise<void>;
@@ -68,7 +73,7 @@ export function noteToken(book: CanaryBook, name: string, token: string): string
 
 /** Starts the receivers of a story. */
 export async function canaryStory(book: CanaryBook, stack: CanaryStack): Promise<CanaryStory> {
-  const received: { name: string; text: string; body: JsonObject }[] = [];
+  const received: CanaryStory['received'][number][] = [];
   const manners = new Map<string, { name: string; manner: Manner }>();
   const server = await receive((request, response) => {
     const chunks: Buffer[] = [];
@@ -77,7 +82,7 @@ export async function canaryStory(book: CanaryBook, stack: CanaryStack): Promise
       const { name = '?', manner = 'takes' } = manners.get(request.url ?? '') ?? {};
       const text = Buffer.concat(chunks).toString();
       const body = JSON.parse(text) as JsonObject;
-      received.push({ name, text: `${JSON.stringify(request.headers)}\n${text}`, body });
+      received.push({ name, head: JSON.stringify([request.url, request.headers]), text, body });
       const ping = body['webhook_type'] === 'webhook.ping';
       const token = typeof body['share_token'] === 'string' ? body['share_token'] : 'none';
       const status = ping ? 200 : { takes: 200, fails: 500, redirects: 302, gone: 410 }[manner];
@@ -204,7 +209,8 @@ export async function canaryStory(book: CanaryBook, stack: CanaryStack): Promise
         return onboarding;
       }),
     heard: async (partner, type, tokenId) => {
-      for (;;) {
+      for (const until = Date.now() + 20_000; ;) {
+        if (Date.now() > until) throw new Error(`${partner.name} has not heard ${type} of ${tokenId}`);
         const found = received.find(
           ({ name, body }) => name === partner.name && body['webhook_type'] === type && body['token_id'] === tokenId,
         );

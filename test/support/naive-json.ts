@@ -73,7 +73,7 @@ export function naiveReading(text: string, maxDepth: number): NaiveReading {
     space();
     const first = text.charAt(at);
     if (first === '{' || first === '[') {
-      if (place.length >= maxDepth) fail('depth');
+      if (place.length >= maxDepth) fail('depth', place.slice(0, 1));
       return first === '{' ? object(place, path) : array(place, path);
     }
     if (first === '"') {
@@ -103,8 +103,8 @@ export function naiveReading(text: string, maxDepth: number): NaiveReading {
     for (;;) {
       space();
       const key = string();
-      if (isBad(key) || key === '__proto__') fail('key');
-      if (key === 'prototype' && path.at(-1) === 'constructor') fail('key');
+      if (isBad(key) || key === '__proto__') fail('key', place);
+      if (key === 'prototype' && path.at(-1) === 'constructor') fail('key', place);
       if (made.has(key)) fail('twice', [...place, key]);
       space();
       take(':');

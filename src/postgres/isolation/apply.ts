@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, escapeIdentifier } from 'pg';
-import { isolationStatements, LOGIN_MEMBERSHIPS, ROLE_NAMES, TENANT_MEMBERSHIPS } from './statements.ts';
+import { isolationStatements, LOGIN_MEMBERSHIPS, ROLE_NAMES, ROLE_MEMBERSHIPS } from './statements.ts';
 
 /** Any number: whoever applies the listing to a database does it alone. */
 const LOCK = 7_316_254;
@@ -71,7 +71,7 @@ async function missingRoles(client: Client): Promise<string[]> {
     pairs.filter(([member, role]) => !has.has(`${member} ${role} ${option}`));
   return [
     ...ROLE_NAMES.filter((role) => !exists.has(role)).map((role) => `create role ${role} nologin`),
-    ...missing(TENANT_MEMBERSHIPS, 'inherit').map(
+    ...missing(ROLE_MEMBERSHIPS, 'inherit').map(
       ([member, role]) => `grant ${role} to ${member} with inherit true, set false`,
     ),
     // To be taken on one at a time; nothing of them is a login's at all times.

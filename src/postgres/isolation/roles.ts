@@ -10,10 +10,7 @@ export interface RoleListing {
   /** It has all that the role of tenants has too, for the rows of the tenant that the transaction names. */
   readonly asTenant?: true;
   readonly grants: Grants;
-  /**
-   * Rows that it reaches by policies of its own. A table that is missing here is open as a whole to an operation that
-   * acts for no tenant, and as the tenant's rows alone to one that does.
-   */
+  /** Rows beyond the tenant's, for one that acts for a tenant. The others reach all rows of what they are granted. */
   readonly rows?: Readonly<Record<string, Rows>>;
 }
 

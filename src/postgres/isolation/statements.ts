@@ -9,18 +9,21 @@ export function roleName(operation: string): string {
 
 const LISTED: Readonly<Record<string, RoleListing>> = ROLES;
 
+/** Has every tenant's rows, and no privilege on any table: those bring the operations that act for no tenant. */
+const ACROSS = roleName('across');
+
 /** Every group role, that of tenants first. */
-export const ROLE_NAMES: readonly string[] = Object.keys(LISTED).map(roleName);
+export const ROLE_NAMES: readonly string[] = [...Object.keys(LISTED).map(roleName), ACROSS];
 
 /** A login and the roles that it may take on. */
 export const LOGIN_MEMBERSHIPS: readonly (readonly [login: string, role: string])[] = Object.entries(LOGINS).flatMap(
   ([login, operations]) => operations.map((operation) => [login, roleName(operation)] as const),
 );
 
-/** Roles that have all that the role of tenants has. */
-export const TENANT_MEMBERSHIPS: readonly (readonly [member: string, role: string])[] = Object.entries(LISTED)
-  .filter(([, { asTenant }]) => asTenant === true)
-  .map(([operation]) => [roleName(operation), roleName('tenant')] as const);
+/** Roles that have all that another one has: the role of tenants, or the rows of all of them. */
+export const ROLE_MEMBERSHIPS: readonly (readonly [member: string, role: string])[] = Object.entries(LISTED)
+  .filter(([operation]) => operation !== 'tenant')
+  .map(([operation, { asTenant }]) => [roleName(operation), asTenant === true ? roleName('tenant') : ACROSS] as const);
 
 /** The whole listing as SQL, for the schema that the migrating role creates in. Repeating it changes nothing. */
 export function isolationStatements(): string {
@@ -59,7 +62,11 @@ export function isolationStatements(): string {
     ...Object.entries(TABLES).flatMap(([table, whose]) => [
       `alter table ${table} enable row level security, force row level security`,
       ...policiesFor(roleName('tenant'), table, whose),
-      ...Object.entries(LISTED).flatMap(([operation, listing]) => policiesOf(operation, listing, table)),
+      // One for all of them: each policy of a table costs every statement on it, whoever it is for.
+      ...policiesFor(ACROSS, table, 'true'),
+      ...Object.entries(LISTED).flatMap(([operation, { rows }]) =>
+        policiesFor(roleName(operation), table, rows?.[table] ?? {}),
+      ),
     ]),
     ...Object.keys(UNPOLICED).map(
       (table) => `alter table ${table} no force row level security, disable row level security`,
@@ -69,14 +76,6 @@ export function isolationStatements(): string {
 
 function grantsTo(role: string, grants: Grants): string[] {
   return Object.entries(grants).map(([table, privileges]) => `grant ${privileges} on ${table} to ${role}`);
-}
-
-/** An operation's own policies: all rows, unless it acts as a tenant or its listing says which. */
-function policiesOf(operation: string, { asTenant, grants, rows }: RoleListing, table: string): string[] {
-  if (operation === 'tenant') return [];
-  const own = rows?.[table];
-  if (own !== undefined) return policiesFor(roleName(operation), table, own);
-  return asTenant !== true && table in grants ? policiesFor(roleName(operation), table, 'true') : [];
 }
 
 function policiesFor(role: string, table: string, rows: Rows): string[] {
