@@ -93,7 +93,7 @@ export async function openField(lab: Lab, settings: Readonly<Record<string, stri
         status: 'Approved',
       };
       const event = { type, applicationId, tokenId: null, sessionId, dedupeKey: `torture:${sessionId}`, body } as const;
-      await handoff.acrossTenants('onboarding', async (tx) => tx.events.insert([event], { kind: 'system', id: null }));
+      await handoff.withTenant(applicationId, async (tx) => tx.events.insert([event], { kind: 'system', id: null }));
       return sessionId;
     },
   };

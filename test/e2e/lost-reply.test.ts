@@ -50,10 +50,8 @@ describe('a connection to Postgres that is lost during an import', () => {
   let tenants: Tenants;
   let app: FastifyInstance;
   beforeAll(async () => {
-    await lab.tenants.acrossTenants('provision', async (sql) => {
-      await sql.query('delete from signing_key');
-      nameKeys(sql, KEYS);
-    });
+    await lab.database.pool.query('delete from signing_key');
+    await lab.tenants.acrossTenants('secrets', async (sql) => nameKeys(sql, KEYS));
     proxy = await postgresProxy(lab.database.url);
     tenants = createTenants({ databaseUrl: proxy.url, maxConnections: 2 });
     app = buildApp({

@@ -68,7 +68,7 @@ const aPerson = (changes?: JsonObject) => (issuer: Brand) => brands.takeIn(issue
 /** Lets the database do something at each row of a table. */
 async function onInsert(table: string, statement: string): Promise<void> {
   await stack.database.pool.query(
-    `create or replace function planted() returns trigger language plpgsql as $$ begin ${statement}; return new; end $$;
+    `create or replace function planted() returns trigger language plpgsql security definer as $$ begin ${statement}; return new; end $$;
      create trigger planted before insert on ${table} for each row execute function planted()`,
   );
 }

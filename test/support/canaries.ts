@@ -41,7 +41,7 @@ export interface CanaryBook {
 export function canaryBook(): CanaryBook {
   const all: Canary[] = [];
   const texts = new Set<string>();
-  const stem = `Cn${randomBytes(4).toString('hex')}x`;
+  const stem = `Cn${randomBytes(4).toString('hex')}`;
   const digits = randomInt(10_000_000, 99_999_999);
   const add = (kind: CanaryKind, name: string, text: string) => {
     if (!texts.has(text)) all.push({ kind, name, text });
@@ -50,8 +50,8 @@ export function canaryBook(): CanaryBook {
   };
   return {
     all,
-    plant: (kind, name) => add(kind, name, `${stem}${all.length.toString(36).padStart(3, '0')}`),
-    plantNumber: (kind, name) => Number(add(kind, name, `${digits}${String(all.length).padStart(4, '0')}`)),
+    plant: (kind, name) => add(kind, name, `Z${all.length.toString(36).padStart(3, '0')}${stem}`),
+    plantNumber: (kind, name) => Number(add(kind, name, `${1000 + all.length}${digits}`)),
     note: (kind, name, text) => {
       if (typeof text !== 'string' || text.length < 6) throw new Error(`${name} is no text that could be found again`);
       return add(kind, name, text);

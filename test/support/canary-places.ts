@@ -33,11 +33,22 @@ export async function columnsOf(pool: Pool): Promise<Places> {
 export function filesOf(folder: string): Places {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return Object.fromEntries(
-    files.map(({ parentPath, name }) => {
+    files.flatMap(({ parentPath, name }) => {
       const path = join(parentPath, name);
-      return [path.slice(folder.length + 1), Buffer.concat([Buffer.from(`${path}\0`), readFileSync(path)])];
+      const bytes = bytesOf(path);
+      return bytes === null ? [] : [[path.slice(folder.length + 1), Buffer.concat([Buffer.from(`${path}\0`), bytes])]];
     }),
   );
+}
+
+/** A file of a running server; null when it is gone by now. */
+function bytesOf(path: string): Buffer | null {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ENOENT') return null;
+    throw error;
+  }
 }
 
 /** Texts as places. */

@@ -188,7 +188,9 @@ export async function canaryStory(book: CanaryBook, stack: CanaryStack): Promise
       if (!Array.isArray(documents)) return planted;
       const file = Buffer.concat([someFile('image/png'), Buffer.from(book.plant('personal', `${name} file`))]);
       const [first, ...more] = documents as JsonObject[];
-      return { ...planted, id_verifications: [{ ...first, front_image: dataUri('image/png', file) }, ...more] };
+      const expiration_date = book.note('document_expiry', 'expiry of a document', '2087-10-29');
+      const changed = { ...first, front_image: dataUri('image/png', file), expiration_date };
+      return { ...planted, id_verifications: [changed, ...more] };
     },
     takeIn: async (issuer, document) =>
       String((await story.done(issuer, 'POST', '/v1/sessions/', document))['session_id']),

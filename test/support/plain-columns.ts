@@ -1,7 +1,9 @@
 import type { CanaryKind } from './canaries.ts';
 
 /** What is stored plainly, where, and why: nothing else may be. */
-export const PLAIN_COLUMNS: Readonly<Partial<Record<CanaryKind, { readonly why: string; readonly columns: readonly string[] }>>> = {
+export const PLAIN_COLUMNS: Readonly<
+  Partial<Record<CanaryKind, { readonly why: string; readonly columns: readonly string[] }>>
+> = {
   vendor_data: {
     why: 'the customer’s id at the brand; sessions and entities are found and joined by it',
     columns: ['session.vendor_data', 'entity.vendor_data', 'acknowledgement.vendor_data'],
