@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { JsonObject } from '../../src/domain/json.ts';
+import { FIXTURE_PLACE } from '../support/fixture-canaries.ts';
 import { textOf, type Brand, type TestApi } from './api.ts';
 
 /** A sample record, as `POST /v1/sessions/` takes it. */
@@ -13,7 +14,9 @@ export function userDocument(more: JsonObject = {}): JsonObject {
     session_kind: 'user',
     status: 'Approved',
     vendor_data: 'crm-1',
-    id_verifications: [{ status: 'Approved', first_name: 'Ada', expiration_date: '2031-01-31' }],
+    id_verifications: [
+      { status: 'Approved', first_name: 'Ada', place_of_birth: FIXTURE_PLACE, expiration_date: '2031-01-31' },
+    ],
     ...more,
   };
 }
@@ -24,7 +27,7 @@ export function businessDocument(more: JsonObject = {}): JsonObject {
     session_kind: 'business',
     status: 'APPROVED',
     vendor_data: 'biz-1',
-    registry_checks: [{ status: 'Approved', company: { legal_name: 'Acme' } }],
+    registry_checks: [{ status: 'Approved', company: { legal_name: 'Acme', location: FIXTURE_PLACE } }],
     ...more,
   };
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ROLES, type Operation, type RoleListing } from '../../src/postgres/isolation/roles.ts';
 import { TABLES } from '../../src/postgres/isolation/tables.ts';
-import { asRole, rowsAs } from '../support/isolation.ts';
+import { asRole, rowsAs, type Acting } from '../support/isolation.ts';
 import { businessDocument, shareLab, userDocument } from '../support/share-lab.ts';
 
 const lab = shareLab();
@@ -191,4 +191,47 @@ it('has event keys that hold ids of ours: no tenant can take one of another’s'
   const keys = await lab.rows<{ key: string }>(`select distinct dedupe_key as key from event`);
   expect(keys.length).toBeGreaterThan(10);
   for (const { key } of keys) expect(key).toMatch(/[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/);
+});
+
+it('is under policies that leave indexes their use', async () => {
+  const { id } = lab.issuer;
+  const { tokenId } = await lab.mint(await lab.takeIn(userDocument()));
+  const planOf = (operation: Operation, acting: Acting, text: string, values: readonly unknown[]) =>
+    asRole(lab.database.pool, operation, acting, async (client) => {
+      await client.query('set local enable_seqscan = off');
+      const { rows } = await client.query<{ 'QUERY PLAN': string }>(`explain ${text}`, [...values]);
+      return rows.map((row) => row['QUERY PLAN']).join('\n');
+    });
+  const redeems = { tenant: lab.partner.id, token: tokenId };
+  for (const [operation, acting, text, values, index] of [
+    ['tenant', { tenant: id }, 'select 1 from session where session_id = $1', [id], 'session_pkey'],
+    [
+      'tenant',
+      { tenant: id },
+      'select 1 from session where application_id = $1 order by session_id desc limit 50',
+      [id],
+      'session_newest',
+    ],
+    [
+      'tenant',
+      { tenant: id },
+      'select 1 from event where application_id = $1 order by created_at, event_id',
+      [id],
+      'event_application',
+    ],
+    ['redeem', redeems, 'select 1 from session where session_id = $1 for share', [id], 'session_pkey'],
+    ['redeem', redeems, 'select 1 from session_check where session_id = any ($1)', [[id]], 'session_check_pkey'],
+    ['redeem', redeems, 'select 1 from event where token_id = $1', [tokenId], 'event_token'],
+    [
+      'onboarding',
+      { token: tokenId },
+      'select 1 from delivery where event_id = $1',
+      [id],
+      'delivery_event_id_destination_id_key',
+    ],
+  ] as const) {
+    const plan = await planOf(operation, acting, text, values);
+    expect(plan).toContain(index);
+    expect(plan).not.toContain('Seq Scan');
+  }
 });

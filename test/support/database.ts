@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Pool } from 'pg';
 import { afterAll, afterEach, beforeAll, inject } from 'vitest';
 import { createDatabase, dropDatabase } from '../../src/dev/embedded-database.ts';
+import { readableTables } from './fixture-canaries.ts';
 
 export { resetClock, shiftClock } from './test-clock.ts';
 
@@ -12,10 +13,18 @@ export interface TestDatabase {
   readonly pool: Pool;
 }
 
+const holdPlain = new Set<string>();
+
+/** Names tables in which the calling test file stores personal data readably, by hand and on purpose. */
+export function mayHoldPlain(...tables: readonly string[]): void {
+  for (const table of tables) holdPlain.add(table);
+}
+
 /**
  * Gives the calling test file (or `describe`) a database of its own: a copy of the migrated template, with a clock that
  * `shiftClock` moves. It is dropped afterwards, unless a test failed: then it stays to be looked at, as long as its
- * server runs (set `TEST_DATABASE_URL` for one that stays).
+ * server runs (set `TEST_DATABASE_URL` for one that stays). Personal data of the tests' documents that can be read in it
+ * without a key fails the file ({@link mayHoldPlain}).
  */
 export function testDatabase(): TestDatabase {
   const name = `handoff_test_${randomBytes(6).toString('hex')}`;
@@ -39,9 +48,12 @@ export function testDatabase(): TestDatabase {
     failed ||= task.result?.state === 'fail';
   });
   afterAll(async () => {
+    const readable = failed || opened === undefined ? [] : await readableTables(opened.pool, holdPlain);
+    failed ||= readable.length > 0;
     await opened?.pool.end();
     if (failed) console.log(`Kept the database ${name} of the failed tests`);
     else await dropDatabase(inject('postgresAdminUrl'), name);
+    if (readable.length > 0) throw new Error(`personal data that can be read in ${name}: ${readable.join(', ')}`);
   });
 
   return {

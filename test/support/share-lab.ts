@@ -23,6 +23,7 @@ import { importWithKeys } from '../../src/sharing/share-keys.ts';
 import { revokeOnboarding } from '../../src/sharing/revoke.ts';
 import { takeInSession } from '../../src/sharing/take-in.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
+import { FIXTURE_PLACE } from './fixture-canaries.ts';
 import { nameKeys } from './signing-keys.ts';
 import { testBlindIndex, testSealer } from './app-parts.ts';
 
@@ -303,7 +304,9 @@ export function userDocument(changes: JsonObject = {}): JsonObject {
     session_kind: 'user',
     status: 'Approved',
     vendor_data: `crm-${randomUUID()}`,
-    id_verifications: [{ status: 'Approved', first_name: 'Ada', expiration_date: '2031-01-31' }],
+    id_verifications: [
+      { status: 'Approved', first_name: 'Ada', place_of_birth: FIXTURE_PLACE, expiration_date: '2031-01-31' },
+    ],
     ...changes,
   };
 }
@@ -314,7 +317,7 @@ export function businessDocument(references: readonly (string | null)[] = [], ch
     session_kind: 'business',
     status: 'APPROVED',
     vendor_data: `biz-${randomUUID()}`,
-    registry_checks: [{ status: 'Approved', company: { company_name: 'Acme' } }],
+    registry_checks: [{ status: 'Approved', company: { company_name: 'Acme', location: FIXTURE_PLACE } }],
     key_people_checks: [
       {
         status: 'Approved',

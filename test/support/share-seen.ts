@@ -58,7 +58,7 @@ const QUERY = `
 
 /** Reads a share's traces, judges them by the rules, and tries its token once more. */
 export async function shareSeen(
-  lab: ShareLab,
+  lab: Pick<ShareLab, 'rows' | 'redeem'>,
   { tokenId, issuer, partner }: { tokenId: string; issuer: LabBrand; partner: LabBrand },
 ): Promise<ShareSeen> {
   const [row] = await lab.rows<Row>(QUERY, [tokenId]);
@@ -139,7 +139,7 @@ function brokenRules(row: Row, role: (id: string) => string): string[] {
   return broken;
 }
 
-async function importAgain(lab: ShareLab, tokenId: string, partner: LabBrand): Promise<string> {
+async function importAgain(lab: Pick<ShareLab, 'redeem'>, tokenId: string, partner: LabBrand): Promise<string> {
   try {
     await lab.redeem(tokenId, {}, partner);
     return 'imported now';

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry } from '@temporalio/worker';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import pino from 'pino';
-import { afterAll, beforeAll, inject } from 'vitest';
+import { afterAll, beforeAll, expect, inject } from 'vitest';
 import { connectHandoffClient, temporalNamespace, type HandoffClient } from '../../src/client.ts';
 import { readServerConfig, readWebhooksConfig, readWorkerConfig, type Reading } from '../../src/config.ts';
 import { parseKeyRing } from '../../src/crypto/key-ring.ts';
@@ -16,9 +17,11 @@ import {
 import { testContentEnv } from './app-parts.ts';
 import { brandsOf, type Brand, type Brands } from './brands.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
+import { readableIn } from './fixture-canaries.ts';
 import { useOwnNamespace } from './namespace.ts';
 import { expectEnding, type EndedOnboarding, type ExpectedEnding } from './runs.ts';
 import { startScriptedPartner, type ScriptedPartner } from './scripted-partner.ts';
+import { jsonOf } from './sweep.ts';
 
 const ROLES = ['onboarding', 'webhooks'] as const;
 export type WorkerRole = (typeof ROLES)[number];
@@ -141,10 +144,26 @@ export function handoffStack(options: HandoffStackOptions = {}): HandoffStack {
     await Promise.all(ROLES.map((role) => stack.stopWorker(role)));
     if (opened === undefined) return;
     await opened.server.close();
+    const readable = await readableInTemporal(opened.handoff);
     await opened.handoff.close();
     await opened.receiver.stop();
+    expect(readable, 'personal data in histories of runs').toEqual([]);
   });
   return stack;
+}
+
+/** Runs whose histories are searched at the end of a test file. */
+const MOST_RUNS = 200;
+
+/** Personal data of the tests' documents in the histories of the newest runs, and in what lists of runs show. */
+async function readableInTemporal({ temporal }: HandoffClient): Promise<string[]> {
+  const texts: Promise<string>[] = [];
+  for await (const run of temporal.workflow.list()) {
+    const history = temporal.workflow.getHandle(run.workflowId, run.runId).fetchHistory();
+    texts.push(history.then((read) => historyToJSON(read) + jsonOf(run.raw)));
+    if (texts.length === MOST_RUNS) break;
+  }
+  return readableIn((await Promise.all(texts)).join('\n'));
 }
 
 /** Temporal's own variables are those of this process. */

@@ -25,7 +25,7 @@ export async function everythingInTemporal(temporal: Client, cliPath: string): P
 }
 
 /** JSON in which bytes are base64, wherever they lie. */
-function jsonOf(value: unknown): string {
+export function jsonOf(value: unknown): string {
   return JSON.stringify(value, (_key, member: unknown) => {
     if (typeof member === 'bigint') return String(member);
     const buffer = member as { type?: unknown; data?: unknown } | null;

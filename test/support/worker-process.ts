@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startChild, type RunningChild } from '../../src/dev/child-process.ts';
 import { freePort } from '../../src/dev/free-port.ts';
+import { readableIn } from './fixture-canaries.ts';
 import type { WorkerRole } from './stack.ts';
 
 const SOURCES = fileURLToPath(new URL('../../src/', import.meta.url));
@@ -58,6 +59,8 @@ export async function startOwnProcess(
     await child.stop();
     kept ??= readFileSync(logFile, 'utf8');
     rmSync(folder, { recursive: true, force: true });
+    const readable = readableIn(kept);
+    if (readable.length > 0) throw new Error(`personal data in the log of ${entry}: ${readable.join(', ')}`);
   };
   return {
     ...child,

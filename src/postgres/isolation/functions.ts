@@ -79,18 +79,17 @@ begin return coalesce(
    where o.token_id = handoff_token() and handoff_concerns(o.token_id, o.issuer_id, o.partner_id)));
 end $$;
 
--- What the named share is of, and the people that this brings along: for its partner, while the token is open; and for
--- its run, which mints it, while that is.
+-- What the named share is of, and the people that this brings along, while it is open: for its partner once there is a
+-- token, and for its run, which acts for neither side.
 create or replace function handoff_shared(for_run boolean) returns uuid[]
   language plpgsql stable security definer set search_path from current as $$
 declare source uuid;
 begin
-  if for_run then
-    source := (select o.session_id from onboarding o
-      where o.token_id = handoff_token() and o.ended_at is null and handoff_tenant() is null);
-  else
-    source := (select t.session_id from share_token t
-      where t.token_id = handoff_token() and t.closed_at is null and t.partner_id = handoff_tenant());
+  source := (select t.session_id from share_token t
+    where t.token_id = handoff_token() and t.closed_at is null
+      and case when for_run then handoff_tenant() is null else t.partner_id = handoff_tenant() end);
+  if source is null and for_run and handoff_tenant() is null then
+    source := (select o.session_id from onboarding o where o.token_id = handoff_token() and o.ended_at is null);
   end if;
   if source is null then return '{}'; end if;
   return array[source] || array(

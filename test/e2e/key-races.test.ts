@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseKeyRing } from '../../src/crypto/key-ring.ts';
+import { createSealer, type Sealer } from '../../src/crypto/payload-seal.ts';
+import { applicationStore } from '../../src/postgres/application-deletion.ts';
+import { rewrapColumn } from '../../src/postgres/rotation/rewrap-columns.ts';
+import { SEALED_COLUMNS } from '../../src/postgres/rotation/sealed-columns.ts';
+import { beginRotation, finishRotation, removeSigningKey, type KeyWork } from '../../src/postgres/signing-keys.ts';
+import { createTenants, type Tenants } from '../../src/postgres/tenants.ts';
+import { revokeTokensOf } from '../../src/relay/signing-keys.ts';
+import { deleteApplication } from '../../src/sharing/delete-application.ts';
+import { testKey } from '../support/app-parts.ts';
+import { businessDocument, deadlocksOf, KID, shareLab, userDocument, verbs, type LabBrand } from '../support/share-lab.ts';
+import { shareSeen, type ShareSeen } from '../support/share-seen.ts';
+import { raceOnce, serialOutcomes, unexplained, type Op, type Outcome, type Race } from '../support/some-order.ts';
+
+const ROUNDS = 20;
+const RANDOM_ROUNDS = 60;
+
+const lab = shareLab();
+
+// Two processes in the middle of a change of keys: each has the other's first key as its second.
+const KEYS: Readonly<Record<string, number>> = { older: 0, newer: 1 };
+const ring = (kids: readonly string[], offset: number) =>
+  parseKeyRing(kids.map((kid) => `${kid}:${testKey(offset + (KEYS[kid] ?? 0))}`).join(','));
+const sealerOf = (...kids: string[]): Sealer => createSealer({ content: ring(kids, 60), secrets: ring(kids, 70) });
+const sealers = { here: sealerOf('older', 'newer'), there: sealerOf('newer', 'older') };
+const pools: Tenants[] = [];
+let here: ReturnType<typeof verbs>;
+let there: ReturnType<typeof verbs>;
+beforeAll(() => {
+  const open = () => createTenants({ databaseUrl: lab.database.url });
+  const [first, second] = [open(), open()];
+  pools.push(first, second);
+  [here, there] = [verbs(first, lab, sealers.here), verbs(second, lab, sealers.there)];
+});
+afterAll(() => Promise.all(pools.map((pool) => pool.close())));
+
+interface Scene {
+  readonly issuer: LabBrand;
+  readonly partner: LabBrand;
+  readonly organizationId: string;
+  readonly connectionId: string;
+  readonly sourceId: string;
+  readonly personId: string;
+  readonly tokenId: string;
+}
+
+/** Two new brands, a company with one person, and its token; the lab's signing key signs again. */
+async function scene(): Promise<Scene> {
+  await lab.rows('delete from signing_key where kid <> $1', [KID]);
+  await lab.rows(
+    `update signing_key set state = 'active', retired_at = null, removed_at = null, swept_at = null where kid = $1`,
+    [KID],
+  );
+  const [issuer, partner] = await Promise.all([here.newBrand(), here.newBrand()]);
+  const organizationId = randomUUID();
+  await lab.rows('insert into organization (organization_id, name) values ($1, $2)', [organizationId, 'Aurora']);
+  await lab.rows('update application set organization_id = $1 where application_id = any ($2)', [
+    organizationId,
+    [issuer.id, partner.id],
+  ]);
+  const connectionId = await here.connect(issuer, partner, { acceptance: 'acknowledge' });
+  const personId = await here.takeIn(userDocument(), issuer);
+  const sourceId = await here.takeIn(businessDocument([personId]), issuer);
+  const tokenId = await here.start(sourceId, { from: issuer, to: partner });
+  return { issuer, partner, organizationId, connectionId, sourceId, personId, tokenId };
+}
+
+const OPERATOR = { kind: 'system', id: 'olga' } as const;
+const withKeys = <T>(work: (keys: KeyWork) => Promise<T>): Promise<T> =>
+  there.handoff.acrossTenants('keys', (tx, sql) => work({ tx, sql, sealer: sealers.there, actor: OPERATOR }));
+const removeApplication = (side: 'issuer' | 'partner') => (of: Scene) => {
+  const ids = { applicationId: of[side].id, organizationId: of.organizationId };
+  const actor = { kind: 'account', id: of.organizationId } as const;
+  return there.handoff.withTenant(
+    ids.applicationId,
+    (tx, sql) => deleteApplication(tx, applicationStore(sql), ids, actor),
+    'onboarding',
+  );
+};
+/** Wraps and seals anew what an import touches, with the key that is the first of this process. */
+const rewrapWith = (process: 'here' | 'there') => async () => {
+  const tenants = pools[process === 'here' ? 0 : 1];
+  if (tenants === undefined) throw new Error('both pools are open');
+  for (const column of SEALED_COLUMNS.filter(({ ring: its }) => its === 'CONTENT_ENCRYPTION_KEYS').slice(0, 3)) {
+    const { unreadable } = await rewrapColumn({ tenants, sealer: sealers[process], crossing: 'keys' }, column);
+    expect(unreadable).toEqual([]);
+  }
+};
+
+const ownImport: Op<Scene> = ({ tokenId, partner }) => here.redeem(tokenId, { trustReview: true }, partner);
+const OPS: Readonly<Record<string, Op<Scene>>> = {
+  revoke: ({ tokenId, issuer }) => there.revoke(tokenId, issuer),
+  deleteSource: ({ issuer, sourceId }) => there.remove(issuer, sourceId),
+  deletePerson: ({ issuer, personId }) => there.remove(issuer, personId),
+  suspend: ({ connectionId, issuer }) => there.changeConnection(connectionId, issuer, { suspended: true }),
+  deleteIssuer: removeApplication('issuer'),
+  deletePartner: removeApplication('partner'),
+  removeKey: async () => {
+    await withKeys((work) => removeSigningKey(work, KID));
+    await revokeTokensOf(KID, there.handoff, OPERATOR);
+  },
+  rotateKey: async () => {
+    const { kid } = await withKeys(beginRotation);
+    await withKeys((work) => finishRotation(work, kid));
+  },
+  rewrap: rewrapWith('there'),
+  rewrapBack: rewrapWith('here'),
+};
+
+/** What a share left, with what can be read of it, and every key that it left. */
+async function seen(of: Scene): Promise<ShareSeen & { readonly contents: unknown; readonly keys: unknown }> {
+  const before = await contentsOf(of);
+  const share = await shareSeen({ rows: lab.rows, redeem: there.redeem }, of);
+  const [keys] = await lab.rows(
+    `select (select count(*)::int from token_key where token_id = $1) as "ofToken",
+       (select count(*)::int from session s left join session_key k using (session_id)
+        where s.application_id = any ($2) and k.session_id is null) as "sessionsWithout"`,
+    [of.tokenId, [of.issuer.id, of.partner.id]],
+  );
+  return { ...share, contents: before, keys };
+}
+
+/** Whether either process opens the content of every session there is, and how many each side has. */
+async function contentsOf({ issuer, partner }: Scene) {
+  const sides = await Promise.all(
+    [issuer, partner].map(async (owner) => {
+      const sessions = await lab.rows<{ id: string }>(
+        'select session_id as id from session where application_id = $1',
+        [owner.id],
+      );
+      const read = await Promise.all(
+        sessions.map(async ({ id }) => {
+          const [one, other] = await Promise.all([here.decision(owner, id), there.decision(owner, id)]);
+          return one !== null && isDeepStrictEqual(one, other);
+        }),
+      );
+      return { sessions: read.length, readable: read.filter(Boolean).length };
+    }),
+  );
+  for (const { sessions, readable } of sides) expect(readable).toBe(sessions);
+  return sides;
+}
+
+const race = (ops: Readonly<Record<string, Op<Scene>>>): Race<Scene> => ({ scene, ops, seen });
+const rulesHold = (outcomes: readonly Outcome[]) => {
+  for (const { answers, seen: left } of outcomes) {
+    const { broken, imports, token } = left as ShareSeen;
+    expect(broken).toEqual([]);
+    // Imported or refused, and nothing of an import where it was refused.
+    const imported = answers['ownImport'] === 'done';
+    if (!imported) expect({ answers, token, imports }).toMatchObject({ imports: [] });
+  }
+};
+
+describe('an import racing', () => {
+  it.each(Object.keys(OPS))('%s has an outcome that some order explains', async (name) => {
+    const op = OPS[name];
+    if (op === undefined) throw new Error('it is listed');
+    const { orders, rounds } = await unexplained(race({ ownImport, [name]: op }), ROUNDS);
+    rulesHold(orders);
+    expect(rounds, `orders that are possible: ${JSON.stringify(orders, null, 1)}`).toEqual([]);
+  });
+
+  it('any two of them, at random', async () => {
+    const known = new Map<string, readonly Outcome[]>();
+    const names = Object.keys(OPS);
+    for (let round = 0; round < RANDOM_ROUNDS; round += 1) {
+      // A few at a time come again and again, so that their orders need not be played anew.
+      const first = Math.floor(Math.random() * names.length);
+      const pair = [names[first], names[(first + 1 + (first % 3)) % names.length]].map(String).toSorted();
+      const ops = { ownImport, ...Object.fromEntries(pair.map((name) => [name, OPS[name] as Op<Scene>])) };
+      const orders = known.get(pair.join()) ?? (await serialOutcomes(race(ops)));
+      known.set(pair.join(), orders);
+      rulesHold(orders);
+      const outcome = await raceOnce(race(ops), 12);
+      const explained = orders.some((order) => isDeepStrictEqual(order, outcome));
+      expect(explained, `${JSON.stringify(outcome, null, 1)} is none of ${JSON.stringify(orders, null, 1)}`).toBe(true);
+    }
+  });
+});
+
+it('a run’s import by an acknowledged token survives whatever is done to keys', async () => {
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const of = await scene();
+    await there.acknowledge(of.tokenId, { by: of.partner });
+    const [answer] = await Promise.all([
+      here.runImport(of.tokenId),
+      OPS['rewrap']?.(of),
+      OPS['rotateKey']?.(of),
+      OPS['rewrapBack']?.(of),
+    ]);
+    expect(answer).toMatchObject({ state: 'redeemed' });
+    expect(await contentsOf(of)).toEqual([
+      { sessions: 2, readable: 2 },
+      { sessions: 2, readable: 2 },
+    ]);
+  }
+});
+
+it('none of it was a deadlock', async () => {
+  for (const pool of pools.splice(0)) await pool.close();
+  expect(await deadlocksOf(lab.database.url)).toBe(0);
+});
