@@ -3,8 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { isPublicKey, readSigningKey } from './audit/anchors.ts';
 import type { AnchorStoreConfig } from './audit/ports.ts';
-import { parseKeyRing, type KeyRing } from './crypto/key-ring.ts';
-import { keyProblems, MAKE_A_KEY } from './crypto/weak-key.ts';
+import { MAKE_A_KEY, parseKeyRing, type KeyRing } from './crypto/key-ring.ts';
+import type { SingleSignOn } from './crypto/sso-token.ts';
+import { keyProblems } from './crypto/weak-key.ts';
 import type { MediaStoreConfig } from './media/ports.ts';
 import type { WebhookUrlRules } from './webhooks/address-guard.ts';
 
@@ -48,7 +49,7 @@ export interface CodecServerConfig extends DatabaseConfig {
   /** Names of operators with the SHA-256 of the token of each. */
   readonly operators: ReadonlyMap<string, Buffer>;
   /** Whose tokens of people are taken; `null` for nobody's. */
-  readonly singleSignOn: { readonly jwksUrl: string; readonly issuer: string; readonly audience: string } | null;
+  readonly singleSignOn: SingleSignOn | null;
 }
 
 /** What processes need that read or write sessions' content. */
@@ -76,6 +77,8 @@ export interface OnboardingWorkerConfig extends CommonConfig, ContentConfig {
 export interface AuditConfig {
   readonly databaseUrl: string | null;
   readonly anchors: AnchorStoreConfig | null;
+  /** As the onboarding worker has it. */
+  readonly anchorSeconds: number;
   readonly signingKey: KeyObject | null;
   /** Each 32 bytes: of every key that ever signed anchors. */
   readonly publicKeys: readonly Uint8Array[];
@@ -208,6 +211,8 @@ const auditSigningKey = z.string({ error: `is missing: make one with ${MAKE_A_KE
   return z.NEVER;
 });
 
+const anchorSeconds = wholeNumber(1, 86_400).default(60);
+
 const contentShape = {
   BLIND_INDEX_KEY: secretKey,
   CONTENT_ENCRYPTION_KEYS: keyRing,
@@ -276,7 +281,7 @@ export function readWorkerConfig(env: Environment): Reading<OnboardingWorkerConf
     WEBHOOK_LOG_DAYS: wholeNumber(1, 3_650).default(90),
     AUDIT_SIGNING_KEY: auditSigningKey,
     AUDIT_ANCHORS: storePlace,
-    AUDIT_ANCHOR_SECONDS: wholeNumber(1, 86_400).default(60),
+    AUDIT_ANCHOR_SECONDS: anchorSeconds,
   };
   const reading = read(shape, env, (values) => ({
     ...common(values),
@@ -304,11 +309,13 @@ export function readAuditConfig(env: Environment): Reading<AuditConfig> {
     AUDIT_SIGNING_KEY: auditSigningKey.optional(),
     AUDIT_PUBLIC_KEY: z.string().default('').transform(readPublicKeys),
     AUDIT_ANCHORS: storePlace.optional(),
+    AUDIT_ANCHOR_SECONDS: anchorSeconds,
     S3_ENDPOINT: s3Endpoint,
   };
   return read(shape, env, (values) => ({
     databaseUrl: values.DATABASE_URL ?? null,
     anchors: values.AUDIT_ANCHORS === undefined ? null : storeAt(values.AUDIT_ANCHORS, values.S3_ENDPOINT),
+    anchorSeconds: values.AUDIT_ANCHOR_SECONDS,
     signingKey: values.AUDIT_SIGNING_KEY ?? null,
     publicKeys: values.AUDIT_PUBLIC_KEY,
     contentEncryptionKeys: values.CONTENT_ENCRYPTION_KEYS ?? null,
@@ -419,6 +426,15 @@ const operators = z
     return digests;
   });
 
+/** `name:value`; the name may hold colons, as claims that are named by a URL do. */
+const claim = z
+  .string()
+  .regex(/^.+:[^:]+$/, 'must be name:value, a claim that those have who may decode, e.g. groups:handoff-operators')
+  .transform((text) => {
+    const colon = text.lastIndexOf(':');
+    return { name: text.slice(0, colon), value: text.slice(colon + 1) };
+  });
+
 /** What the codec server needs. */
 export function readCodecServerConfig(env: Environment): Reading<CodecServerConfig> {
   const shape = {
@@ -440,10 +456,12 @@ export function readCodecServerConfig(env: Environment): Reading<CodecServerConf
       .optional(),
     CODEC_JWT_ISSUER: z.string().min(1).optional(),
     CODEC_JWT_AUDIENCE: z.string().min(1).optional(),
+    CODEC_JWT_CLAIM: claim.optional(),
   };
   const reading = read(shape, env, (values) => {
-    const { CODEC_JWKS_URL: jwksUrl, CODEC_JWT_ISSUER: issuer, CODEC_JWT_AUDIENCE: audience } = values;
-    const settings = [jwksUrl, issuer, audience].filter((value) => value !== undefined).length;
+    const { CODEC_JWKS_URL: jwksUrl, CODEC_JWT_ISSUER: issuer } = values;
+    const { CODEC_JWT_AUDIENCE: audience, CODEC_JWT_CLAIM: required } = values;
+    const settings = [jwksUrl, issuer, audience, required].filter((value) => value !== undefined).length;
     return {
       settings,
       databaseUrl: values.DATABASE_URL,
@@ -454,13 +472,16 @@ export function readCodecServerConfig(env: Environment): Reading<CodecServerConf
       uiOrigin: values.CODEC_UI_ORIGIN,
       operators: values.CODEC_OPERATORS,
       singleSignOn:
-        jwksUrl === undefined || issuer === undefined || audience === undefined ? null : { jwksUrl, issuer, audience },
+        jwksUrl === undefined || issuer === undefined || audience === undefined || required === undefined
+          ? null
+          : { jwksUrl, issuer, audience, claim: required },
     };
   });
   if ('problems' in reading) return reading;
   const { settings, ...config } = reading;
-  if (settings !== 0 && settings !== 3) {
-    return { problems: ['CODEC_JWKS_URL, CODEC_JWT_ISSUER and CODEC_JWT_AUDIENCE are set together, or none of them'] };
+  if (settings !== 0 && settings !== 4) {
+    const names = 'CODEC_JWKS_URL, CODEC_JWT_ISSUER, CODEC_JWT_AUDIENCE and CODEC_JWT_CLAIM';
+    return { problems: [`${names} are set together, or none of them`] };
   }
   return config.operators.size > 0 || config.singleSignOn !== null
     ? config

@@ -70,8 +70,8 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
     }
     const { resealed, unreadable } = await resealSecrets(tenants, sealer);
     if (resealed > 0) logger.info({ resealed }, 'secrets sealed with the active key');
-    if (unreadable.length === 0) return;
-    const shown = { unreadable: unreadable.length, of: unreadable.slice(0, MAX_IDS_SHOWN) };
+    if (unreadable.rows === 0) return;
+    const shown = { unreadable: unreadable.rows, of: unreadable.first.map(({ id }) => id) };
     logger.error(shown, 'secrets that no key of KEY_ENCRYPTION_KEYS opens');
   };
   const preparing = untilDone(prepare, (error) => logger.warn({ fault: faultFacts(error) }, 'database not ready'));

@@ -150,6 +150,7 @@ export async function startOnboardingWorker(
     media,
     onError,
     onNotice: (notice) => logger.warn(notice, NOTICES[notice.event]),
+    onUnsealed: (notice) => logger.warn({ security: 'audit_unsealed', ...notice }, 'events wait to be sealed'),
     retention: config.webhookRetention,
     anchoring: {
       signer: createAnchorSigner(config.audit.signingKey),
@@ -159,6 +160,8 @@ export async function startOnboardingWorker(
   });
   const worker = await connectWorker({ taskQueue: TASK_QUEUES.onboarding, activities }, parts, audited);
   return running(worker, async () => {
+    // What it still has to tell is sealed by the relay.
+    await audited?.stop();
     await relay.stop();
     await client.close();
     await audited?.stop();

@@ -106,7 +106,7 @@ async function verifyHere(
   publicKeys: readonly Uint8Array[] | null,
   output: AuditOutput,
 ): Promise<AuditExitCode> {
-  const { databaseUrl, anchors, contentEncryptionKeys: content } = config;
+  const { databaseUrl, anchors, anchorSeconds, contentEncryptionKeys: content } = config;
   if (databaseUrl === null) throw new Unverifiable('DATABASE_URL is missing: set it to the Postgres to verify');
   if (anchors === null && publicKeys !== null) {
     throw new Unverifiable(
@@ -119,7 +119,7 @@ async function verifyHere(
   try {
     const report = await verifyDatabase({
       open: () => openAuditSnapshot(databaseUrl, sealer),
-      anchoring: store === null || publicKeys === null ? null : { store, publicKeys },
+      anchoring: store === null || publicKeys === null ? null : { store, publicKeys, anchorSeconds },
       onRow: () => {
         rows += 1;
         if (rows % PROGRESS_ROWS === 0) output.complain(`${rows} rows verified`);

@@ -3,6 +3,8 @@ export type FindingCode =
   | 'event_altered'
   | 'event_removed'
   | 'event_lost'
+  | 'not_sealed'
+  | 'not_anchored'
   | 'rows_removed'
   | 'row_altered'
   | 'reordered'

@@ -22,6 +22,8 @@ export interface ChainToVerify {
   readonly rows: (afterPosition: number) => AsyncIterable<ChainRow>;
   /** Anchors of this application whose signature is genuine; null to go without. */
   readonly anchors: readonly AnchorFacts[] | null;
+  /** Whether an event of this time (ISO 8601) ought to be anchored by now. */
+  readonly isLate: (createdAt: string) => boolean;
   /** Told of each row. */
   readonly onRow?: () => void;
 }
@@ -44,6 +46,7 @@ export async function verifyChain(chain: ChainToVerify): Promise<ChainReport> {
   const anchors = Map.groupBy(chain.anchors ?? [], ({ position }) => position);
   let head = emptyChain(applicationId);
   let lastAnchor: AnchorFacts | null = null;
+  let late: { readonly position: number; readonly createdAt: string } | null = null;
   const report = (finding: Finding | null): ChainReport => ({
     applicationId,
     sound: head.position,
@@ -74,7 +77,10 @@ export async function verifyChain(chain: ChainToVerify): Promise<ChainReport> {
     for (const anchor of anchors.get(position) ?? []) {
       if (anchor.chain_sha256 !== row.chainSha256) return report(recomputed(applicationId, lastAnchor, anchor));
       lastAnchor = anchor;
+      late = null;
     }
+    const createdAt = row.event?.created_at ?? '';
+    if (lastAnchor?.position !== position && late === null && chain.isLate(createdAt)) late = { position, createdAt };
     head = { position, chainHash: expected };
   }
 
@@ -87,6 +93,11 @@ export async function verifyChain(chain: ChainToVerify): Promise<ChainReport> {
   if (chain.anchors?.length === 0 && head.position > 0) {
     const sentence = `No anchor of ${applicationId} was found: nothing outside the database shows that its chain was not recomputed.`;
     return report(find('no_anchor', sentence));
+  }
+  if (chain.anchors !== null && late !== null) {
+    const { position, createdAt } = late;
+    const sentence = `The event of ${createdAt} at position ${position} of ${applicationId}, and what follows it, has no anchor: the onboarding worker does not run, its anchor store is away, or somebody keeps it from anchoring. Mend that, and verify again.`;
+    return report(find('not_anchored', sentence, { position }));
   }
   return report(null);
 }

@@ -1,4 +1,4 @@
-import type { AuditSnapshot, LooseEvent } from '../postgres/audit-snapshot.ts';
+import type { AuditSnapshot, LooseEvent, WaitingEvents } from '../postgres/audit-snapshot.ts';
 import { createAnchorJudge, type Anchor, type AnchorFacts } from './anchors.ts';
 import { collectAnchors, judgement, type CollectedAnchors } from './collect-anchors.ts';
 import { findingOf, type Finding } from './findings.ts';
@@ -9,7 +9,12 @@ export interface DatabaseToVerify {
   /** Opened after the anchors were read, so that none is of a later moment. */
   readonly open: () => Promise<AuditSnapshot>;
   /** Where the anchors are, and every key that signed one; null to go without. */
-  readonly anchoring: { readonly store: AnchorStore; readonly publicKeys: readonly Uint8Array[] } | null;
+  readonly anchoring: {
+    readonly store: AnchorStore;
+    readonly publicKeys: readonly Uint8Array[];
+    /** What the worker has in `AUDIT_ANCHOR_SECONDS`. */
+    readonly anchorSeconds: number;
+  } | null;
   /** Told of every row of every chain. */
   readonly onRow?: () => void;
 }
@@ -27,7 +32,12 @@ export interface DatabaseReport {
   readonly halfLines: number;
 }
 
-/** Checks the chain of every application, and that no event is in none. */
+/** An event takes about a second to be sealed: one that takes longer than this is told of. */
+const LATE_SECONDS = 300;
+/** So many times `AUDIT_ANCHOR_SECONDS` an event may be without an anchor, and no less than {@link LATE_SECONDS}. */
+const LATE_ANCHORS = 5;
+
+/** Checks the chain of every application, that no event is in none, and that none is kept waiting. */
 export async function verifyDatabase({ open, anchoring, onRow }: DatabaseToVerify): Promise<DatabaseReport> {
   const kept = anchoring === null ? null : await collectAnchors(anchoring.store.lines(), anchoring.publicKeys);
   const snapshot = await open();
@@ -37,7 +47,9 @@ export async function verifyDatabase({ open, anchoring, onRow }: DatabaseToVerif
       kept === null
         ? null
         : [...(kept.byApplication.get(applicationId) ?? []), ...(copies?.byApplication.get(applicationId) ?? [])];
-    const waiting = await snapshot.waiting();
+    const queues = await snapshot.waiting(LATE_SECONDS);
+    const isLate = latenessAt(snapshot.now, Math.max(LATE_SECONDS, LATE_ANCHORS * (anchoring?.anchorSeconds ?? 0)));
+    const findings: Finding[] = [];
     const ids = new Set([...(await snapshot.applications()), ...(kept?.byApplication.keys() ?? [])]);
     const applications: ApplicationReport[] = [];
     for (const applicationId of [...ids].toSorted()) {
@@ -45,14 +57,18 @@ export async function verifyDatabase({ open, anchoring, onRow }: DatabaseToVerif
         applicationId,
         rows: (after) => snapshot.rows(applicationId, after),
         anchors: anchorsOf(applicationId),
+        isLate,
         ...(onRow !== undefined && { onRow }),
       });
-      applications.push({ ...chain, waiting: waiting.get(applicationId) ?? 0 });
+      const queue = queues.get(applicationId);
+      const late = queue === undefined ? null : lateFinding(applicationId, queue);
+      findings.push(...[chain.finding, late].filter((finding) => finding !== null));
+      applications.push({ ...chain, waiting: queue?.waiting ?? 0, finding: chain.finding ?? late });
     }
     return {
       applications,
       findings: [
-        ...applications.flatMap(({ finding }) => finding ?? []),
+        ...findings,
         ...(await snapshot.loose()).map(looseFinding),
         ...(kept?.findings ?? []),
         ...(copies?.findings ?? []),
@@ -62,6 +78,19 @@ export async function verifyDatabase({ open, anchoring, onRow }: DatabaseToVerif
   } finally {
     await snapshot.close();
   }
+}
+
+/** Whether a time (ISO 8601) is further from now than these seconds, before it or after. */
+function latenessAt(now: string, seconds: number): (createdAt: string) => boolean {
+  const at = (offset: number) => new Date(Date.parse(now) + offset * 1_000).toISOString();
+  const [first, last] = [at(-seconds), at(seconds)];
+  return (createdAt) => createdAt < first || createdAt > last;
+}
+
+function lateFinding(applicationId: string, { late, lateSince }: WaitingEvents): Finding | null {
+  if (late === 0) return null;
+  const sentence = `Events of ${applicationId} wait to be sealed for more than ${LATE_SECONDS / 60} minutes, or are of a time to come: ${late}, the first of ${lateSince}. The onboarding worker does not run, or somebody keeps them from it. Start it, and verify again.`;
+  return findingOf(applicationId)('not_sealed', sentence);
 }
 
 function looseFinding({ applicationId, eventId, type }: LooseEvent): Finding {

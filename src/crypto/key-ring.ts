@@ -16,15 +16,17 @@ export class KeyRingInvalid extends Error {
 const MIN_KEY_BYTES = 32;
 /** What the id of a key looks like. */
 export const KEY_ID = /^[A-Za-z0-9_-]{1,64}$/;
-const MAKE_A_KEY = `make one with: node -e "console.log(require('node:crypto').randomBytes(32).toString('base64url'))"`;
+/** The command that makes a key: 32 random bytes in base64url. */
+export const MAKE_A_KEY = `node -p "require('node:crypto').randomBytes(32).toString('base64url')"`;
+const HOW = `make one with: ${MAKE_A_KEY}`;
 
 function decodeKey(text: string, where: string): Uint8Array {
   const key = Buffer.from(text, 'base64url');
   if (text === '' || key.toString('base64url') !== text) {
-    throw new KeyRingInvalid(`${where}: the key is not base64url without padding; ${MAKE_A_KEY}`);
+    throw new KeyRingInvalid(`${where}: the key is not base64url without padding; ${HOW}`);
   }
   if (key.length < MIN_KEY_BYTES) {
-    throw new KeyRingInvalid(`${where}: the key has ${key.length} bytes, fewer than ${MIN_KEY_BYTES}; ${MAKE_A_KEY}`);
+    throw new KeyRingInvalid(`${where}: the key has ${key.length} bytes, fewer than ${MIN_KEY_BYTES}; ${HOW}`);
   }
   return key;
 }
@@ -39,9 +41,9 @@ export function parseKeyRing(text: string): KeyRing {
   for (const [index, raw] of text.split(',').entries()) {
     const where = `Key ring entry ${index + 1}`;
     const entry = raw.trim();
-    if (entry === '') throw new KeyRingInvalid(`${where} is empty: write <key id>:<key>; ${MAKE_A_KEY}`);
+    if (entry === '') throw new KeyRingInvalid(`${where} is empty: write <key id>:<key>; ${HOW}`);
     const colon = entry.indexOf(':');
-    if (colon < 0) throw new KeyRingInvalid(`${where} has no key id: write <key id>:<key>; ${MAKE_A_KEY}`);
+    if (colon < 0) throw new KeyRingInvalid(`${where} has no key id: write <key id>:<key>; ${HOW}`);
     const kid = entry.slice(0, colon);
     if (!KEY_ID.test(kid)) {
       throw new KeyRingInvalid(
@@ -55,7 +57,7 @@ export function parseKeyRing(text: string): KeyRing {
   }
   const kids = [...keys.keys()];
   const [activeKid] = kids;
-  if (activeKid === undefined) throw new KeyRingInvalid(`The key ring is empty: ${MAKE_A_KEY}`);
+  if (activeKid === undefined) throw new KeyRingInvalid(`The key ring is empty: ${HOW}`);
   // Keys stay in the closure, so that logging the ring shows none.
   return { activeKid, kids, get: (kid) => keys.get(kid) };
 }

@@ -1,4 +1,5 @@
-import type { KeyRing } from './key-ring.ts';
+import { KeyObject } from 'node:crypto';
+import { MAKE_A_KEY, type KeyRing } from './key-ring.ts';
 
 /** A key of a setting; `kid` where the setting holds several. */
 interface SetKey {
@@ -10,18 +11,16 @@ interface SetKey {
 /** Of 32 random bytes about 30 differ; fewer than 16 do once in 10^20 keys. */
 const LEAST_DIFFERENT_BYTES = 16;
 
-/** The command that makes a key: 32 random bytes in base64url. */
-export const MAKE_A_KEY = `node -p "require('node:crypto').randomBytes(32).toString('base64url')"`;
-
 /**
  * What is wrong with keys besides their length: one line for each that is not random, and for each that serves twice. No
  * line holds any of a key.
  *
- * @param settings values by the name of their setting; those that are neither a key nor a ring are not looked at
+ * @param settings values by the name of their setting; those that are no key, ring or Ed25519 key are not looked at
  */
 export function keyProblems(settings: Readonly<Record<string, unknown>>): string[] {
   const keys = Object.entries(settings).flatMap(([setting, value]): SetKey[] => {
     if (value instanceof Uint8Array) return [{ setting, kid: null, key: value }];
+    if (value instanceof KeyObject) return [{ setting, kid: null, key: seedOf(value) }];
     if (!isRing(value)) return [];
     return value.kids.map((kid) => ({ setting, kid, key: value.get(kid) ?? new Uint8Array() }));
   });
@@ -55,6 +54,11 @@ export function weaknessOf(key: Uint8Array): string | null {
   if (key.every((byte, at) => at === 0 || ((byte - (key[at - 1] ?? 0)) & 0xff) === step)) return 'counts';
   if (key.every((byte) => byte >= 0x20 && byte < 0x7f)) return 'is readable text';
   return null;
+}
+
+/** The 32 bytes that an Ed25519 key is made of. */
+function seedOf(key: KeyObject): Uint8Array {
+  return Buffer.from(key.export({ format: 'jwk' }).d ?? '', 'base64url');
 }
 
 function nameOf({ kid }: SetKey): string {

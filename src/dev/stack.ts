@@ -64,7 +64,8 @@ const LOOPBACK = '127.0.0.0/8';
 const INDEXED_VALUE_TYPE = { Keyword: 2, Datetime: 6 } as const;
 
 /**
- * Starts Postgres, Temporal, the schema, the HTTP server, both workers and the brands' receiver, in this order.
+ * Starts Postgres, Temporal, the schema, the onboarding worker, the HTTP server, the webhooks worker and the brands'
+ * receiver, in this order: the worker that seals the audit trail ends after all others that write to it.
  * `DATABASE_URL` and `TEMPORAL_ADDRESS` put servers of one's own in the place of the first two.
  *
  * @param folder where data and logs are kept
@@ -98,15 +99,15 @@ export async function startStack(folder: string, secrets: Secrets, say: Progress
     };
     const logger = pino({ level: 'info' }, pino.destination({ dest: join(folder, 'handoff.log'), mkdir: true }));
     Runtime.install({ logger: temporalLogger(logger), shutdownSignals: [] });
+    const workerConfig = orThrow(readWorkerConfig(env));
+    const parts = { logger, bundle: await loadWorkflowBundle(workerConfig.temporalCodec !== null) };
+    const onboarding = await startOnboardingWorker(workerConfig, parts);
+    stops.push(() => onboarding.stop());
     const server = await startServer(orThrow(readServerConfig(env)), logger);
     stops.push(() => server.close());
     say(`HTTP server listens on ${server.url}`);
-    const workerConfig = orThrow(readWorkerConfig(env));
-    const parts = { logger, bundle: await loadWorkflowBundle(workerConfig.temporalCodec !== null) };
     const webhooks = await startWebhooksWorker(orThrow(readWebhooksConfig(env)), parts);
     stops.push(() => webhooks.stop());
-    const onboarding = await startOnboardingWorker(workerConfig, parts);
-    stops.push(() => onboarding.stop());
     say('Workers poll handoff-onboarding and handoff-webhooks');
     const receiver = await startReceiver(await freePort(8090));
     stops.push(() => receiver.stop());

@@ -22,7 +22,8 @@ export type JsonReading =
 /**
  * Reads JSON (RFC 8259) as strictly as I-JSON (RFC 7493) asks. Beside what is no JSON it refuses an object with the same key
  * twice, the keys `__proto__` and `constructor.prototype`, NUL and half a surrogate pair in a text or a key, a whole number
- * beyond 2^53 - 1, a number that would become infinite or zero, and nesting beyond `MAX_DEPTH`. Time is linear.
+ * beyond 2^53 - 1 that is written without fraction and exponent, any other number beyond it that would be written back as
+ * another one, a number that would become infinite or zero, and nesting beyond `MAX_DEPTH`. Time is linear.
  */
 export function readJson(text: string): JsonReading {
   let value: JsonValue;
@@ -34,6 +35,9 @@ export function readJson(text: string): JsonReading {
   const problem = problemIn(text);
   return problem === null ? { ok: true, value } : { ok: false, problem };
 }
+
+/** Sign, whole part, fraction, exponent. */
+const NUMBER = /^(-?)(\d+)(?:\.(\d+))?(?:e([-+]?\d+))?$/i;
 
 /** Whole numbers of so many are below 2^53. */
 const SAFE_DIGITS = 15;
@@ -166,5 +170,22 @@ function numberProblem(number: string): string | null {
   if (Math.abs(value) <= Number.MAX_SAFE_INTEGER && value !== 0) return null;
   if (value !== 0 && /^-?\d+$/.test(number)) return 'It is a whole number beyond 2^53 - 1: send it as a string.';
   const isLost = value === 0 ? /^[-.0]*[1-9]/.test(number) : !Number.isFinite(value);
-  return isLost ? 'It is a number beyond all bounds: send it as a string.' : null;
+  if (isLost) return 'It is a number beyond all bounds: send it as a string.';
+  return value === 0 || isSameNumber(number, String(value))
+    ? null
+    : 'It is a number beyond 2^53 - 1 with more digits than are kept: send it as a string.';
+}
+
+/** Whether two texts are the same decimal number. */
+function isSameNumber(one: string, other: string): boolean {
+  return normalized(one) === normalized(other);
+}
+
+/** A number without zeros at either end of its digits: `-12.30e5` is `-123e4`. It is not zero. */
+function normalized(number: string): string {
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] = NUMBER.exec(number) ?? [];
+  const digits = (whole + fraction).replace(/^0+/, '');
+  let end = digits.length;
+  while (digits.charCodeAt(end - 1) === ZERO) end -= 1;
+  return `${sign}${digits.slice(0, end)}e${Number(exponent) - fraction.length + digits.length - end}`;
 }

@@ -65,6 +65,10 @@ const COLUMNS = `e.event_id as "eventId", e.type, e.subject_id as "subjectId", e
 const ROWS = `select ${COLUMNS} from page join event e on e.event_id = page.event_id
   left join audit_chain c on c.event_id = e.event_id order by e.created_at desc, e.event_id desc`;
 
+/** All events of an application: none is counted that is sealed. One statement, whose two parts see the same moment. */
+const COUNT = `select (select coalesce(max(c.position), 0) from audit_chain c where c.application_id = $1)::float8
+  + (select count(*) from audit_unsealed u where u.application_id = $1)::float8 as count`;
+
 /** A page of an application's events, newest first, and how many there are. */
 export async function listAuditEvents(
   tx: Transaction,
@@ -81,7 +85,7 @@ export async function listAuditEvents(
   });
   const where = `from event e where e.application_id = $1 ${conditions.join(' ')}`;
   const [[total], rows] = await Promise.all([
-    tx.query<{ count: number }>(`select count(*)::float8 as count ${where}`, values),
+    tx.query<{ count: number }>(conditions.length === 0 ? COUNT : `select count(*)::float8 as count ${where}`, values),
     tx.query<AuditRow & Record<string, unknown>>(
       `with page as (
          select e.event_id ${where} order by e.created_at desc, e.event_id desc

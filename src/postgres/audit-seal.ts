@@ -21,6 +21,16 @@ export async function applicationsToSeal(tx: Transaction): Promise<string[]> {
   return rows.map(({ application_id }) => application_id);
 }
 
+/** How many events wait to be sealed, under whatever application, and for how long the oldest does. */
+export async function unsealedEvents(tx: Transaction): Promise<{ events: number; seconds: number }> {
+  const [row] = await tx.query<{ events: number; seconds: number }>(
+    `select count(*)::float8 as events,
+       coalesce(extract(epoch from handoff_now() - min(e.created_at)), 0)::float8 as seconds
+     from audit_unsealed u join event e on e.event_id = u.event_id`,
+  );
+  return row ?? { events: 0, seconds: 0 };
+}
+
 /**
  * Seals the oldest events of an application that wait, at the end of its chain; those of one subject in the order of
  * their sequence. Does nothing while another relay seals for it.

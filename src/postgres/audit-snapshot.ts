@@ -7,6 +7,7 @@ import type { PayloadSealer } from '../sharing/ports.ts';
 import { ANCHOR_COLUMNS, anchorCopy, SEALED_COLUMNS, type AnchorCopyRow, type SealedEventRow } from './audit-reads.ts';
 import { auditedEvent } from './audit-rows.ts';
 import { sealContextOfEvent } from './events.ts';
+import { isoColumn } from './session-rows.ts';
 
 /** An event that is in no chain. */
 export interface LooseEvent {
@@ -16,14 +17,24 @@ export interface LooseEvent {
   readonly type: string | null;
 }
 
+/** What of an application waits to be sealed. */
+export interface WaitingEvents {
+  readonly waiting: number;
+  readonly late: number;
+  /** When the oldest of those that are late was written, ISO 8601; null when none is. */
+  readonly lateSince: string | null;
+}
+
 /** The audit trail of all applications as it stood at one moment. */
 export interface AuditSnapshot {
+  /** The moment, by the database's clock: ISO 8601. */
+  readonly now: string;
   /** Every application that has an event, a row of a chain or an anchor's copy, and the platform. */
   applications(): Promise<string[]>;
   rows(applicationId: string, afterPosition: number): AsyncIterable<ChainRow>;
-  /** Events that wait to be sealed, by application. */
-  waiting(): Promise<ReadonlyMap<string, number>>;
-  /** The first hundred events that are neither sealed nor wait for it, or wait and are gone. */
+  /** Events that wait to be sealed, by application; late are those that were not written within these seconds of now. */
+  waiting(lateSeconds: number): Promise<ReadonlyMap<string, WaitingEvents>>;
+  /** The first hundred events that are neither sealed nor wait for it in their own application's name, or wait and are gone. */
   loose(): Promise<LooseEvent[]>;
   anchorCopies(): AsyncIterable<Anchor>;
   close(): Promise<void>;
@@ -45,11 +56,14 @@ export async function openAuditSnapshot(databaseUrl: string, sealer: PayloadSeal
   });
   // The statement under way fails with it.
   client.on('error', () => undefined);
+  let now: string | undefined;
   try {
     await client.connect();
     await client.query('begin transaction isolation level repeatable read, read only');
     await client.query('set local role handoff_verify');
     await client.query('set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0');
+    const { rows } = await client.query<{ now: string }>(`select ${isoColumn('handoff_now()')} as now`);
+    now = rows[0]?.now ?? '';
   } catch (error) {
     await client.end().catch(() => undefined);
     throw error;
@@ -75,6 +89,7 @@ export async function openAuditSnapshot(databaseUrl: string, sealer: PayloadSeal
     );
 
   return {
+    now,
     applications: async () => {
       const rows = await query<{ id: string }>(
         `select application_id as id from event union select application_id from audit_chain
@@ -91,17 +106,27 @@ export async function openAuditSnapshot(databaseUrl: string, sealer: PayloadSeal
         if (page.length < PAGE) return;
       }
     },
-    waiting: async () => {
-      const rows = await query<{ id: string; waiting: number }>(
-        'select application_id as id, count(*)::float8 as waiting from audit_unsealed group by 1',
+    waiting: async (lateSeconds) => {
+      const rows = await query<WaitingEvents & { id: string }>(
+        `select id, count(*)::float8 as waiting, count(*) filter (where is_late)::float8 as late,
+           ${isoColumn('min(created_at) filter (where is_late)')} as "lateSince"
+         from (
+           select u.application_id as id, e.created_at,
+             c.event_id is null and abs(extract(epoch from $1::timestamptz - e.created_at)) > $2 as is_late
+           from audit_unsealed u
+             left join event e on e.event_id = u.event_id and e.application_id = u.application_id
+             left join audit_chain c on c.event_id = u.event_id
+         ) as queued group by id`,
+        [now, lateSeconds],
       );
-      return new Map(rows.map(({ id, waiting }) => [id, waiting]));
+      return new Map(rows.map(({ id, ...waiting }) => [id, waiting]));
     },
     loose: () =>
       query<LooseEvent & QueryResultRow>(
         `(select e.application_id as "applicationId", e.event_id as "eventId", e.type from event e
           where not exists (select 1 from audit_chain c where c.event_id = e.event_id)
-            and not exists (select 1 from audit_unsealed u where u.event_id = e.event_id)
+            and not exists (select 1 from audit_unsealed u
+                            where u.event_id = e.event_id and u.application_id = e.application_id)
           order by e.created_at, e.event_id limit ${LOOSE})
          union all
          (select u.application_id, u.event_id, null from audit_unsealed u

@@ -14,8 +14,8 @@ export interface AuditedCodec {
 export interface AuditedCodecParts {
   readonly namespace: string;
   readonly tenants: Tenants;
-  /** For the security log: ids, enums and counts. */
-  readonly onRefused: (refused: RefusedPayloads) => void;
+  /** For the security log, at once: the first of those that are counted together. */
+  readonly onRefused: (refused: Pick<RefusedPayloads, 'reason' | 'workflowId'>) => void;
   /** The audit trail could not be written; it is tried again. */
   readonly onError: (error: unknown) => void;
   /** Milliseconds in which refusals are counted together; default 2,000. */
@@ -26,8 +26,8 @@ export interface AuditedCodecParts {
 const MAX_RUNS = 20;
 
 /**
- * Counts what the codec refuses, and writes it down a little later: a flood of bad messages makes a few rows, and nobody
- * who decodes waits for the database.
+ * Logs what the codec refuses, counts it, and writes it down a little later: a flood of bad messages makes a few lines and
+ * rows, and nobody who decodes waits for the database.
  */
 export function auditedCodec(config: TemporalCodecConfig, parts: AuditedCodecParts): AuditedCodec {
   const { tenants, namespace, onRefused, onError, collectMs = 2_000 } = parts;
@@ -36,12 +36,15 @@ export function auditedCodec(config: TemporalCodecConfig, parts: AuditedCodecPar
   let stopped = false;
   let writing = Promise.resolve();
 
-  const count = ({ reason, workflowId, payloads }: RefusedPayloads) => {
+  /** Whether it is the first of its kind that waits. */
+  const count = ({ reason, workflowId, payloads }: RefusedPayloads): boolean => {
     const key = `${reason} ${workflowId}`;
     const before = waiting.get(key);
     if (before === undefined && workflowId !== null && waiting.size >= MAX_RUNS) {
-      count({ reason, workflowId: null, payloads });
-    } else waiting.set(key, { reason, workflowId, payloads: payloads + (before?.payloads ?? 0) });
+      return count({ reason, workflowId: null, payloads });
+    }
+    waiting.set(key, { reason, workflowId, payloads: payloads + (before?.payloads ?? 0) });
+    return before === undefined;
   };
   const write = async () => {
     timer = undefined;
@@ -52,7 +55,6 @@ export function auditedCodec(config: TemporalCodecConfig, parts: AuditedCodecPar
       await tenants.acrossTenants('codec', async (tx) => {
         for (const refused of round) tellOfRefusal(tx, refused);
       });
-      for (const refused of round) onRefused(refused);
     } catch (error) {
       for (const refused of round) count(refused);
       later(5 * collectMs);
@@ -63,8 +65,10 @@ export function auditedCodec(config: TemporalCodecConfig, parts: AuditedCodecPar
   const later = (ms: number) => {
     if (!stopped) timer ??= setTimeout(() => void writeNow(), ms).unref();
   };
-  const note = ({ reason, workflowId }: PayloadRefusal) => {
-    count({ reason, workflowId: isId(workflowId) ? workflowId : null, payloads: 1 });
+  const note = (refusal: PayloadRefusal) => {
+    const { reason } = refusal;
+    const workflowId = isId(refusal.workflowId) ? refusal.workflowId : null;
+    if (count({ reason, workflowId, payloads: 1 })) onRefused({ reason, workflowId });
     later(collectMs);
   };
 

@@ -34,13 +34,19 @@ export function tellOfDecoding(tx: Transaction, { operator, requestId, namespace
   });
 }
 
-/** Writes that a run's payloads were refused into the platform's audit trail. */
+/**
+ * Writes that a run's payloads were refused into the platform's audit trail. Its subject is what the run is about, the
+ * last UUID of its id; the reason names the kind of run, the id's prefix.
+ */
 export function tellOfRefusal(tx: Transaction, { reason, workflowId, payloads }: RefusedPayloads): void {
+  const parts = workflowId?.split(':') ?? [];
+  const subjectId = parts.at(-1);
+  const kind = parts.length > 1 ? parts[0] : undefined;
   insert(tx, 'temporal.payload_refused', {
     actor: { kind: 'system', id: null },
     requestId: null,
-    reason: `${reason} payloads=${payloads}`,
-    subjectId: workflowId !== null && isUuid(workflowId) ? workflowId : null,
+    reason: [reason, `payloads=${payloads}`, ...(kind === undefined ? [] : [`run=${kind}`])].join(' '),
+    subjectId: subjectId !== undefined && isUuid(subjectId) ? subjectId : null,
   });
 }
 

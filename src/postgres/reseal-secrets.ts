@@ -1,30 +1,30 @@
 import type { Sealer } from '../crypto/payload-seal.ts';
-import { rewrapColumn } from './rotation/rewrap-columns.ts';
+import { sealingAnew, treatColumn } from './rotation/rewrap-columns.ts';
 import { SEALED_COLUMNS } from './rotation/sealed-columns.ts';
+import { alsoUnreadable, NONE_UNREADABLE, type Unreadable } from './rotation/unreadable.ts';
 import type { Tenants } from './tenants.ts';
 
 /** What came of sealing anew. */
 export interface Resealed {
   readonly resealed: number;
-  /** Of the secrets that no key opens: which destination's, or application's that ingests. They stay as they are. */
-  readonly unreadable: readonly string[];
+  /** Secrets that no key opens, by their destination, or their application that ingests. They stay as they are. */
+  readonly unreadable: Unreadable;
 }
 
 /** Secrets of tenants: keys that sign are sealed anew by whoever prepares them. */
 const SECRETS = SEALED_COLUMNS.filter(({ table }) => table === 'webhook_secret' || table === 'ingest_secret');
 
 /**
- * Seals anew every secret that is not sealed with the active key: those of before there were keys, and those of a key
- * that was replaced, which can leave the ring afterwards. What another server, or a rotation, has at this moment is left
- * to it.
+ * Seals anew every secret of a key that was replaced, which can leave the ring afterwards. What is not sealed stays so, and
+ * unread. What another server, or a rotation, has at this moment is left to it.
  */
 export async function resealSecrets(tenants: Tenants, sealer: Sealer): Promise<Resealed> {
   let resealed = 0;
-  const unreadable: string[] = [];
+  let unreadable = NONE_UNREADABLE;
   for (const column of SECRETS) {
-    const outcome = await rewrapColumn({ tenants, sealer, crossing: 'secrets' }, column);
+    const outcome = await treatColumn({ tenants, crossing: 'secrets' }, column, sealingAnew(sealer, column));
     resealed += outcome.rewrapped;
-    unreadable.push(...outcome.unreadable.map(({ id }) => id));
+    unreadable = alsoUnreadable(unreadable, outcome.unreadable);
   }
   return { resealed, unreadable };
 }

@@ -1,7 +1,7 @@
 import type { AnchorSigner } from '../audit/anchors.ts';
 import type { AnchorStore } from '../audit/ports.ts';
 import { ANCHOR_BATCH, recordAnchors, takeChainsToAnchor } from '../postgres/audit-anchors.ts';
-import { applicationsToSeal, SEAL_BATCH, sealEvents } from '../postgres/audit-seal.ts';
+import { applicationsToSeal, SEAL_BATCH, sealEvents, unsealedEvents } from '../postgres/audit-seal.ts';
 import type { Tenants } from '../postgres/tenants.ts';
 
 /** How the ends of chains are anchored outside the database. */
@@ -30,6 +30,22 @@ export async function sealWaitingEvents(tenants: Tenants): Promise<boolean> {
   }
   if (errors.length > 0) throw errors[0];
   return more;
+}
+
+/** Events that wait to be sealed for longer than they should: ids of none. */
+export interface UnsealedNotice {
+  readonly events: number;
+  /** The age of the oldest. */
+  readonly seconds: number;
+}
+
+/** Sealing takes about a second; what takes longer than this is told of. */
+const LATE_SECONDS = 60;
+
+/** Tells of events that should be sealed by now: a relay that lags behind, or an entry of the queue that was tampered with. */
+export async function watchUnsealed(tenants: Tenants, onNotice: (notice: UnsealedNotice) => void): Promise<void> {
+  const { events, seconds } = await tenants.acrossTenants('relay', unsealedEvents);
+  if (seconds > LATE_SECONDS) onNotice({ events, seconds: Math.round(seconds) });
 }
 
 /**

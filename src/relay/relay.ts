@@ -22,7 +22,14 @@ import type { HandoffTenants } from '../postgres/handoff-tenants.ts';
 import type { Tenants } from '../postgres/tenants.ts';
 import type { DestinationNotice } from '../postgres/destination-upkeep.ts';
 import type { WebhookRetention } from '../postgres/webhook-retention.ts';
-import { anchorChains, sealAndAnchorLast, sealWaitingEvents, type Anchoring } from './audit.ts';
+import {
+  anchorChains,
+  sealAndAnchorLast,
+  sealWaitingEvents,
+  watchUnsealed,
+  type Anchoring,
+  type UnsealedNotice,
+} from './audit.ts';
 import { carryOut } from './carry-out.ts';
 import { tendSigningKeys } from './signing-keys.ts';
 import { forgetOldWebhooks, moveDeliveries, tendDestinations } from './webhook-upkeep.ts';
@@ -36,6 +43,8 @@ export interface RelayOptions {
   readonly onError: (error: unknown) => void;
   /** A webhook destination that nothing gets through to, for the log. */
   readonly onNotice: (notice: DestinationNotice) => void;
+  /** Events that are not sealed in time, for the log. */
+  readonly onUnsealed: (notice: UnsealedNotice) => void;
   readonly retention: WebhookRetention;
   readonly anchoring: Anchoring;
   /** Milliseconds between looks at the outbox; default 1,000. */
@@ -81,6 +90,7 @@ export function startRelay(options: RelayOptions): { stop(): Promise<void> } {
     repeatedly(pollMs, () => anchorChains(options.tenants, options.anchoring)),
     repeatedly(60_000, () => tidy(options)),
     repeatedly(60_000, () => tend(options)),
+    repeatedly(60_000, () => watch(options)),
     repeatedly(RETENTION_MS, () => forgetOldWebhooks(options.tenants, options.retention)),
     repeatedly(SWEEP_MS, () => sweepMedia(options.tenants, options.media)),
   ]);
@@ -174,6 +184,11 @@ async function tidy({ tenants }: RelayOptions): Promise<boolean> {
     // Last: it keeps deliveries locked, and nothing after it waits for others.
     wishOverdueDeliveries(tx);
   });
+  return false;
+}
+
+async function watch({ tenants, onUnsealed }: RelayOptions): Promise<boolean> {
+  await watchUnsealed(tenants, onUnsealed);
   return false;
 }
 

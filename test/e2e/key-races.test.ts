@@ -15,7 +15,7 @@ import { businessDocument, deadlocksOf, KID, shareLab, userDocument, verbs, type
 import { shareSeen, type ShareSeen } from '../support/share-seen.ts';
 import { raceOnce, serialOutcomes, unexplained, type Op, type Outcome, type Race } from '../support/some-order.ts';
 
-const ROUNDS = 20;
+const ROUNDS = 15;
 const RANDOM_ROUNDS = 60;
 
 const lab = shareLab();
@@ -80,11 +80,11 @@ const removeApplication = (side: 'issuer' | 'partner') => (of: Scene) => {
     'onboarding',
   );
 };
-/** Wraps and seals anew what an import touches, with the key that is the first of this process. */
+/** Wraps the data keys that an import touches anew, with the key that is the first of this process. */
 const rewrapWith = (process: 'here' | 'there') => async () => {
   const tenants = pools[process === 'here' ? 0 : 1];
   if (tenants === undefined) throw new Error('both pools are open');
-  for (const column of SEALED_COLUMNS.filter(({ ring: its }) => its === 'CONTENT_ENCRYPTION_KEYS').slice(0, 3)) {
+  for (const column of SEALED_COLUMNS.filter(({ ring: its }) => its === 'CONTENT_ENCRYPTION_KEYS').slice(0, 2)) {
     const { unreadable } = await rewrapColumn({ tenants, sealer: sealers[process], crossing: 'keys' }, column);
     expect(unreadable).toEqual([]);
   }
@@ -167,10 +167,11 @@ describe('an import racing', () => {
   it('any two of them, at random', async () => {
     const known = new Map<string, readonly Outcome[]>();
     const names = Object.keys(OPS);
+    const step = 1 + Math.floor(Math.random() * (names.length - 1));
     for (let round = 0; round < RANDOM_ROUNDS; round += 1) {
-      // A few at a time come again and again, so that their orders need not be played anew.
+      // The same pairs come again and again, so that their orders need not be played anew.
       const first = Math.floor(Math.random() * names.length);
-      const pair = [names[first], names[(first + 1 + (first % 3)) % names.length]].map(String).toSorted();
+      const pair = [names[first], names[(first + step) % names.length]].map(String).toSorted();
       const ops = { ownImport, ...Object.fromEntries(pair.map((name) => [name, OPS[name] as Op<Scene>])) };
       const orders = known.get(pair.join()) ?? (await serialOutcomes(race(ops)));
       known.set(pair.join(), orders);
@@ -183,7 +184,7 @@ describe('an import racing', () => {
 });
 
 it('a run’s import by an acknowledged token survives whatever is done to keys', async () => {
-  for (let round = 0; round < ROUNDS; round += 1) {
+  for (let round = 0; round < ROUNDS / 2; round += 1) {
     const of = await scene();
     await there.acknowledge(of.tokenId, { by: of.partner });
     const [answer] = await Promise.all([

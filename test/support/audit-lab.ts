@@ -109,7 +109,7 @@ export function auditLab(): AuditLab {
     verify: (publicKeys = [publicKeyOf(signer)]) =>
       verifyDatabase({
         open: () => openAuditSnapshot(database.url, testSealer),
-        anchoring: publicKeys === null ? null : { store, publicKeys },
+        anchoring: publicKeys === null ? null : { store, publicKeys, anchorSeconds: 60 },
       }),
     tamper: (text, values) => tamper([text], values),
     save: async () => {

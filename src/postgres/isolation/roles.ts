@@ -80,6 +80,7 @@ export const ROLES = {
       application: 'select (application_id, environment, deleted_at), update (updated_at)',
       audit_anchor: 'select',
       audit_chain: 'select',
+      audit_unsealed: 'select (application_id), insert (application_id, event_id)',
       delivery:
         'select, insert, update (state, owner, trigger, next_at, schedule_start, lease_until, last_reason, ended_at)',
       delivery_attempt: 'select, insert, update (state, reason, response_head)',

@@ -1,5 +1,5 @@
 import type { Tenants } from '../tenants.ts';
-import { countKeyless } from './adopt-plain.ts';
+import { countKeyless } from './keyless-sessions.ts';
 import { SEALED_COLUMNS, type RingName } from './sealed-columns.ts';
 
 /** How many rows of a column one key has sealed, or wrapped the data keys of. */

@@ -1,15 +1,20 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Sealer } from '../../crypto/payload-seal.ts';
 import type { Tenants } from '../tenants.ts';
-import { adoptPlainSessions, countKeyless, type AdoptionParts } from './adopt-plain.ts';
-import { countStale, rewrapColumn, type RewrapProgress, type UnreadableRow } from './rewrap-columns.ts';
+import { countKeyless, keylessSessions } from './keyless-sessions.ts';
+import { countDue, sealingAnew, treatColumn, type RewrapProgress } from './rewrap-columns.ts';
 import { SEALED_COLUMNS } from './sealed-columns.ts';
+import { alsoUnreadable, type Unreadable } from './unreadable.ts';
 
 /** What came of it. */
 export interface Rewrapped {
-  /** Rows that were sealed or wrapped anew, and sessions that got a data key. */
+  /** Rows that were sealed or wrapped anew. */
   readonly rewrapped: number;
-  /** What no key opens, and stays as it is; a key that all these are under is better kept. */
-  readonly unreadable: readonly UnreadableRow[];
+  /**
+   * What no key opens, and stays as it is: also what is not sealed, and sessions without a data key. A key that all these
+   * are under is better kept.
+   */
+  readonly unreadable: Unreadable;
   /** Whether nothing but that is left under another key than the first of its ring; else it has to be done again. */
   readonly complete: boolean;
 }
@@ -20,18 +25,16 @@ const PATIENCE_MS = 60_000;
 const POLL_MS = 200;
 
 /**
- * Has the first key of each ring seal everything: wraps data keys anew, seals what is under a ring's other keys, and what
- * was stored before there was encryption. Safe while everything runs, by several processes, and to be repeated after it
- * was killed. Every process has to have the new key first in its ring by then.
- *
- * @throws {MediaStoreUnavailable} when files of before there was encryption can't be read or stored
+ * Has the first key of each ring seal everything: wraps data keys anew, and seals what is under a ring's other keys. What
+ * is not sealed stays so, and unread: whoever can write rows would only have to wait for this, else. Safe while everything
+ * runs, by several processes, and to be repeated after it was killed. Every process has to have the new key first in its
+ * ring by then.
  */
 export async function rewrapAll(
-  parts: AdoptionParts,
+  { tenants, sealer }: { readonly tenants: Tenants; readonly sealer: Sealer },
   onProgress: (progress: RewrapProgress) => void = () => undefined,
 ): Promise<Rewrapped> {
-  const { tenants, sealer } = parts;
-  const keys = { tenants, sealer, crossing: 'keys' } as const;
+  const keys = { tenants, crossing: 'keys' } as const;
   const tally = new Map<string, RewrapProgress>();
   const told = (table: string, column: string, left: number) => {
     const name = `${table}.${column}`;
@@ -49,30 +52,28 @@ export async function rewrapAll(
   let rewrapped = 0;
   let settled = false;
   for (let pass = 1; ; pass += 1) {
-    const keyless = await tenants.acrossTenants('keys', countKeyless);
-    const added = keyless > 0 ? told('session', 'data key', keyless) : () => undefined;
-    const adoption = await adoptPlainSessions(parts, () => added(1));
-    const unreadable = [...adoption.unreadable];
-    let changed = adoption.adopted;
+    let unreadable = await tenants.acrossTenants('keys', keylessSessions);
+    let changed = 0;
     for (const column of SEALED_COLUMNS) {
-      const left = await tenants.acrossTenants('keys', (tx) => countStale(tx, sealer, column));
-      const outcome = await rewrapColumn(keys, column, told(column.table, column.column, left));
-      unreadable.push(...outcome.unreadable);
+      const treatment = sealingAnew(sealer, column);
+      const left = await tenants.acrossTenants('keys', (tx) => countDue(tx, column, treatment));
+      const outcome = await treatColumn(keys, column, treatment, told(column.table, column.column, left));
+      unreadable = alsoUnreadable(unreadable, outcome.unreadable);
       changed += outcome.rewrapped;
     }
     rewrapped += changed;
-    const left = await leftOver(parts);
-    if (settled && changed === 0 && left <= unreadable.length) return { rewrapped, unreadable, complete: true };
+    const left = await leftOver(tenants, sealer);
+    if (settled && changed === 0 && left <= unreadable.rows) return { rewrapped, unreadable, complete: true };
     if (pass === MAX_PASSES) return { rewrapped, unreadable, complete: false };
     settled = await olderTransactionsEnded(tenants);
   }
 }
 
 /** Rows that are not under the first key of their ring, and sessions without a key. */
-async function leftOver({ tenants, sealer }: AdoptionParts): Promise<number> {
+async function leftOver(tenants: Tenants, sealer: Sealer): Promise<number> {
   let left = await tenants.acrossTenants('keys', countKeyless);
   for (const column of SEALED_COLUMNS) {
-    left += await tenants.acrossTenants('keys', (tx) => countStale(tx, sealer, column));
+    left += await tenants.acrossTenants('keys', (tx) => countDue(tx, column, sealingAnew(sealer, column)));
   }
   return left;
 }

@@ -1,6 +1,7 @@
 import type { Sealer } from '../../crypto/payload-seal.ts';
 import type { Crossing, Tenants, Transaction } from '../tenants.ts';
 import type { SealedColumn, SealedRow } from './sealed-columns.ts';
+import { alsoUnreadable, NONE_UNREADABLE, type Unreadable, type UnreadableRow } from './unreadable.ts';
 
 /** How far the sealing anew of a column has come, in rows. */
 export interface RewrapProgress {
@@ -11,18 +12,25 @@ export interface RewrapProgress {
   readonly total: number;
 }
 
-/** What no key of the ring opens; it stays as it is. */
-export interface UnreadableRow {
-  readonly table: string;
-  readonly column: string;
-  /** Its primary key, or what people know it by. */
-  readonly id: string;
-}
-
 /** What came of one pass over a column. */
 export interface ColumnRewrapped {
   readonly rewrapped: number;
-  readonly unreadable: readonly UnreadableRow[];
+  readonly unreadable: Unreadable;
+}
+
+/** What a walk over a column does with which of its rows. */
+export interface Treatment {
+  /** Rows that begin with `header` are due, or all others are. */
+  readonly due: 'beginning' | 'others';
+  readonly header: Buffer;
+  /** The bytes to store instead. @throws when that can't be done: the row stays as it is */
+  readonly treat: (row: SealedRow) => Buffer;
+}
+
+/** Where a walk goes, and in which role. */
+export interface Walk {
+  readonly tenants: Tenants;
+  readonly crossing: Crossing;
 }
 
 /** Rows that one transaction seals: wrapped data keys are small, all else may be large. */
@@ -30,12 +38,9 @@ const BATCH = { dataKeys: 1_000, payloads: 200 };
 /** Rows that it looks at, of which most may be done: they cost a look at their first bytes. */
 const WINDOW = 5_000;
 
-/** First byte of what was stored before there was encryption. */
-const PLAIN = 0x00;
-
-/** What of a column has to be done: everything that does not begin as what the ring's first key seals now. */
-const STALE = (column: string, header: string) =>
-  `t.${column} is not null and substring(t.${column} for octet_length(${header})) <> ${header}`;
+/** SQL of the rows that are due, a null never; `header` is a parameter. */
+const isDue = (column: string, { due }: Treatment, header: string) =>
+  `substring(t.${column} for octet_length(${header})) ${due === 'others' ? '<>' : '='} ${header}`;
 
 /** Beginning of what the ring's first key seals now. */
 function headerOf(sealer: Sealer, { ring, holdsDataKeys }: SealedColumn): Buffer {
@@ -43,39 +48,44 @@ function headerOf(sealer: Sealer, { ring, holdsDataKeys }: SealedColumn): Buffer
   return sealer.currentHeader(ring === 'KEY_ENCRYPTION_KEYS' ? 'secret' : 'application');
 }
 
-/** Rows of a column that are not sealed with the ring's first key. */
-export function countStale(tx: Transaction, sealer: Sealer, column: SealedColumn): Promise<number> {
+/** Sealing anew, with its ring's first key, what does not begin as that seals now. */
+export function sealingAnew(sealer: Sealer, column: SealedColumn): Treatment {
+  return { due: 'others', header: headerOf(sealer, column), treat: (row) => sealedAnew(sealer, column, row) };
+}
+
+/** Rows of a column that are due. */
+export function countDue(tx: Transaction, column: SealedColumn, treatment: Treatment): Promise<number> {
   tx.send('set local statement_timeout = 0');
   return tx
     .query<{ rows: number }>(
-      `select count(*)::float8 as rows from ${column.table} t where ${STALE(column.column, '$1::bytea')}`,
-      [headerOf(sealer, column)],
+      `select count(*)::float8 as rows from ${column.table} t where ${isDue(column.column, treatment, '$1::bytea')}`,
+      [treatment.header],
     )
     .then(([row]) => row?.rows ?? 0);
 }
 
 /**
- * Seals what is not sealed with its ring's first key anew with it, a batch in each transaction, in the order of the
- * primary keys. Readers and writers go on: rows that somebody has locked are passed over, and are found by the next pass.
+ * Treats the rows of a column that are due, a batch in each transaction, in the order of the primary keys. Readers and writers go on: rows that somebody has locked are passed over, and are found by the next pass.
  * How far it has come is in the rows, so that it can end at any moment and begin again.
  *
  * @param onBatch told after each batch how many rows it has done
  */
-export async function rewrapColumn(
-  { tenants, sealer, crossing }: { readonly tenants: Tenants; readonly sealer: Sealer; readonly crossing: Crossing },
+export async function treatColumn(
+  { tenants, crossing }: Walk,
   column: SealedColumn,
+  treatment: Treatment,
   onBatch: (rows: number) => void = () => undefined,
 ): Promise<ColumnRewrapped> {
   let rewrapped = 0;
-  const unreadable: UnreadableRow[] = [];
+  let unreadable = NONE_UNREADABLE;
   for (let after: readonly string[] | null = []; after !== null;) {
     const from: readonly string[] = after;
     const until = await tenants.acrossTenants(crossing, (tx) => endOfWindow(tx, column, from));
     for (let more: readonly string[] | null = from; more !== null;) {
       const start: readonly string[] = more;
-      const batch = await tenants.acrossTenants(crossing, (tx) => rewrapBatch(tx, sealer, column, start, until));
+      const batch = await tenants.acrossTenants(crossing, (tx) => treatBatch(tx, column, treatment, [start, until]));
       rewrapped += batch.rewrapped;
-      unreadable.push(...batch.unreadable);
+      unreadable = alsoUnreadable(unreadable, batch.unreadable);
       if (batch.rewrapped > 0) onBatch(batch.rewrapped);
       more = batch.last;
     }
@@ -117,12 +127,11 @@ async function endOfWindow(
 }
 
 /** One batch of a window; `last` is how far it came, null at the window's end. */
-async function rewrapBatch(
+async function treatBatch(
   tx: Transaction,
-  sealer: Sealer,
   column: SealedColumn,
-  after: readonly string[],
-  until: readonly string[] | null,
+  treatment: Treatment,
+  [after, until]: readonly [after: readonly string[], until: readonly string[] | null],
 ): Promise<ColumnRewrapped & { readonly last: readonly string[] | null }> {
   const { table, column: name, join = '' } = column;
   const { id, isWithin, order, values } = sqlOf(column, after, until);
@@ -132,21 +141,25 @@ async function rewrapBatch(
        ${column.subject ?? 'null'}::text as subject, t.${name} as sealed,
        ${column.named === undefined ? `array_to_string(${id}, '/')` : `${column.named}::text`} as name
      from ${table} t ${join}
-     where ${isWithin} and ${STALE(name, `$${values.length + 1}::bytea`)}
+     where ${isWithin} and ${isDue(name, treatment, `$${values.length + 1}::bytea`)}
      order by ${order} limit ${most} for no key update of t skip locked`,
-    [...values, headerOf(sealer, column)],
+    [...values, treatment.header],
   );
   const done: { readonly id: readonly string[]; readonly sealed: Buffer }[] = [];
   const unreadable: UnreadableRow[] = [];
   for (const row of rows) {
     try {
-      done.push({ id: row.id, sealed: sealedAnew(sealer, column, row) });
+      done.push({ id: row.id, sealed: treatment.treat(row) });
     } catch {
       unreadable.push({ table, column: name, id: row.name });
     }
   }
   if (done.length > 0) putAnew(tx, column, done);
-  return { rewrapped: done.length, unreadable, last: rows.length === most ? (rows.at(-1)?.id ?? null) : null };
+  return {
+    rewrapped: done.length,
+    unreadable: alsoUnreadable(NONE_UNREADABLE, { rows: unreadable.length, first: unreadable }),
+    last: rows.length === most ? (rows.at(-1)?.id ?? null) : null,
+  };
 }
 
 function putAnew(
@@ -165,11 +178,11 @@ function putAnew(
   );
 }
 
-/** @throws when no key of the ring opens it */
+/** @throws when no key of the ring opens it; what is plain opens no more than what was altered */
 function sealedAnew(sealer: Sealer, { holdsDataKeys, context }: SealedColumn, row: SealedRow): Buffer {
   const place = context(row);
   const { applicationId, sessionId: keyId } = place;
   const { sealed } = row;
   if (holdsDataKeys === true) return sealer.wrapFor({ keyId, wrapped: sealed }, applicationId, applicationId).wrapped;
-  return sealer.sealBytes(place, sealed[0] === PLAIN ? sealed.subarray(1) : sealer.openBytes(place, sealed));
+  return sealer.sealBytes(place, sealer.openBytes(place, sealed));
 }

@@ -31,6 +31,8 @@ export interface SealedColumn {
   readonly ring: RingName;
   /** Whether it holds wrapped data keys: content that is sealed by those needs no sealing anew. */
   readonly holdsDataKeys?: true;
+  /** Whether no release ever stored it plain. */
+  readonly neverPlain?: true;
   /** Primary key: each column with its SQL type. */
   readonly key: Readonly<Record<string, 'uuid' | 'int' | 'text'>>;
   /** SQL of the application, and of {@link SealedRow.subject}, over the table's alias `t` and what `join` brings. */
@@ -65,6 +67,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
     column: 'wrapped',
     ring: CONTENT,
     holdsDataKeys: true,
+    neverPlain: true,
     key: { token_id: 'uuid', session_id: 'uuid' },
     applicationId: 'token.partner_id',
     subject: 't.key_id',
@@ -76,6 +79,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
     column: 'wrapped',
     ring: CONTENT,
     holdsDataKeys: true,
+    neverPlain: true,
     key: { session_id: 'uuid' },
     subject: 't.key_id',
     context: dataKeyContext,
@@ -175,6 +179,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
     table: 'signing_key',
     column: 'sealed',
     ring: SECRETS,
+    neverPlain: true,
     key: { kid: 'text' },
     applicationId: `''`,
     context: (row) => signingKeyContext(first(row)),
