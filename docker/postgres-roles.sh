@@ -16,3 +16,11 @@ revoke connect on database handoff from public;
 grant connect on database handoff to handoff_server, handoff_webhooks, handoff_worker;
 create role temporal login createdb password :'temporal_password';
 SQL
+
+# The codec server's, where docker-compose.codec.yml is in use.
+if [ -n "${HANDOFF_CODEC_DB_PASSWORD:-}" ]; then
+  psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres --set codec_password="$HANDOFF_CODEC_DB_PASSWORD" <<'SQL'
+create role handoff_codec_server login noinherit password :'codec_password';
+grant connect on database handoff to handoff_codec_server;
+SQL
+fi

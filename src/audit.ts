@@ -1,3 +1,4 @@
+import './node-version.ts';
 import { runAudit } from './audit/command-line.ts';
 
 process.exitCode = await runAudit(process.argv.slice(2), process.env, {

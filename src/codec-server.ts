@@ -1,3 +1,4 @@
+import './node-version.ts';
 import pino from 'pino';
 import { temporalNamespace } from './client.ts';
 import { readCodecServerConfig, type CodecServerConfig } from './config.ts';
@@ -6,8 +7,11 @@ import { readSsoTokens } from './crypto/sso-token.ts';
 import { createTemporalCodec } from './crypto/temporal-codec.ts';
 import { buildCodecApp } from './http/codec-app.ts';
 import { faultFacts } from './http/logging.ts';
+import { sharedProbe } from './http/readiness.ts';
+import { errorKind } from './logging.ts';
 import { tellOfDecoding } from './postgres/codec-events.ts';
-import { createTenants } from './postgres/tenants.ts';
+import { loginProblem } from './postgres/login-problem.ts';
+import { createTenants, type Tenants } from './postgres/tenants.ts';
 import { stopWithProblems } from './stop-with-problems.ts';
 
 /** A codec server that listens. */
@@ -25,6 +29,8 @@ export async function startCodecServer(config: CodecServerConfig, logger: pino.L
     maxConnections: 2,
     onConnectionError: (error) => logger.warn({ fault: faultFacts(error) }, 'database connection lost'),
   });
+  // Anybody may ask, as often as they like: however many do, one connection answers.
+  const audit = sharedProbe(() => auditProblem(tenants));
   const app = buildCodecApp({
     codec: createTemporalCodec({ ...config.temporalCodec, namespace }),
     namespace,
@@ -34,7 +40,11 @@ export async function startCodecServer(config: CodecServerConfig, logger: pino.L
       readSsoToken: config.singleSignOn === null ? null : readSsoTokens(config.singleSignOn),
     },
     audit: (decoding) => tenants.acrossTenants('codec', async (tx) => tellOfDecoding(tx, decoding)),
+    auditProblem: audit.ask,
     logger,
+  });
+  void audit.ask().then((problem) => {
+    if (problem !== null) logger.error({ problem }, 'nothing can be decoded: the audit trail cannot be written');
   });
   const url = await app.listen({ host: config.host, port: config.port });
   return {
@@ -44,6 +54,16 @@ export async function startCodecServer(config: CodecServerConfig, logger: pino.L
       await tenants.close();
     },
   };
+}
+
+/** What keeps events from being written: a login that lacks the role, or a database that is away. */
+function auditProblem(tenants: Tenants): Promise<string | null> {
+  return tenants.acrossTenants('codec', (tx) => tx.query('select')).then(
+    () => null,
+    (error: unknown) =>
+      loginProblem(error, 'codec', 'handoff_codec_server') ??
+      `the database in DATABASE_URL does not answer (${errorKind(error).code ?? errorKind(error).error})`,
+  );
 }
 
 if (import.meta.main) {

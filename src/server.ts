@@ -1,3 +1,4 @@
+import './node-version.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { createSmtpMailer } from './accounts/smtp-mailer.ts';
@@ -130,8 +131,6 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
   };
 }
 
-/** Ids that one line of the log names. */
-const MAX_IDS_SHOWN = 20;
 const RETRY_MS = 2_000;
 
 /** Tries until it succeeds, so that a database that comes late is no reason to die. */

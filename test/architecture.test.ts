@@ -15,6 +15,7 @@ const ROOMS = [
     'client.ts',
     'config.ts',
     'logging.ts',
+    'node-version.ts',
     'stop-with-problems.ts',
   ]),
   [

@@ -20,20 +20,31 @@ export function emptyChain(applicationId: string): ChainHead {
   return { position: 0, chainHash: createHash('sha256').update(`handoff audit chain v1\n${applicationId}`).digest() };
 }
 
-/** sha256 over the previous hash (32 bytes), the position (8 bytes, big-endian) and the row's hash (32 bytes). */
-export function chainHash(previous: Uint8Array, position: number, row: Uint8Array): Buffer {
-  const place = Buffer.alloc(8);
-  place.writeBigUInt64BE(BigInt(position));
-  return createHash('sha256').update(previous).update(place).update(row).digest();
+/** What a row of a chain binds to the hash before it. */
+export interface Place {
+  readonly position: number;
+  readonly rowHash: Uint8Array;
+  /** ISO 8601 UTC with microseconds. */
+  readonly sealedAt: string;
 }
 
-/** Links events to a chain, in this order. */
-export function link(head: ChainHead, events: readonly AuditedEvent[]): Link[] {
+/**
+ * sha256 over the previous hash (32 bytes), the position (8 bytes, big-endian), the row's hash (32 bytes) and the text of
+ * when it was sealed.
+ */
+export function chainHash(previous: Uint8Array, { position, rowHash: row, sealedAt }: Place): Buffer {
+  const place = Buffer.alloc(8);
+  place.writeBigUInt64BE(BigInt(position));
+  return createHash('sha256').update(previous).update(place).update(row).update(sealedAt).digest();
+}
+
+/** Links events to a chain, in this order. @param sealedAt ISO 8601 UTC with microseconds */
+export function link(head: ChainHead, events: readonly AuditedEvent[], sealedAt: string): Link[] {
   let { position, chainHash: previous } = head;
   return events.map((event) => {
     const row = rowHash(event);
     position += 1;
-    previous = chainHash(previous, position, row);
+    previous = chainHash(previous, { position, rowHash: row, sealedAt });
     return { eventId: event.event_id ?? '', position, rowHash: row, chainHash: previous };
   });
 }

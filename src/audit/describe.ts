@@ -1,18 +1,18 @@
 import type { DatabaseReport } from './verify-database.ts';
 import type { ExportReport } from './verify-export.ts';
 
-const COLUMNS = ['application', 'sealed', 'anchored up to', 'of', 'waiting', 'result'] as const;
+const COLUMNS = ['application', 'verified', 'anchored up to', 'of', 'waiting', 'result'] as const;
 
 /** What a verification of the database says: a table, a sentence for each thing that is wrong, what it proves. */
 export function describeDatabase(
   { applications, findings, halfLines }: DatabaseReport,
   { withAnchors, withPayloads }: { readonly withAnchors: boolean; readonly withPayloads: boolean },
 ): string {
-  const rows = applications.map(({ applicationId, sound, lastAnchor, waiting, finding }) => [
+  const lines = applications.map(({ applicationId, sound, rows, newestAnchor, waiting, finding }) => [
     applicationId,
-    String(sound),
-    lastAnchor === null ? '-' : String(lastAnchor.position),
-    lastAnchor?.anchored_at ?? '-',
+    sound === rows ? String(sound) : `up to ${sound} of ${rows}`,
+    newestAnchor === null ? '-' : String(newestAnchor.position),
+    newestAnchor?.anchored_at ?? '-',
     String(waiting),
     finding?.code ?? 'ok',
   ]);
@@ -31,7 +31,7 @@ export function describeDatabase(
           ...(waiting > 0 ? [`Not sealed yet: ${waiting}.`] : []),
         ];
   return [
-    ...table([[...COLUMNS], ...rows]),
+    ...table([[...COLUMNS], ...lines]),
     '',
     ...findings.map(({ sentence }) => `FAILED: ${sentence}`),
     ...proven,
@@ -47,24 +47,32 @@ const WITHOUT_ANCHORS =
 
 /** What a verification of an export says. */
 export function describeExport(report: ExportReport, { withAnchors }: { readonly withAnchors: boolean }): string {
-  const { applicationId, events, links, contiguous, after, lastPosition, lastAnchor, unproven, findings } = report;
-  const head = `Export of ${applicationId ?? 'nothing that is known'}: ${events} events, positions ${after + 1} to ${lastPosition}.`;
-  if (findings.length > 0) return [head, ...findings.map(({ sentence }) => `FAILED: ${sentence}`)].join('\n');
+  const { applicationId, events, links, after, lastPosition, lastAnchor, unproven, findings } = report;
+  const whose = `Export of ${applicationId ?? 'nothing that is known'}`;
+  if (findings.length > 0) {
+    const reached = `${whose}: verified up to position ${lastPosition} of ${report.rows}.`;
+    return [reached, ...findings.map(({ sentence }) => `FAILED: ${sentence}`)].join('\n');
+  }
+  const head = `${whose}: ${events} events, positions ${after + 1} to ${lastPosition}.`;
   return [
     head,
     'Every event in it has the hash that it was sealed with.',
     ...(links > 0
       ? [`A filter left out ${links} events, whose places are there: nothing else is missing between.`]
       : []),
-    ...(contiguous
-      ? ['Every row follows the one before it.']
-      : ['It has gaps: what follows the first one is not shown to be part of the chain.']),
+    'Every row follows the one before it.',
     ...(withAnchors && lastAnchor !== null
       ? [`The anchor of ${lastAnchor.anchored_at} at position ${lastAnchor.position} is genuine, and agrees.`]
       : []),
     ...(withAnchors ? [] : [WITHOUT_ANCHORS]),
     ...(withAnchors && unproven > 0 ? [`Not proven by any anchor in it: ${unproven} events.`] : []),
+    `It proves nothing of what came after ${endOf(report)}, or that nothing did: compare its end with another export, or with the operator's anchors.`,
   ].join('\n');
+}
+
+/** How far an export goes. */
+function endOf({ lastPosition, lastTime }: ExportReport): string {
+  return `position ${lastPosition}${lastTime === null ? '' : `, of ${lastTime}`}`;
 }
 
 function table(rows: readonly (readonly string[])[]): string[] {

@@ -7,20 +7,23 @@ import { emptyChain } from './chain.ts';
 /*
  * An export of an application's audit trail, as NDJSON in this order: one header; its anchors, in the order of their
  * positions; rows of its chain, in the order of theirs, each as an event or, where a filter leaves the event out, as a bare
- * link; one end. `verify-export.ts` checks one without the database. A link tells nothing of its event, for salt is in the
- * hash; without the links, what follows the first event that is left out is not proven.
+ * link; one end. `verify-export.ts` checks one without the database. A link tells no more of its event than when it was
+ * sealed, for salt is in the hash. Of a filter with `since`, the first row is the last one that was sealed before it.
  */
 
 export const EXPORT_FORMAT = 'handoff audit export v1';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'is not 64 hexadecimal digits');
+/** As it is hashed. */
+const microseconds = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/, 'is no time in UTC with microseconds');
 
-const header = z.object({
+const header = z.strictObject({
   kind: z.literal('header'),
   format: z.literal(EXPORT_FORMAT),
   application_id: z.uuid(),
   exported_at: z.string(),
-  complete: z.boolean(),
+  since: z.string().nullable(),
+  until: z.string().nullable(),
   after_position: z.int().nonnegative(),
   after_chain_sha256: sha256,
 });
@@ -30,13 +33,14 @@ export interface ExportHeader {
   readonly applicationId: string;
   /** ISO 8601, by the database's clock. */
   readonly exportedAt: string;
-  /** Whether every row of the chain is in it that follows `after`, as an event or as a link. */
-  readonly complete: boolean;
+  /** Of which time it has events, both ends included; null without that bound. */
+  readonly since: string | null;
+  readonly until: string | null;
   /** The place in the chain that the export begins after; null for its beginning. */
   readonly after: { readonly position: number; readonly chainSha256: string } | null;
 }
 
-const anchor = z.object({
+const anchor = z.strictObject({
   kind: z.literal('anchor'),
   application_id: z.uuid(),
   position: z.int().positive(),
@@ -46,12 +50,14 @@ const anchor = z.object({
   signature: z.string(),
 });
 
-const event = z.object({
+const place = { position: z.int().positive(), sealed_at: microseconds };
+
+const event = z.strictObject({
   kind: z.literal('event'),
-  position: z.int().positive(),
+  ...place,
   row_sha256: sha256,
   chain_sha256: sha256,
-  event: z.object(
+  event: z.strictObject(
     Object.fromEntries(AUDITED_COLUMNS.map((column) => [column, z.string().nullable().default(null)])) as Record<
       (typeof AUDITED_COLUMNS)[number],
       z.ZodDefault<z.ZodNullable<z.ZodString>>
@@ -59,10 +65,10 @@ const event = z.object({
   ),
 });
 
-const link = z.object({ kind: z.literal('link'), position: z.int().positive(), row_sha256: sha256 });
+const link = z.strictObject({ kind: z.literal('link'), ...place, row_sha256: sha256 });
 
 /** The place of an event that is left out. */
-export type ExportedLink = Pick<ExportedEvent, 'position' | 'rowSha256'>;
+export type ExportedLink = Pick<ExportedEvent, 'position' | 'rowSha256' | 'sealedAt'>;
 
 /** An event with its place in the chain. */
 export interface ExportedEvent {
@@ -70,11 +76,13 @@ export interface ExportedEvent {
   /** Hexadecimal, as is the other one. */
   readonly rowSha256: string;
   readonly chainSha256: string;
+  /** ISO 8601 UTC with microseconds. */
+  readonly sealedAt: string;
   readonly event: AuditedEvent;
 }
 
 const count = z.int().nonnegative();
-const end = z.object({ kind: z.literal('end'), events: count, links: count, anchors: count });
+const end = z.strictObject({ kind: z.literal('end'), events: count, links: count, anchors: count });
 
 /** How many lines of each kind an export has. */
 export type ExportCounts = Readonly<Record<'events' | 'links' | 'anchors', number>>;
@@ -83,13 +91,14 @@ export type ExportCounts = Readonly<Record<'events' | 'links' | 'anchors', numbe
 export const exportLine = z.discriminatedUnion('kind', [header, anchor, event, link, end]);
 export type ExportLine = z.output<typeof exportLine>;
 
-export function headerLine({ applicationId, exportedAt, complete, after }: ExportHeader): string {
+export function headerLine({ applicationId, exportedAt, since, until, after }: ExportHeader): string {
   return text({
     kind: 'header',
     format: EXPORT_FORMAT,
     application_id: applicationId,
     exported_at: exportedAt,
-    complete,
+    since,
+    until,
     after_position: after?.position ?? 0,
     after_chain_sha256: after?.chainSha256 ?? emptyChain(applicationId).chainHash.toString('hex'),
   });
@@ -99,12 +108,13 @@ export function anchorLine(kept: Anchor): string {
   return text({ kind: 'anchor', ...kept });
 }
 
-export function eventLine({ position, rowSha256, chainSha256, event: columns }: ExportedEvent): string {
-  return text({ kind: 'event', position, row_sha256: rowSha256, chain_sha256: chainSha256, event: columns });
+export function eventLine({ position, sealedAt, rowSha256, chainSha256, event: columns }: ExportedEvent): string {
+  const hashes = { row_sha256: rowSha256, chain_sha256: chainSha256 };
+  return text({ kind: 'event', position, sealed_at: sealedAt, ...hashes, event: columns });
 }
 
-export function linkLine({ position, rowSha256 }: ExportedLink): string {
-  return text({ kind: 'link', position, row_sha256: rowSha256 });
+export function linkLine({ position, sealedAt, rowSha256 }: ExportedLink): string {
+  return text({ kind: 'link', position, sealed_at: sealedAt, row_sha256: rowSha256 });
 }
 
 /** The last line: an export without it was cut off. */

@@ -1,6 +1,12 @@
 import type { AuditSnapshot, LooseEvent, WaitingEvents } from '../postgres/audit-snapshot.ts';
 import { createAnchorJudge, type Anchor, type AnchorFacts } from './anchors.ts';
-import { collectAnchors, judgement, type CollectedAnchors } from './collect-anchors.ts';
+import {
+  collectAnchors,
+  judgement,
+  UnknownKeyCounter,
+  unknownKeyFindings,
+  type CollectedAnchors,
+} from './collect-anchors.ts';
 import { findingOf, type Finding } from './findings.ts';
 import type { AnchorStore } from './ports.ts';
 import { verifyChain, type ChainReport } from './verify-chain.ts';
@@ -21,6 +27,10 @@ export interface DatabaseToVerify {
 
 /** What is known of an application's chain. */
 export interface ApplicationReport extends ChainReport {
+  /** Rows that there are, or that an anchor saw. */
+  readonly rows: number;
+  /** The anchor of the highest position, whether or not the verification came as far. */
+  readonly newestAnchor: AnchorFacts | null;
   /** Events that wait to be sealed. */
   readonly waiting: number;
 }
@@ -49,21 +59,36 @@ export async function verifyDatabase({ open, anchoring, onRow }: DatabaseToVerif
         : [...(kept.byApplication.get(applicationId) ?? []), ...(copies?.byApplication.get(applicationId) ?? [])];
     const queues = await snapshot.waiting(LATE_SECONDS);
     const isLate = latenessAt(snapshot.now, Math.max(LATE_SECONDS, LATE_ANCHORS * (anchoring?.anchorSeconds ?? 0)));
+    const unknown = unknownKeyFindings(kept?.unknown ?? new Map(), copies?.unknown ?? new Map());
+    const unjudged = new Set(
+      [...(kept?.unknown.values() ?? []), ...(copies?.unknown.values() ?? [])].flatMap((key) => [...key.applications]),
+    );
     const findings: Finding[] = [];
     const ids = new Set([...(await snapshot.applications()), ...(kept?.byApplication.keys() ?? [])]);
     const applications: ApplicationReport[] = [];
     for (const applicationId of [...ids].toSorted()) {
+      const anchors = anchorsOf(applicationId);
       const chain = await verifyChain({
         applicationId,
         rows: (after) => snapshot.rows(applicationId, after),
-        anchors: anchorsOf(applicationId),
+        anchors,
         isLate,
         ...(onRow !== undefined && { onRow }),
       });
       const queue = queues.get(applicationId);
       const late = queue === undefined ? null : lateFinding(applicationId, queue);
-      findings.push(...[chain.finding, late].filter((finding) => finding !== null));
-      applications.push({ ...chain, waiting: queue?.waiting ?? 0, finding: chain.finding ?? late });
+      // Whether an anchor is missing, those who know its key can say.
+      const isUnjudged = unjudged.has(applicationId) && LACKS_ANCHORS.has(chain.finding?.code ?? '');
+      const found = isUnjudged ? null : chain.finding;
+      findings.push(...[found, late].filter((finding) => finding !== null));
+      const newestAnchor = newestOf(anchors ?? []);
+      applications.push({
+        ...chain,
+        rows: Math.max(await snapshot.lastPosition(applicationId), newestAnchor?.position ?? 0),
+        newestAnchor,
+        waiting: queue?.waiting ?? 0,
+        finding: found ?? late ?? (isUnjudged ? (unknown[0] ?? null) : null),
+      });
     }
     return {
       applications,
@@ -72,12 +97,23 @@ export async function verifyDatabase({ open, anchoring, onRow }: DatabaseToVerif
         ...(await snapshot.loose()).map(looseFinding),
         ...(kept?.findings ?? []),
         ...(copies?.findings ?? []),
+        ...unknown,
       ],
       halfLines: kept?.halfLines ?? 0,
     };
   } finally {
     await snapshot.close();
   }
+}
+
+/** What is found where anchors are not there, or can't be judged. */
+const LACKS_ANCHORS: ReadonlySet<string> = new Set(['no_anchor', 'not_anchored']);
+
+function newestOf(anchors: readonly AnchorFacts[]): AnchorFacts | null {
+  return anchors.reduce<AnchorFacts | null>(
+    (newest, anchor) => (newest === null || anchor.position >= newest.position ? anchor : newest),
+    null,
+  );
 }
 
 /** Whether a time (ISO 8601) is further from now than these seconds, before it or after. */
@@ -101,7 +137,7 @@ function looseFinding({ applicationId, eventId, type }: LooseEvent): Finding {
   return findingOf(applicationId)('event_lost', sentence, { eventId });
 }
 
-type Copies = Pick<CollectedAnchors, 'byApplication' | 'findings'>;
+type Copies = Pick<CollectedAnchors, 'byApplication' | 'findings' | 'unknown'>;
 
 /** The database's copies of anchors: as good as those outside, if signed, and each must be outside too. */
 async function readCopies(
@@ -112,9 +148,12 @@ async function readCopies(
   const judge = createAnchorJudge(publicKeys);
   const findings: Finding[] = [];
   const genuine: Anchor[] = [];
+  const unknown = new UnknownKeyCounter();
   for await (const copy of snapshot.anchorCopies()) {
-    const finding = judgement(copy, 'the copy in the database', judge(copy));
-    if (finding === null) genuine.push(copy);
+    const verdict = judge(copy);
+    const finding = judgement(copy, 'the copy in the database', verdict);
+    if (verdict === 'unknown_key') unknown.add(copy, 'a copy in the database');
+    else if (finding === null) genuine.push(copy);
     else findings.push(finding);
   }
   let missing = lacking(genuine, kept);
@@ -125,7 +164,8 @@ async function readCopies(
     const sentence = `The anchor store lacks ${anchors.length} of the anchors of ${applicationId} whose signed copies are in the database, the first of ${first?.anchored_at}, at position ${first?.position}.`;
     findings.push(findingOf(applicationId)('anchor_removed', sentence, { position: first?.position ?? null }));
   }
-  return { byApplication: Map.groupBy(genuine, ({ application_id }) => application_id), findings };
+  const byApplication = Map.groupBy(genuine, ({ application_id }) => application_id);
+  return { byApplication, findings, unknown: unknown.keys };
 }
 
 function lacking(copies: readonly Anchor[], kept: CollectedAnchors): Anchor[] {

@@ -2,6 +2,7 @@ import { anchorShape, createAnchorJudge, type Anchor } from './anchors.ts';
 import { rowHash } from './audited-event.ts';
 import { chainHash, emptyChain } from './chain.ts';
 import { judgement } from './collect-anchors.ts';
+import { problemLine, readJson } from '../domain/strict-json.ts';
 import { exportLine, type ExportLine } from './export.ts';
 import { findingOf, type Finding } from './findings.ts';
 
@@ -12,12 +13,15 @@ export interface ExportReport {
   readonly events: number;
   /** Events that were left out, with their links in the places. */
   readonly links: number;
-  /** Whether every row from the first to the last is in it. */
-  readonly contiguous: boolean;
   /** Position that the export begins after; 0 is the chain's beginning. */
   readonly after: number;
+  /** Position up to which it is as it was sealed. */
   readonly lastPosition: number;
-  /** The last anchor before the first gap: it proves every event up to it. */
+  /** When the last event of it was written, ISO 8601; null without any. */
+  readonly lastTime: string | null;
+  /** The highest position in it, also beyond what is wrong. */
+  readonly rows: number;
+  /** The last one that agrees: it proves every event up to it. */
   readonly lastAnchor: Anchor | null;
   /** Events that no anchor proves. */
   readonly unproven: number;
@@ -27,8 +31,8 @@ export interface ExportReport {
 type Lines = { readonly [Kind in ExportLine['kind']]: Extract<ExportLine, { kind: Kind }> };
 
 /**
- * Checks an export without the database: every row's hash; how rows follow each other, wherever none is left out; and the
- * anchors that fall on them.
+ * Checks an export without the database: every row's hash; how rows follow each other; whether they are what its filter
+ * takes; and the anchors that fall on them.
  *
  * @param publicKeys those that signed anchors; null goes without
  */
@@ -37,7 +41,13 @@ export async function verifyExport(
   publicKeys: readonly Uint8Array[] | null,
 ): Promise<ExportReport> {
   const reader = new ExportReader(publicKeys);
-  for await (const line of lines) if (line !== '' && !reader.take(line)) break;
+  let isSound = true;
+  for await (const text of lines) {
+    if (text === '') continue;
+    const read = parse(text);
+    if (isSound) isSound = reader.take(read);
+    if ('line' in read) reader.see(read.line);
+  }
   return reader.report();
 }
 
@@ -52,21 +62,23 @@ class ExportReader {
   #links = 0;
   #anchorLines = 0;
   #proven = 0;
-  #contiguous = true;
   #position = 0;
   #chain = Buffer.alloc(0);
   #lastAnchor: Anchor | null = null;
+  #lastTime: string | null = null;
+  #rows = 0;
 
   constructor(publicKeys: readonly Uint8Array[] | null) {
     this.#judge = publicKeys === null ? null : createAnchorJudge(publicKeys);
   }
 
   /** Whether to go on: false after the first thing that is wrong. */
-  take(text: string): boolean {
+  take(read: LineReading): boolean {
     this.#number += 1;
-    const line = parse(text);
-    if (line === null || this.#ended || (line.kind === 'header') !== (this.#header === null)) {
-      return this.#wrong(`Line ${this.#number} is no line of an export, or out of its place.`);
+    if ('problem' in read) return this.#wrong(`Line ${this.#number} is no line of an export. ${read.problem}`);
+    const { line } = read;
+    if (this.#ended || (line.kind === 'header') !== (this.#header === null)) {
+      return this.#wrong(`Line ${this.#number} is out of its place.`);
     }
     switch (line.kind) {
       case 'header':
@@ -80,11 +92,15 @@ class ExportReader {
       case 'event':
         return this.#takeEvent(line);
       case 'link':
-        this.#links += 1;
-        return this.#takeRow(line, null);
+        return this.#takeLink(line);
       case 'end':
         return this.#takeEnd(line);
     }
+  }
+
+  /** Notes how far a line says that the export goes, believed or not. */
+  see(line: ExportLine): void {
+    if (line.kind === 'event' || line.kind === 'link') this.#rows = Math.max(this.#rows, line.position);
   }
 
   report(): ExportReport {
@@ -92,9 +108,9 @@ class ExportReader {
     if (this.#findings.length === 0) {
       if (!this.#ended) {
         this.#findings.push(find('export_cut', 'The export is cut off: its last line is missing.'));
-      } else if (this.#judge !== null && this.#lastAnchor === null && this.#events > 0) {
+      } else if (this.#judge !== null && this.#lastAnchor === null && this.#events + this.#links > 0) {
         const sentence =
-          'No anchor falls on a row before the first gap: nothing shows that this export is of the chain that was sealed.';
+          'No anchor falls on a row: nothing shows that this export is of the chain that was sealed.';
         this.#findings.push(find('no_anchor', sentence));
       }
     }
@@ -102,9 +118,10 @@ class ExportReader {
       applicationId: this.#header?.application_id ?? null,
       events: this.#events,
       links: this.#links,
-      contiguous: this.#contiguous,
       after: this.#header?.after_position ?? 0,
       lastPosition: this.#position,
+      lastTime: this.#lastTime,
+      rows: Math.max(this.#rows, this.#position),
       lastAnchor: this.#lastAnchor,
       unproven: this.#events - this.#proven,
       findings: this.#findings,
@@ -132,7 +149,23 @@ class ExportReader {
       const sentence = `Event ${event.event_id} (${event.type}) at position ${position} was altered after it was sealed.`;
       return this.#wrong(sentence, 'event_altered', { position, eventId: event.event_id });
     }
+    const { since = null, until = null } = this.#header ?? {};
+    const at = microseconds(event.created_at ?? '');
+    if ((since !== null && at < microseconds(since)) || (until !== null && at > microseconds(until))) {
+      const sentence = `Event ${event.event_id} at position ${position} is not of the time that the export says it is of.`;
+      return this.#wrong(sentence, 'export_altered', { position, eventId: event.event_id });
+    }
+    this.#lastTime = event.created_at;
     return this.#takeRow(line, event.event_id);
+  }
+
+  #takeLink(line: Lines['link']): boolean {
+    this.#links += 1;
+    if (this.#header?.since === null && this.#header.until === null) {
+      const sentence = `The event at position ${line.position} was left out of the export, which says that it leaves none out.`;
+      return this.#wrong(sentence, 'export_altered', { position: line.position });
+    }
+    return this.#takeRow(line, null);
   }
 
   #takeRow(row: Lines['event'] | Lines['link'], eventId: string | null): boolean {
@@ -141,15 +174,20 @@ class ExportReader {
       const sentence = `The rows are reordered: position ${position} follows ${this.#position}.`;
       return this.#wrong(sentence, 'reordered', { position, eventId });
     }
-    const follows = position === this.#position + 1;
-    if (!follows && this.#header?.complete === true) {
-      const sentence = `Positions ${this.#position + 1} to ${position - 1} were removed from the export, which says that it is complete.`;
+    if (position !== this.#position + 1) {
+      const sentence = `Positions ${this.#position + 1} to ${position - 1} were removed from the export.`;
       return this.#wrong(sentence, 'rows_removed', { position: this.#position + 1 });
     }
-    this.#contiguous &&= follows;
-    const linked = chainHash(this.#chain, position, Buffer.from(row.row_sha256, 'hex')).toString('hex');
+    const { after_position: after = 0, since = null } = this.#header ?? {};
+    const isFirst = after > 0 && this.#position === after;
+    if (isFirst && (since === null || row.sealed_at >= microseconds(since))) {
+      const sentence = `The export begins at position ${position}, and nothing shows that what stands before it is of another time.`;
+      return this.#wrong(sentence, 'rows_removed', { position: after });
+    }
+    const place = { position, rowHash: Buffer.from(row.row_sha256, 'hex'), sealedAt: row.sealed_at };
+    const linked = chainHash(this.#chain, place).toString('hex');
     const stored = row.kind === 'event' ? row.chain_sha256 : linked;
-    if (follows && stored !== linked) {
+    if (stored !== linked) {
       const sentence = `The row at position ${position} does not follow the one before it: one of them was altered, put in or moved.`;
       return this.#wrong(sentence, 'row_altered', { position, eventId });
     }
@@ -166,7 +204,6 @@ class ExportReader {
         const sentence = `The chain in this export was recomputed: ${last}, and the anchor of ${anchor.anchored_at} at position ${this.#position} does not.`;
         return this.#wrong(sentence, 'recomputed', { position: (agrees?.position ?? 0) + 1 });
       }
-      if (!this.#contiguous) continue;
       this.#lastAnchor = anchor;
       this.#proven = this.#events;
     }
@@ -179,7 +216,7 @@ class ExportReader {
       return this.#wrong('The export has not as many lines as its last one says.', 'export_cut');
     }
     const beyond = [...this.#anchors.keys()].filter((position) => position > this.#position).toSorted((a, b) => a - b);
-    if (this.#header?.complete === true && beyond[0] !== undefined) {
+    if (beyond[0] !== undefined) {
       const sentence = `The tail was cut off: the export ends at position ${this.#position}, and an anchor saw position ${beyond[0]}.`;
       return this.#wrong(sentence, 'tail_cut');
     }
@@ -197,10 +234,20 @@ class ExportReader {
   }
 }
 
-function parse(text: string): ExportLine | null {
-  try {
-    return exportLine.safeParse(JSON.parse(text)).data ?? null;
-  } catch {
-    return null;
-  }
+type LineReading = { readonly line: ExportLine } | { readonly problem: string };
+
+/** A line, or why it is none: what two readers could read as two things is none either. */
+function parse(text: string): LineReading {
+  const json = readJson(text);
+  if (!json.ok) return { problem: problemLine(json.problem, 'The line') };
+  const { data, error } = exportLine.safeParse(json.value);
+  if (data !== undefined) return { line: data };
+  const [issue] = error.issues;
+  return { problem: [...(issue?.path ?? []), issue?.message].join(': ') };
+}
+
+/** A time (ISO 8601, UTC) with as many digits as the chain has: such texts stand in the order of time. */
+function microseconds(time: string): string {
+  const [seconds = '', fraction = ''] = time.replace('Z', '').split('.');
+  return `${seconds}.${fraction.slice(0, 6).padEnd(6, '0')}Z`;
 }

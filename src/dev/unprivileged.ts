@@ -52,6 +52,11 @@ export function reachableProgram(
 ): string {
   if (account === undefined || canRun(join(folder, program), account)) return join(folder, program);
   const copy = join(PUBLIC_FOLDER, `handoff-postgres-${version}-${process.arch}`);
+  // A copy of an installation that was not complete is made anew.
+  if (existsSync(copy) && !canRun(join(copy, 'native', program), account)) {
+    mustBelongToRoot(copy);
+    rmSync(copy, { recursive: true });
+  }
   if (!existsSync(copy)) {
     const scratch = mkdtempSync(`${copy}-`);
     cpSync(folder, join(scratch, 'native'), { recursive: true, verbatimSymlinks: true });

@@ -41,6 +41,8 @@ const DOCUMENT_NAMES: Readonly<Record<string, string>> = {
 const CODES = new Set([...Object.keys(DOCUMENT_NAMES), 'PSC', 'OTHER']);
 const CODE_BY_NAME = new Map(Object.entries(DOCUMENT_NAMES).map(([code, name]) => [name.toLowerCase(), code]));
 const COMPANY_NAMES = ['company_name', 'legal_name', 'name'] as const;
+/** Of ICAO or ISO 3166, with a region or not. Whoever writes something else there may write of a person. */
+const COUNTRY_CODE = /^[a-z]{1,3}(-[a-z0-9]{1,6})?$/i;
 const MAX_WARNINGS = 100;
 
 /** The facets of a session's checks. */
@@ -54,7 +56,7 @@ export function facetsOf(checks: readonly Check[]): SessionFacets {
     firstText(companies, 'country');
   const type = firstText(documents, 'document_type');
   return {
-    country: country !== null && country.length <= 10 ? country.toUpperCase() : null,
+    country: country !== null && COUNTRY_CODE.test(country) ? country.toUpperCase() : null,
     documentType: type === null ? null : (knownDocumentCode(type) ?? 'OTHER'),
     warnings: [...new Set(checks.flatMap(({ shared }) => risksOf(shared['warnings'] ?? null)))].slice(0, MAX_WARNINGS),
   };

@@ -24,7 +24,7 @@ import type { WebhookUrlRules } from '../webhooks/address-guard.ts';
 import { authHook } from './auth.ts';
 import { limitBodyTime } from './body-time.ts';
 import { CONNECTION_LIMITS, limitConnections, serverOptions, type ConnectionLimits } from './connection-limits.ts';
-import { answerErrors, clientErrorAnswer } from './error-answers.ts';
+import { answerErrors, answersOfFramework } from './error-answers.ts';
 import { UnreadableRequest } from './errors.ts';
 import { keepBodiesSecret } from './idempotency.ts';
 import { acceptJsonBodies } from './json-body.ts';
@@ -114,14 +114,7 @@ export function buildApp(given: AppDeps): FastifyInstance {
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
     },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_CHARACTERS },
-    clientErrorHandler: (error, socket) => {
-      if (socket.writable) socket.end(clientErrorAnswer(error.code ?? '', { ...headers, 'x-request-id': newId() }));
-      else socket.destroy();
-    },
-    frameworkErrors: (error, request, reply) => {
-      void reply.headers({ ...headers, 'x-request-id': request.id });
-      app.errorHandler(error, request, reply);
-    },
+    ...answersOfFramework(() => app, headers),
   });
   setOnEveryAnswer(app, headers);
   limitConnections(app, limits);

@@ -8,7 +8,7 @@ import { newId } from '../postgres/new-id.ts';
 import { limitBodyTime } from './body-time.ts';
 import { bearerOf, signInPage, type Operators } from './codec-auth.ts';
 import { CONNECTION_LIMITS, limitConnections, serverOptions } from './connection-limits.ts';
-import { answerErrors } from './error-answers.ts';
+import { answerErrors, answersOfFramework } from './error-answers.ts';
 import { acceptJsonBodies } from './json-body.ts';
 import { faultFacts, LOG_SERIALIZERS } from './logging.ts';
 import { securityHeaders, setOnEveryAnswer } from './security-headers.ts';
@@ -23,6 +23,8 @@ export interface CodecAppDeps {
   readonly operators: Operators;
   /** Writes it into the audit trail; nothing is decoded when that fails. */
   readonly audit: (decoding: Decoding) => Promise<void>;
+  /** What keeps the audit trail from being written, as a sentence for an operator; null when nothing does. Never rejects. */
+  readonly auditProblem: () => Promise<string | null>;
   readonly logger: Logger | false;
 }
 
@@ -42,6 +44,7 @@ const PAYLOADS = z.object({
  */
 export function buildCodecApp(deps: CodecAppDeps): FastifyInstance {
   const limits = { ...CONNECTION_LIMITS, connections: CONNECTIONS };
+  const headers = securityHeaders(deps.uiOrigin);
   const app: FastifyInstance = fastify({
     ...(deps.logger !== false && { loggerInstance: quiet(deps.logger) }),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
@@ -50,9 +53,10 @@ export function buildCodecApp(deps: CodecAppDeps): FastifyInstance {
     exposeHeadRoutes: false,
     genReqId: () => newId(),
     routerOptions: { ignoreTrailingSlash: true },
+    ...answersOfFramework(() => app, headers),
   });
   limitConnections(app, limits);
-  setOnEveryAnswer(app, securityHeaders(deps.uiOrigin));
+  setOnEveryAnswer(app, headers);
   acceptJsonBodies(app);
   limitBodyTime(app, limits.bodyMs);
   answerErrors(app);
@@ -69,7 +73,11 @@ export function buildCodecApp(deps: CodecAppDeps): FastifyInstance {
   });
   const signedIn = signInPage(app, deps.operators.tokens, deps.uiOrigin.startsWith('https:'));
 
-  app.get('/healthz', () => ({ status: 'ok' }));
+  app.get('/healthz', async (_request, reply) => {
+    const audit = await deps.auditProblem();
+    if (audit === null) return { status: 'ok' };
+    return reply.code(503).send({ status: 'unavailable', audit });
+  });
 
   app.options('/decode', (request, reply) => {
     refuseOtherOrigins(request, deps.uiOrigin);
@@ -112,7 +120,12 @@ export function buildCodecApp(deps: CodecAppDeps): FastifyInstance {
         throw new Refusal('invalid_request', { detail: 'Send {"payloads": […]} as Temporal’s tools do.' });
       }
       const { payloads } = body.data;
-      if (payloads.length === 0) return { payloads: [] };
+      if (payloads.length === 0) {
+        // Whoever looks whether it works sends none.
+        const problem = await deps.auditProblem();
+        if (problem !== null) throw new Refusal('service_unavailable', { detail: `The audit trail: ${problem}.` });
+        return { payloads: [] };
+      }
       const decoding = {
         operator: operators.get(request) ?? '',
         requestId: request.id,

@@ -18,13 +18,14 @@ export function operatorOf(tokens: Operators['tokens'], token: string): string |
   return found;
 }
 
-/** Who a bearer token belongs to: an operator, or somebody who is signed on. */
+/** Who a bearer token belongs to: an operator, by name, or somebody who is signed on, as `sso:<subject>`, which no name is. */
 export async function bearerOf({ tokens, readSsoToken }: Operators, header: string): Promise<string | null> {
   const [, token] = /^Bearer ([\x21-\x7e]+)$/i.exec(header) ?? [];
   if (token === undefined) return null;
   const subject = operatorOf(tokens, token);
   if (subject !== null || readSsoToken === null) return subject;
-  return readSsoToken(token);
+  const signedOn = await readSsoToken(token);
+  return signedOn === null ? null : `sso:${signedOn}`;
 }
 
 /** Those who signed in by the page, for a Web UI that has no token of theirs to pass on. */

@@ -1,7 +1,8 @@
 import { STATUS_CODES } from 'node:http';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest, FastifyServerOptions } from 'fastify';
 import { FAILURES, Refusal, type FailureCode } from '../domain/failures.ts';
 import { errorReply, replyTo, UnreadableRequest } from './errors.ts';
+import { newId } from '../postgres/new-id.ts';
 import { faultFacts } from './logging.ts';
 import type { Headers } from './security-headers.ts';
 
@@ -73,8 +74,27 @@ const UNREADABLE = {
   431: 'The path and headers of the request are larger than 16 KiB.',
 } as const;
 
+/**
+ * Options of the framework for what it refuses before any hook runs: our own answers there too.
+ *
+ * @param app that has {@link answerErrors}
+ * @param headers that every answer carries
+ */
+export function answersOfFramework(app: () => FastifyInstance, headers: Headers) {
+  return {
+    clientErrorHandler: (error, socket) => {
+      if (socket.writable) socket.end(clientErrorAnswer(error.code ?? '', { ...headers, 'x-request-id': newId() }));
+      else socket.destroy();
+    },
+    frameworkErrors: (error, request, reply) => {
+      void reply.headers({ ...headers, 'x-request-id': request.id });
+      app().errorHandler(error, request, reply);
+    },
+  } satisfies FastifyServerOptions;
+}
+
 /** The answer to bytes that are no HTTP request, written to the socket itself. @param headers that every answer carries */
-export function clientErrorAnswer(code: string, headers: Headers): string {
+function clientErrorAnswer(code: string, headers: Headers): string {
   const status = CLIENT_ERRORS[code] ?? 400;
   const told: { detail: string; code: FailureCode } =
     status === 408

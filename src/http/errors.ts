@@ -2,6 +2,7 @@ import type { FastifyError } from 'fastify';
 import { FAILURES, Refusal, type FailureCode } from '../domain/failures.ts';
 import { MediaStoreUnavailable } from '../media/ports.ts';
 import { isDatabaseOutage } from '../postgres/outage.ts';
+import { DataKeyMissing } from '../sharing/data-key-missing.ts';
 import { KeyNotWrapped } from '../sharing/share-keys.ts';
 
 /** A request that cannot be read at all, so that no field of it can be named: 400 `invalid_request`. */
@@ -22,11 +23,14 @@ export function errorReply(code: FailureCode, detail: string = FAILURES[code].de
   return { status: FAILURES[code].status, body: { detail, code }, fault: false };
 }
 
+/** What is mended by another try, or by an operator. */
+const OUT_OF_ORDER = [MediaStoreUnavailable, KeyNotWrapped, DataKeyMissing];
+
 /** The one mapping of whatever was thrown to an answer. It tells nothing of a fault but its request id. */
 export function replyTo(error: unknown): ErrorReply {
   if (error instanceof Refusal) return refusalReply(error);
   if (error instanceof UnreadableRequest) return errorReply('invalid_request', error.message);
-  if (isDatabaseOutage(error) || error instanceof MediaStoreUnavailable || error instanceof KeyNotWrapped) {
+  if (isDatabaseOutage(error) || OUT_OF_ORDER.some((kind) => error instanceof kind)) {
     return { ...errorReply('service_unavailable'), fault: true };
   }
   const framework = frameworkReply(error as Partial<FastifyError>);

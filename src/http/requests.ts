@@ -6,6 +6,8 @@ import { isUuid } from '../domain/ids.ts';
 
 const MAX_FIELDS_NAMED = 20;
 const MAX_NAME_CHARACTERS = 100;
+/** Didit's sentence. */
+const NUL = 'Null characters are not allowed.';
 
 /**
  * An id in the path. Whatever is no lower-case canonical UUID is not there (contract row 22).
@@ -35,8 +37,15 @@ export function parseBody<T>(schema: z.ZodType<T>, request: FastifyRequest): T {
   return orThrow(checkBody(schema, request));
 }
 
-/** @throws {Refusal} `invalid_request` with every parameter that is wrong */
+/** @throws {Refusal} `invalid_request` with every parameter that is wrong; NUL is, which no text in Postgres can hold */
 export function parseQuery<T>(schema: z.ZodType<T>, request: FastifyRequest): T {
+  const unfit = Object.entries(request.query as Record<string, unknown>).filter(([, value]) =>
+    [value].flat().some((text) => typeof text === 'string' && text.includes('\0')),
+  );
+  if (unfit.length > 0) {
+    const named = unfit.slice(0, MAX_FIELDS_NAMED).map(([name]) => [name.slice(0, MAX_NAME_CHARACTERS), [NUL]]);
+    throw invalidFields(Object.fromEntries(named) as FieldErrors);
+  }
   return orThrow(check(schema, request.query));
 }
 

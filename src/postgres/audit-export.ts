@@ -13,9 +13,12 @@ export interface ExportSpan {
   readonly upTo: number;
 }
 
-/** The span of an application's chain that holds all events since a time (ISO 8601), or all there are. */
+/**
+ * The span of an application's chain that holds all events since a time (ISO 8601), or all there are. Its first row is the
+ * last one that was sealed before that time: whoever verifies sees that nothing of that time comes before.
+ */
 export async function readExportSpan(
-  tx: Transaction,
+  tx: Pick<Transaction, 'query'>,
   applicationId: string,
   since: string | undefined,
 ): Promise<ExportSpan> {
@@ -24,7 +27,7 @@ export async function readExportSpan(
        coalesce((select position from audit_chain where application_id = $1 order by position desc limit 1), 0)::float8
          as "upTo",
        coalesce((select position from audit_chain where application_id = $1 and sealed_at < $2::timestamptz
-                 order by sealed_at desc, position desc limit 1), 0)::float8 as before`,
+                 order by sealed_at desc, position desc limit 1), 1)::float8 - 1 as before`,
     [applicationId, since ?? null],
   );
   if (row === undefined) throw new Error('a look at the clock has a row');
@@ -35,7 +38,7 @@ export async function readExportSpan(
 
 /** The next rows of a chain, each with whether its event is of the time that is wanted (ISO 8601, both ends included). */
 export async function readExportRows(
-  tx: Transaction,
+  tx: Pick<Transaction, 'query'>,
   applicationId: string,
   page: { readonly afterPosition: number; readonly upTo: number; readonly limit: number },
   time: { readonly since?: string | undefined; readonly until?: string | undefined },

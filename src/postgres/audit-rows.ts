@@ -8,12 +8,14 @@ export function auditedColumns(alias: string): string {
   return AUDITED_COLUMNS.map((column) => {
     const value = `${alias}.${column}`;
     if (BYTES.has(column)) return `encode(${value}, 'hex') as ${column}`;
-    // A year before our era is written as the year after it; its minus keeps them apart.
-    if (column === 'created_at') {
-      return `case when extract(year from ${value}) < 0 then '-' else '' end || ${isoColumn(value)} as created_at`;
-    }
+    if (column === 'created_at') return `${hashedTime(value)} as created_at`;
     return `${value}::text as ${column}`;
   }).join(', ');
+}
+
+/** A time as it is hashed. A year before our era is written as the year after it; its minus keeps them apart. */
+export function hashedTime(value: string): string {
+  return `case when extract(year from ${value}) < 0 then '-' else '' end || ${isoColumn(value)}`;
 }
 
 /** The columns of an event in a row that holds others too. */

@@ -8,6 +8,7 @@ import { ANCHOR_COLUMNS, anchorCopy, SEALED_COLUMNS, type AnchorCopyRow, type Se
 import { auditedEvent } from './audit-rows.ts';
 import { sealContextOfEvent } from './events.ts';
 import { isoColumn } from './session-rows.ts';
+import type { Transaction } from './tenants.ts';
 
 /** An event that is in no chain. */
 export interface LooseEvent {
@@ -32,6 +33,10 @@ export interface AuditSnapshot {
   /** Every application that has an event, a row of a chain or an anchor's copy, and the platform. */
   applications(): Promise<string[]>;
   rows(applicationId: string, afterPosition: number): AsyncIterable<ChainRow>;
+  /** Position of the last row of a chain; 0 when it has none. */
+  lastPosition(applicationId: string): Promise<number>;
+  /** Runs reads of a trail in the snapshot. */
+  within<T>(work: (sql: Pick<Transaction, 'query'>) => Promise<T>): Promise<T>;
   /** Events that wait to be sealed, by application; late are those that were not written within these seconds of now. */
   waiting(lateSeconds: number): Promise<ReadonlyMap<string, WaitingEvents>>;
   /** The first hundred events that are neither sealed nor wait for it in their own application's name, or wait and are gone. */
@@ -61,6 +66,8 @@ export async function openAuditSnapshot(databaseUrl: string, sealer: PayloadSeal
     await client.connect();
     await client.query('begin transaction isolation level repeatable read, read only');
     await client.query('set local role handoff_verify');
+    // A database or a login can name other schemas, with a clean copy of the tables.
+    await client.query('set local search_path to public, pg_temp');
     await client.query('set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0');
     const { rows } = await client.query<{ now: string }>(`select ${isoColumn('handoff_now()')} as now`);
     now = rows[0]?.now ?? '';
@@ -106,6 +113,14 @@ export async function openAuditSnapshot(databaseUrl: string, sealer: PayloadSeal
         if (page.length < PAGE) return;
       }
     },
+    lastPosition: async (applicationId) => {
+      const [row] = await query<{ last: number }>(
+        'select coalesce(max(position), 0)::float8 as last from audit_chain where application_id = $1',
+        [applicationId],
+      );
+      return row?.last ?? 0;
+    },
+    within: (work) => work({ query }),
     waiting: async (lateSeconds) => {
       const rows = await query<WaitingEvents & { id: string }>(
         `select id, count(*)::float8 as waiting, count(*) filter (where is_late)::float8 as late,
@@ -155,6 +170,7 @@ function chainRow(row: StoredRow, sealer: PayloadSealer | null): ChainRow {
     eventId: row.sealed_event_id,
     rowSha256: row.row_sha256,
     chainSha256: row.chain_sha256,
+    sealedAt: row.sealed_at,
     event,
     payloadFits: sealer === null || row.payload === null || event === null || payloadFits(sealer, row),
   };

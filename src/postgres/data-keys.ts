@@ -1,4 +1,5 @@
 import { FINISHED_STATUSES } from '../domain/session-status.ts';
+import { DataKeyMissing } from '../sharing/data-key-missing.ts';
 import type { CloneOrder, DataKey, NewSession, SessionDataKey } from '../sharing/ports.ts';
 import type { Transaction } from './tenants.ts';
 
@@ -10,13 +11,21 @@ export function keyColumn(sessionId: string): string {
     from session_key own_key where own_key.session_id = ${sessionId})`;
 }
 
-/** The data key of an application's own session; null when it has no such session. */
+/**
+ * The data key of an application's own session; null when it has no such session.
+ *
+ * @throws {DataKeyMissing}
+ */
 export async function readDataKey(tx: Transaction, applicationId: string, sessionId: string): Promise<DataKey | null> {
-  const [key] = await tx.query<DataKey & Record<string, unknown>>(
-    'select key_id as "keyId", wrapped from session_key where session_id = $1 and application_id = $2',
+  const [key] = await tx.query<{ [member in keyof DataKey]: DataKey[member] | null }>(
+    `select k.key_id as "keyId", k.wrapped from session s left join session_key k using (session_id, application_id)
+     where session_id = $1 and application_id = $2`,
     [sessionId, applicationId],
   );
-  return key ?? null;
+  if (key === undefined) return null;
+  const { keyId, wrapped } = key;
+  if (keyId === null || wrapped === null) throw new DataKeyMissing(sessionId);
+  return { keyId, wrapped };
 }
 
 /** What {@link keyColumn} selects. */

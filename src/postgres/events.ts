@@ -74,7 +74,7 @@ export function insertEvent(
       saltedHash(salt, text),
       event.dedupeKey,
       sealer.sealPayload(sealContextOfEvent({ ...event, eventId }), body),
-      actor.requestId ?? null,
+      requestNamedIn(event.applicationId, actor),
       event.sessionId ?? event.tokenId ?? event.subjectId ?? eventId,
       event.reason ?? null,
       hashOfState(salt, event.before),
@@ -90,15 +90,14 @@ function insertChanges(tx: Transaction, changes: readonly Change[], actor: Actor
     `insert into event
        (event_id, application_id, type, token_id, session_id, subject_id, key_id, actor_kind, actor_id, request_id,
         salt, dedupe_key, reason, before_sha256, after_sha256)
-     select r.event_id, r.application_id, r.type, r.token_id, r.session_id, r.subject_id, r.key_id, $1, r.actor_id, $2,
+     select r.event_id, r.application_id, r.type, r.token_id, r.session_id, r.subject_id, r.key_id, $1, r.actor_id, r.request_id,
        r.salt, r.event_id::text, r.reason, r.before_sha256, r.after_sha256
-     from unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[], $10::text[],
-       $11::bytea[], $12::text[], $13::bytea[], $14::bytea[])
-       as r(event_id, application_id, type, token_id, session_id, subject_id, key_id, actor_id, salt, reason,
+     from unnest($2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[],
+       $10::text[], $11::bytea[], $12::text[], $13::bytea[], $14::bytea[])
+       as r(event_id, application_id, type, token_id, session_id, subject_id, key_id, actor_id, request_id, salt, reason,
          before_sha256, after_sha256)`,
     [
       actor.kind,
-      actor.requestId ?? null,
       rows.map(({ eventId }) => eventId),
       rows.map(({ applicationId }) => applicationId),
       rows.map(({ type }) => type),
@@ -107,6 +106,7 @@ function insertChanges(tx: Transaction, changes: readonly Change[], actor: Actor
       rows.map((row) => row.subjectId ?? row.sessionId ?? row.tokenId ?? row.applicationId),
       rows.map(({ keyId = null }) => keyId),
       rows.map(({ applicationId }) => namedIn(applicationId, actor)),
+      rows.map(({ applicationId }) => requestNamedIn(applicationId, actor)),
       rows.map(({ salt }) => salt),
       rows.map(({ reason = null }) => reason),
       rows.map(({ salt, before }) => hashOfState(salt, before)),
@@ -117,7 +117,16 @@ function insertChanges(tx: Transaction, changes: readonly Change[], actor: Actor
 
 /** The id of who did it, for the trail of its own application: keys and people of others are not named there. */
 function namedIn(applicationId: string, actor: Actor): string | null {
-  return actor.applicationId === undefined || actor.applicationId === applicationId ? actor.id : null;
+  return isOwn(applicationId, actor) ? actor.id : null;
+}
+
+/** The id of the call, likewise: its text is what the caller chose. */
+function requestNamedIn(applicationId: string, actor: Actor): string | null {
+  return isOwn(applicationId, actor) ? (actor.requestId ?? null) : null;
+}
+
+function isOwn(applicationId: string, actor: Actor): boolean {
+  return actor.applicationId === undefined || actor.applicationId === applicationId;
 }
 
 function saltedHash(salt: Buffer, text: string): Buffer {

@@ -144,11 +144,12 @@ export async function removeSigningKey(
   return { activeKid: next };
 }
 
-/** Removes the keys that retired a day ago, as soon as no token of theirs is open. */
+/** Removes the keys that retired a day ago, as soon as no token of theirs is open; none while somebody changes keys. */
 export async function removeRetiredKeys({ tx, sql, actor }: Omit<KeyWork, 'sealer'>): Promise<readonly string[]> {
   const removed = await sql.query<{ kid: string }>(
-    `update signing_key k set state = 'removed', sealed = null, removed_at = handoff_now(), swept_at = handoff_now()
-     where k.state = 'retiring' and k.retired_at < handoff_now() - interval '${RETIRING_HOURS} hours'
+    `with alone as materialized (select pg_try_advisory_xact_lock(${KEYS_LOCK}) as got)
+     update signing_key k set state = 'removed', sealed = null, removed_at = handoff_now(), swept_at = handoff_now()
+     from alone where alone.got and k.state = 'retiring' and k.retired_at < handoff_now() - interval '${RETIRING_HOURS} hours'
        and not exists (select 1 from share_token t
                        where t.kid = k.kid and t.closed_at is null and t.expires_at > handoff_now())
      returning k.kid`,
@@ -220,9 +221,11 @@ export function signingKeyStatus(sql: Transaction): Promise<SigningKeyStatus[]> 
 const OLDEST_PENDING = `select kid, extract(epoch from handoff_now() - created_at)::float8 as "ageSeconds"
   from signing_key where state = 'pending' and sealed is not null order by created_at, kid limit 1`;
 
+const KEYS_LOCK = `hashtextextended('signing keys', 6)`;
+
 /** Whoever changes keys does it alone; reading and minting wait for nobody. */
 async function lockKeys(sql: Transaction): Promise<StoredKey[]> {
-  sql.send('select pg_advisory_xact_lock(hashtextextended($1, 6))', ['signing keys']);
+  sql.send(`select pg_advisory_xact_lock(${KEYS_LOCK})`);
   return sql.query<StoredKey & Record<string, unknown>>('select kid, state, sealed from signing_key order by kid');
 }
 
@@ -251,7 +254,10 @@ function insertKey(
 }
 
 function fillKey(sql: Transaction, sealer: PayloadSealer, kid: string, key: Buffer): void {
-  sql.send('update signing_key set sealed = $2 where kid = $1', [kid, sealer.sealBytes(signingKeyContext(kid), key)]);
+  sql.send(`update signing_key set sealed = $2 where kid = $1 and state <> 'removed'`, [
+    kid,
+    sealer.sealBytes(signingKeyContext(kid), key),
+  ]);
 }
 
 /** Lets a key sign, and the one that does retire. */
@@ -261,7 +267,8 @@ function activate(work: KeyWork, kid: string): void {
     [kid],
   );
   work.sql.send(
-    `update signing_key set state = 'active', activated_at = handoff_now(), retired_at = null where kid = $1`,
+    `update signing_key set state = 'active', activated_at = handoff_now(), retired_at = null
+     where kid = $1 and state <> 'removed'`,
     [kid],
   );
   recordKey(work, 'signing_key.rotated', { keyId: kid, after: { state: 'active' } });

@@ -105,9 +105,9 @@ export function createTenants(options: TenantsOptions): Tenants & { readonly poo
   };
 }
 
-/** Role and tenant hold until the transaction ends: the connection itself has neither. */
+/** Role, tenant and where tables are hold until the transaction ends: the connection itself has none of them. */
 function begin(tenant: string, operation: Operation): string {
-  return `begin; set local role ${roleName(operation)}; select set_config('handoff.tenant', '${tenant}', true)`;
+  return `begin; set local search_path to public, pg_temp; set local role ${roleName(operation)}; select set_config('handoff.tenant', '${tenant}', true)`;
 }
 
 async function runOnce<T>(

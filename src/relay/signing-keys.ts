@@ -18,24 +18,25 @@ export async function tendSigningKeys(handoff: HandoffTenants): Promise<boolean>
     if (open.length === 0) endSweeps(sql);
     return open;
   });
-  await revokeAll(handoff, tokenIds, SYSTEM);
+  await revokeAll(handoff, tokenIds);
   return tokenIds.length > 0;
 }
 
 /**
- * Revokes open tokens of a removed key, each in a transaction of its own, some of them at a time.
+ * Revokes open tokens of a removed key, each in a transaction of its own, some of them at a time. Their issuers and
+ * partners are told of it: who removed the key stands in the platform's trail alone.
  *
  * @returns how many were open; call it again until none is
  */
-export async function revokeTokensOf(kid: string, handoff: HandoffTenants, actor: Actor): Promise<number> {
+export async function revokeTokensOf(kid: string, handoff: HandoffTenants): Promise<number> {
   const tokenIds = await handoff.acrossTenants('relay', (_tx, sql) => tokensOfRemovedKeys(sql, BATCH, kid));
-  await revokeAll(handoff, tokenIds, actor);
+  await revokeAll(handoff, tokenIds);
   return tokenIds.length;
 }
 
-async function revokeAll(handoff: HandoffTenants, tokenIds: readonly string[], actor: Actor): Promise<void> {
+async function revokeAll(handoff: HandoffTenants, tokenIds: readonly string[]): Promise<void> {
   const outcomes = await Promise.allSettled(
-    tokenIds.map((tokenId) => handoff.acrossTenants('relay', (tx) => revokeForRemovedKey(tx, tokenId, actor))),
+    tokenIds.map((tokenId) => handoff.acrossTenants('relay', (tx) => revokeForRemovedKey(tx, tokenId, SYSTEM))),
   );
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed !== undefined) throw failed.reason;

@@ -3,6 +3,7 @@ import { invalidFields, Refusal } from '../domain/failures.ts';
 import type { MintResult } from '../domain/onboarding.ts';
 import type { SessionKind } from '../domain/decision-categories.ts';
 import { isFinished } from '../domain/session-status.ts';
+import { DataKeyMissing } from './data-key-missing.ts';
 import type { HandoffTransaction, MintFacts, SessionDataKey } from './ports.ts';
 import { answerOf } from './share-answer.ts';
 import { mintedEvent } from './share-events.ts';
@@ -32,6 +33,7 @@ export interface MintedToken {
  * Mints a token for a finished session: `POST /v3/session/{id}/share/`.
  *
  * @throws {Refusal} in the order of `semantics.md`, "Codes besides import's"
+ * @throws {DataKeyMissing} when nobody could ever import it
  */
 export async function mintShareToken(tx: HandoffTransaction, order: MintOrder, actor: Actor): Promise<MintedToken> {
   tx.shares.holdApplications([order.issuerId, order.partnerId]);
@@ -69,6 +71,7 @@ export async function openOnboarding(
  * The run's mint: writes the token of an open onboarding. Running it again finds what it wrote.
  *
  * @throws {Refusal} `unknown_onboarding`, or what makes the session unfit to be shared by now
+ * @throws {DataKeyMissing}
  */
 export async function mintForOnboarding(tx: HandoffTransaction, tokenId: string, attempt: number): Promise<MintResult> {
   tx.shares.holdSidesOf(tokenId);
@@ -145,6 +148,7 @@ function writeToken(
   },
   actor: Actor,
 ): MintedToken {
+  if (!made.keys.some(({ sessionId }) => sessionId === order.sessionId)) throw new DataKeyMissing(order.sessionId);
   const token = {
     tokenId: made.tokenId,
     sessionId: order.sessionId,

@@ -107,14 +107,14 @@ describe('the directory store', () => {
         .map((line) => `${JSON.stringify(line)}\n`)
         .join(''),
     );
-    const { byApplication, findings } = await collectAnchors(store.lines(), keys);
+    const { byApplication, findings, unknown } = await collectAnchors(store.lines(), keys);
     expect([...byApplication.values()].flat()).toEqual([genuine]);
     expect(findings.map(({ code }) => code)).toEqual([
       ...Array.from({ length: 5 }, () => 'anchor_forged'),
-      'anchor_key_unknown',
       'anchor_unsigned',
       'anchor_unsigned',
     ]);
+    expect([...unknown.values()].map(({ anchors }) => anchors)).toEqual([1]);
     expect(findings[0]?.sentence).toContain('anchors-2026-11-05.ndjson:2');
     expect((await collectAnchors(store.lines(), [...keys, publicKeyOf(testSigner(11))])).findings).toHaveLength(7);
   });

@@ -1,20 +1,22 @@
-import { randomUUID } from 'node:crypto';
+import { randomUUID, type KeyObject } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { readSigningKey } from '../../src/audit/anchors.ts';
 import { runAudit } from '../../src/audit/command-line.ts';
 import { anchorLine, endLine, eventLine, headerLine } from '../../src/audit/export.ts';
 import { readWorkerConfig, type Environment } from '../../src/config.ts';
+import { PLATFORM_ID } from '../../src/domain/ids.ts';
 import { readAnchorCopies, readSealedEvents } from '../../src/postgres/audit-reads.ts';
 import { testContentEnv } from '../support/app-parts.ts';
-import { auditLab, testSigner } from '../support/audit-lab.ts';
+import { auditLab, testSeed, testSigner } from '../support/audit-lab.ts';
 
 const lab = auditLab();
 const application = randomUUID();
 const { CONTENT_ENCRYPTION_KEYS } = testContentEnv() as { CONTENT_ENCRYPTION_KEYS: string };
-const seed = Buffer.alloc(32, 10).toString('base64url');
+const seed = testSeed().toString('base64url');
 
 beforeAll(async () => {
   await lab.write(application, 3);
@@ -47,7 +49,7 @@ describe('audit verify', () => {
     const { code, printed } = await run('verify', environment({ CONTENT_ENCRYPTION_KEYS }));
     expect(code).toBe(0);
     expect(printed.split('\n').map((line) => line.replaceAll(/ {2,}/g, ' | '))).toEqual([
-      'application | sealed | anchored up to | of | waiting | result',
+      'application | verified | anchored up to | of | waiting | result',
       expect.stringMatching(`^${application} \\| 4 \\| 3 \\| \\d{4}-.*Z \\| 1 \\| ok$`),
       '',
       'Every one of 4 sealed events of 1 applications is as it was sealed, in its place.',
@@ -74,7 +76,7 @@ describe('audit verify', () => {
     expect(printed).toMatch(
       new RegExp(`FAILED: Event .* \\(share\\.minted\\) at position 1 of ${application} was altered after`),
     );
-    expect(printed).toMatch(new RegExp(`${application}  0 .* event_altered`));
+    expect(printed).toMatch(new RegExp(`${application}  up to 0 of 4  3 .* event_altered`));
     expect(printed).not.toContain('is as it was sealed');
   });
 
@@ -88,6 +90,13 @@ describe('audit verify', () => {
       code: 1,
       printed: expect.stringContaining('name every public key that was ever in use') as string,
     });
+  });
+
+  it('names a key that was not given once, however many anchors it signed', async () => {
+    const { printed } = await run(`verify --public-key ${testSigner(11).publicKey}`);
+    const failures = printed.split('\n').filter((line) => line.startsWith('FAILED: '));
+    expect(failures).toEqual([expect.stringContaining(`No public key with the id ${lab.signer.keyId} was given`)]);
+    expect(printed).toContain('anchor_key_unknown');
   });
 
   it.each<[string, string, Environment, string]>([
@@ -110,9 +119,13 @@ describe('audit verify', () => {
       'the anchors in AUDIT_ANCHORS cannot be read',
     ],
     ['no command', '', {}, 'Usage:'],
-    ['another command', 'destroy', {}, 'Usage:'],
-    ['another option', 'verify --fast', {}, 'Usage:'],
-    ['two files', 'verify a b', {}, 'Usage:'],
+    ['another command', 'destroy', {}, 'there is no command "destroy"'],
+    ['another option', 'verify --fast', {}, "'--fast'"],
+    ['two files', 'verify a b', {}, 'verify takes no "b"'],
+    ['a file to export', 'export a', {}, 'export takes no "a"'],
+    ['half an application', 'export --application abc', {}, '"abc" is neither'],
+    ['an application to verify', 'verify --application platform', {}, 'verify takes no --application'],
+    ['no database to export', 'export', { DATABASE_URL: '' }, 'DATABASE_URL is missing'],
     ['no such file', 'verify none.ndjson', {}, 'the export cannot be read (ENOENT)'],
     ['no signing key', 'public-key', {}, 'AUDIT_SIGNING_KEY is missing'],
   ])('ends with 2 and says why with %s', async (_what, args, more, complaint) => {
@@ -120,6 +133,48 @@ describe('audit verify', () => {
     expect([code, printed]).toEqual([2, '']);
     expect(complaints).toContain(complaint);
     expect(complaints).not.toContain('    at ');
+  });
+});
+
+describe('audit with a login of processes', () => {
+  it('says which login it needs', async () => {
+    await lab.rows('create role only_looks login');
+    const url = new URL(lab.database.url);
+    url.username = 'only_looks';
+    try {
+      const { code, complaints } = await run('verify', environment({ DATABASE_URL: url.href }));
+      expect([code, complaints]).toEqual([2, expect.stringContaining('another member of handoff_verify (42501)')]);
+    } finally {
+      await lab.rows('drop role only_looks');
+    }
+  });
+});
+
+describe('audit export', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'handoff-cli-export-')), 'trail.ndjson');
+  const verifyPrinted = async (text: string) => {
+    writeFileSync(file, `${text}\n`);
+    return run(`verify ${file} --public-key ${lab.signer.publicKey}`, {});
+  };
+
+  it('prints an application’s trail, which verifies without the database', async () => {
+    const { code, printed } = await run(`export --application ${application}`, { DATABASE_URL: lab.database.url });
+    expect(code).toBe(0);
+    expect((await verifyPrinted(printed)).printed).toContain(`Export of ${application}: 4 events, positions 1 to 4.`);
+  });
+
+  it('prints the platform’s trail when nobody is named', async () => {
+    await lab.write(PLATFORM_ID, 2);
+    await lab.seal();
+    await lab.anchor();
+    const { printed } = await run('export', { DATABASE_URL: lab.database.url });
+    expect((await run('export --application platform')).printed.split('\n').slice(1)).toEqual(
+      printed.split('\n').slice(1),
+    );
+    expect(await verifyPrinted(printed)).toMatchObject({
+      code: 0,
+      printed: expect.stringContaining(`Export of ${PLATFORM_ID}: 2 events, positions 1 to 2.`) as string,
+    });
   });
 });
 
@@ -149,6 +204,7 @@ describe('audit verify of a file', () => {
     expect(printed).toContain(`Export of ${application}: 4 events, positions 1 to 4.`);
     expect(printed).toContain('at position 3 is genuine, and agrees.');
     expect(printed).toContain('Not proven by any anchor in it: 1 events.');
+    expect(printed).toMatch(/It proves nothing of what came after position 4, of \d{4}-.*Z, or that nothing did: compare/);
     expect((await run(`verify ${file}`, {})).code).toBe(2);
     expect((await run(`verify ${file} --without-anchors`, {})).code).toBe(0);
   });
@@ -158,6 +214,7 @@ describe('audit verify of a file', () => {
     const { code, printed } = await run(`verify ${file}`);
     expect(code).toBe(1);
     expect(printed).toContain('at position 1 was altered after it was sealed');
+    expect(printed).toContain(`Export of ${application}: verified up to position 0 of 4.`);
   });
 });
 
@@ -170,6 +227,11 @@ describe('audit public-key', () => {
     });
   });
 });
+
+/** A seed as an Ed25519 key in PKCS8, in base64url. */
+function pkcs8Of(bytes: Buffer): string {
+  return (readSigningKey(bytes) as KeyObject).export({ format: 'der', type: 'pkcs8' }).toString('base64url');
+}
 
 describe('the onboarding worker', () => {
   const read = (more: Environment) =>
@@ -188,6 +250,9 @@ describe('the onboarding worker', () => {
   it.each([
     ['AUDIT_SIGNING_KEY', Buffer.alloc(31).toString('base64url'), 'must be a seed of 32 random bytes'],
     ['AUDIT_SIGNING_KEY', 'not base64 !', 'must be a seed of 32 random bytes'],
+    ['AUDIT_SIGNING_KEY', Buffer.alloc(32).toString('base64url'), 'AUDIT_SIGNING_KEY holds a key that is all zeros'],
+    ['AUDIT_SIGNING_KEY', pkcs8Of(Buffer.alloc(32, 7)), 'AUDIT_SIGNING_KEY holds a key that repeats few bytes'],
+    ['AUDIT_SIGNING_KEY', testContentEnv()['BLIND_INDEX_KEY'] ?? '', 'holds the same key as'],
     ['AUDIT_ANCHORS', 'http://anchors.example', 'must be file:///a/folder or s3://bucket/prefix'],
     ['AUDIT_ANCHOR_SECONDS', '0', 'must be a whole number from 1 to 86400'],
   ])('refuses %s %s', (name, value, problem) => {

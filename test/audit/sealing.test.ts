@@ -6,7 +6,13 @@ import { AUDITED_COLUMNS } from '../../src/audit/audited-event.ts';
 import { chainHash, emptyChain } from '../../src/audit/chain.ts';
 import { PLATFORM_ID } from '../../src/domain/ids.ts';
 import { createTenants } from '../../src/postgres/tenants.ts';
-import { anchorChains, sealAndAnchorLast, sealWaitingEvents } from '../../src/relay/audit.ts';
+import {
+  anchorChains,
+  sealAndAnchorLast,
+  sealWaitingEvents,
+  watchUnsealed,
+  type UnsealedNotice,
+} from '../../src/relay/audit.ts';
 import { auditLab, writeEvents } from '../support/audit-lab.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 
@@ -157,6 +163,28 @@ describe('sealing', () => {
     client.release();
     await lab.seal();
     expect(await chainOf(busy)).toHaveLength(2);
+  });
+});
+
+describe('a watch over what waits', () => {
+  it('tells of events that are not sealed for over a minute, under another application’s name too', async () => {
+    const application = randomUUID();
+    const notices: UnsealedNotice[] = [];
+    const watch = () => watchUnsealed(lab.tenants, (notice) => notices.push(notice));
+    const [event] = await lab.write(application, 2);
+    await lab.tamper('update audit_unsealed set application_id = $2 where event_id = $1', [event, randomUUID()]);
+    await lab.seal();
+    await watch();
+    expect(notices).toEqual([]);
+    try {
+      await shiftClock(lab.database.pool, '61 seconds');
+      await watch();
+      expect(notices).toEqual([{ events: 1, seconds: expect.any(Number) as number }]);
+    } finally {
+      await resetClock(lab.database.pool);
+      await lab.tamper('update audit_unsealed set application_id = $2 where event_id = $1', [event, application]);
+      await lab.seal();
+    }
   });
 });
 

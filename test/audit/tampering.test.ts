@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { AUDITED_COLUMNS } from '../../src/audit/audited-event.ts';
 import type { FindingCode } from '../../src/audit/findings.ts';
 import { auditLab } from '../support/audit-lab.ts';
+import { resetClock, shiftClock } from '../support/database.ts';
 import { recomputeChain } from '../support/recompute-chain.ts';
 
 const lab = auditLab();
@@ -147,6 +148,53 @@ describe('an event', () => {
       await lab.tamper('delete from audit_unsealed where event_id = $1', [waiting]);
     });
     expect(unqueued).toMatchObject([{ code: 'event_lost' }]);
+  });
+
+  it('is named when it is queued in another application’s name, which no relay seals it by', async () => {
+    let written = '';
+    const moved = await findAfter(async () => {
+      [written = ''] = await lab.write(ours, 1);
+      await lab.tamper('update audit_unsealed set application_id = $2 where event_id = $1', [written, other]);
+      await lab.write(ours, 2);
+      await lab.seal();
+    });
+    expect(moved).toMatchObject([{ code: 'event_lost', applicationId: ours, eventId: written }]);
+  });
+
+  it('is named when it waits to be sealed for more than five minutes, whatever time it says', async () => {
+    for (const [minutes, codes] of [
+      [4, []],
+      [-6, ['not_sealed']],
+      [6, ['not_sealed']],
+    ] as const) {
+      const findings = await findAfter(async () => {
+        const [waiting] = await lab.write(ours, 2);
+        await lab.tamper(`update event set created_at = created_at - $2 * interval '1 minute' where event_id = $1`, [
+          waiting,
+          minutes,
+        ]);
+      });
+      expect(findings.map(({ code }) => code)).toEqual(codes);
+      for (const finding of findings) expect(finding.sentence).toContain('come: 1, the first of');
+    }
+  });
+
+  it('is named when no anchor has shown it for more than five minutes', async () => {
+    try {
+      const findings = await findAfter(async () => {
+        await lab.write(ours, 2);
+        await lab.seal();
+        await lab.tamper('update audit_head set anchored_position = position');
+        await lab.anchor();
+        expect((await lab.verify()).findings).toEqual([]);
+        await shiftClock(lab.database.pool, '301 seconds');
+        expect((await lab.verify(null)).findings, 'which only the anchors tell').toEqual([]);
+      });
+      expect(findings).toMatchObject([{ code: 'not_anchored', applicationId: ours, position: LENGTH + 1 }]);
+      expect((await lab.verify()).findings, 'anchored, however old').toEqual([]);
+    } finally {
+      await resetClock(lab.database.pool);
+    }
   });
 
   it('is named when another payload stands in the place of its own', async () => {

@@ -58,7 +58,7 @@ test('nobody outside the host reaches Temporal, its UI or the codec server; the 
 test('the codec’s own Compose file gives its keys to those who need them, and none a default', () => {
   const text = read('docker-compose.codec.yml');
   const uses = text.match(/\$\{\w*(?:PASSWORD|KEY|SECRET|OPERATORS)\w*[^}]*\}/g) ?? [];
-  expect(uses).toHaveLength(3);
+  expect(uses).toHaveLength(4);
   for (const use of uses) expect(use).toMatch(/^\$\{\w+:\?set it to /);
   const services = servicesOf('docker-compose.codec.yml');
   for (const name of ['server', 'webhooks', 'worker', 'codec']) {

@@ -112,6 +112,7 @@ test('the server says why it refuses', () => {
 
 test('the login is made by the line that the page has, where its password is filled in', () => {
   expect(codeBlocks(text, 'sql')).toEqual([
-    "create role handoff_codec_server login noinherit password '<password>';\n",
+    "create role handoff_codec_server login noinherit password '<password>';\n" +
+      'grant connect on database handoff to handoff_codec_server;\n',
   ]);
 });

@@ -26,6 +26,9 @@ describe('facetsOf', () => {
     expect(
       facetsOf([check('id_verifications', { issuing_state: 'Kingdom of Spain', document_type: 'My card' })]),
     ).toEqual({ country: null, documentType: 'OTHER', warnings: [] });
+    for (const issuing_state of ['Jane Doe', 'J. Doe', '+34600111', 'GB-ENGLAND']) {
+      expect(facetsOf([check('id_verifications', { issuing_state })]).country).toBeNull();
+    }
   });
 });
 

@@ -60,6 +60,9 @@ const number = fc.oneof(
   fc.constantFrom('9'.repeat(400), `${'9'.repeat(400)}.5`, '-', '+1', '.5', '1e', 'NaN', 'Infinity'),
   fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => JSON.stringify(value)),
   fc.bigInt({ min: -(2n ** 60n), max: 2n ** 60n }).map(String),
+  fc
+    .tuple(fc.bigInt({ min: -(2n ** 60n), max: 2n ** 60n }), fc.constantFrom('.0', '.50', 'e0', 'e3', '.00E+20'))
+    .map(([whole, rest]) => `${whole}${rest}`),
 );
 const space = fc.constantFrom('', '', '', ' ', '\n\t\r ');
 
@@ -124,6 +127,16 @@ describe('the strict reader', () => {
       '{"n":12345678901234567890}',
       'n: It is a whole number beyond 2^53 - 1: send it as a string.',
     ],
+    [
+      'a whole number too large, as a fraction',
+      '[9007199254740993.0]',
+      '0: It is a number beyond 2^53 - 1 with more digits than are kept: send it as a string.',
+    ],
+    [
+      'a whole number too large, with an exponent',
+      '[-9007199254740993e0]',
+      '0: It is a number beyond 2^53 - 1 with more digits than are kept: send it as a string.',
+    ],
     ['an endless number', '{"n":[1e400]}', 'n.0: It is a number beyond all bounds: send it as a string.'],
     ['a number that would vanish', '[1e-400]', '0: It is a number beyond all bounds: send it as a string.'],
     ['half a pair', '{"a":"\\ud800"}', 'a: It holds NUL or half a surrogate pair: remove it.'],
@@ -146,6 +159,11 @@ describe('the strict reader', () => {
       '{"constructor":[{"prototype":1}]}',
       '{"":{"":0}}',
       '1e21',
+      '1e20',
+      '1e23',
+      '-1.50E+23',
+      '9007199254740994.0',
+      '1.7976931348623157e308',
       '-0',
     ]) {
       expect(readJson(given)).toMatchObject({ ok: true });

@@ -176,6 +176,43 @@ it('everything is sealed anew with the first key of its ring, and the status say
   }
 });
 
+it('what was stored plain is sealed by a command of its own alone, which explains itself and asks', async () => {
+  const { pool } = stack.database;
+  const { rows: made } = await pool.query<{ id: string }>(
+    `insert into account (account_id, email_index, email)
+     values (gen_random_uuid(), '\\x01', '\\x00'::bytea || convert_to('"some@body.example"', 'UTF8')) returning account_id as id`,
+  );
+  const isPlain = async () => {
+    const { rows } = await pool.query<{ plain: boolean }>(
+      'select get_byte(email, 0) = 0 as plain from account where account_id = $1',
+      [made[0]?.id],
+    );
+    return rows[0]?.plain;
+  };
+  expect((await keys('status')).stdout).toMatch(/CONTENT_ENCRYPTION_KEYS +plain +1 +not sealed, so never read/);
+  const rewrapped = await keys('rewrap');
+  expect(rewrapped.code).toBe(1);
+  expect(rewrapped.stdout).toContain(`no key opens account.email of ${made[0]?.id}`);
+  const asked = await keys('adopt-plain');
+  expect(asked.code).toBe(1);
+  expect(asked.stdout).toContain('with every process stopped');
+  expect(asked.stderr).toContain('nothing was changed: add --yes to do it');
+  expect(await isPlain()).toBe(true);
+  expect(await keys('adopt-plain', '--yes')).toMatchObject({
+    code: 0,
+    stderr: '',
+    stdout: expect.stringContaining('0 sessions and 1 rows besides are sealed') as string,
+  });
+  expect(await isPlain()).toBe(false);
+  const { rows: told } = await pool.query(
+    `select actor_id, reason from event where type = 'storage.plain_adopted' order by created_at, event_id`,
+  );
+  expect(told).toEqual([
+    { actor_id: 'test', reason: 'begun' },
+    { actor_id: 'test', reason: 'sessions=0 rows=1' },
+  ]);
+});
+
 it('names what is wrong, and says how to do it', async () => {
   for (const [args, code, said] of [
     [[], 2, 'name what to do'],
@@ -183,6 +220,7 @@ it('names what is wrong, and says how to do it', async () => {
     [['remove'], 2, 'name the key to remove'],
     [['rotate', 'x'], 2, 'rotate takes nothing more'],
     [['status', '--loud'], 2, '--loud'],
+    [['rewrap', '--yes'], 2, 'rewrap takes no --yes'],
     [['remove', 'nothing'], 1, 'there is no key nothing: see status'],
   ] as const) {
     const outcome = await runOwnCommand('keys.ts', args, stack.env);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { verifyExport } from '../../src/audit/verify-export.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
+import { listAuditEvents } from '../../src/postgres/audit-list.ts';
 import { sealEvents } from '../../src/postgres/audit-seal.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { testBlindIndex, testSealer } from '../support/app-parts.ts';
@@ -88,8 +89,35 @@ describe('GET /v1/audit/', () => {
     expect((await list(brand, `?session_id=${sessionId}`)).body['count']).toBe(2);
   });
 
+  it('counts events of other applications in neither part, while some are sealed and some are not', async () => {
+    const [mine, others] = [await api.newBrand(), await api.newBrand()];
+    const create = (of: Brand, name: string) => api.call(of, 'POST', '/v3/users/create/', { vendor_data: name });
+    expect((await list(mine)).body['count']).toBe(0);
+    for (const name of ['count-1', 'count-2']) await create(mine, name);
+    await create(others, 'count-1');
+    await seal(mine);
+    await create(mine, 'count-3');
+    for (const count of [3, 3]) {
+      expect((await list(mine)).body['count']).toBe(count);
+      await seal(mine);
+    }
+    expect((await list(others)).body['count']).toBe(1);
+  });
+
+  it('reads no event for the count of a page without a filter', async () => {
+    const mine = await api.newBrand();
+    const [text] = await api.tenants.withTenant(mine.id, async (tx) => {
+      const texts: string[] = [];
+      const spy = { ...tx, query: (text: string) => (texts.push(text), Promise.resolve([])) };
+      await listAuditEvents(spy, mine.id, {}, { limit: 1, offset: 0 });
+      return texts;
+    });
+    expect(text).not.toMatch(/ event /);
+    expect(text).toContain('audit_unsealed');
+  });
+
   it('refuses what is no filter of it, by its name', async () => {
-    const wrong = ['type=nothing', 'session_id=x', 'actor_kind=robot', 'since=yesterday', 'limit=0', 'actor_id='];
+    const wrong = ['nothing=1', 'type=nothing', 'session_id=x', 'actor_kind=robot', 'since=yesterday', 'limit=0', 'actor_id='];
     for (const query of wrong) {
       const answer = await list(brand, `?${query}`);
       expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
@@ -203,6 +231,9 @@ describe('GET /v1/audit/export/', () => {
 
   it('is for keys that may read the trail, and needs a time that is one', async () => {
     expect((await exported(await api.newKey(api.issuer, { sessions: 'write' }))).status).toBe(403);
-    expect((await exported(api.issuer, '?since=yesterday')).status).toBe(400);
+    for (const name of ['since', 'type', 'format']) {
+      const { status, lines } = await exported(api.issuer, `?${name}=yesterday`);
+      expect([status, Object.keys(JSON.parse(lines[0] ?? '') as object)]).toEqual([400, expect.arrayContaining([name])]);
+    }
   });
 });

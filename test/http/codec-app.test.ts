@@ -19,6 +19,8 @@ import { testDatabase } from '../support/database.ts';
 const UI = 'https://temporal.example.com';
 const ISSUER = 'https://sso.example.com/';
 const AUDIENCE = 'handoff-codec';
+/** Those of the sign-on who may decode have it. */
+const CLAIM = { name: 'groups', value: 'handoff-operators' };
 const KEYS = `k1:${randomBytes(32).toString('base64url')}`;
 const TOKEN = randomBytes(32).toString('base64url');
 const digest = (token: string) => createHash('sha256').update(token).digest();
@@ -51,8 +53,9 @@ function open(signOn = true) {
     uiOrigin: UI,
     operators: {
       tokens: new Map([['ada', digest(TOKEN)]]),
-      readSsoToken: signOn ? readSsoTokens({ jwksUrl, issuer: ISSUER, audience: AUDIENCE }) : null,
+      readSsoToken: signOn ? readSsoTokens({ jwksUrl, issuer: ISSUER, audience: AUDIENCE, claim: CLAIM }) : null,
     },
+    auditProblem: async () => (auditFails ? 'no database' : null),
     audit: async (decoding) => {
       if (auditFails) throw new Error('no database');
       await tenants.acrossTenants('codec', async (tx) => tellOfDecoding(tx, decoding));
@@ -200,6 +203,7 @@ describe('who may', () => {
     iss: ISSUER,
     aud: AUDIENCE,
     sub: 'user-17',
+    [CLAIM.name]: CLAIM.value,
     exp: Math.floor(Date.now() / 1000) + 60,
     ...more,
   });
@@ -239,8 +243,24 @@ describe('who may', () => {
     }
   });
 
+  test('those alone of the sign-on whose token has the claim, by itself or among others', async () => {
+    for (const [held, status] of [
+      [['staff', CLAIM.value], 200],
+      [['staff', `${CLAIM.value}-2`], 401],
+      [`${CLAIM.value} staff`, 401],
+      [{ [CLAIM.value]: true }, 401],
+      [true, 401],
+      [undefined, 401],
+    ] as const) {
+      const token = await signed(claims({ [CLAIM.name]: held }));
+      const answer = await decode([await encrypted('x')], { authorization: `Bearer ${token}` });
+      expect(answer.status, String(held)).toBe(status);
+    }
+  });
+
   test('nobody by a sign-on that does not answer: 503, so that it is not taken for a wrong token', async () => {
-    const deaf = readSsoTokens({ jwksUrl: 'http://127.0.0.1:1/keys', issuer: ISSUER, audience: AUDIENCE });
+    const signOn = { jwksUrl: 'http://127.0.0.1:1/keys', issuer: ISSUER, audience: AUDIENCE, claim: CLAIM };
+    const deaf = readSsoTokens(signOn);
     await expect(deaf(await signed(claims()))).rejects.toThrow();
     expect(await deaf('a.b.c')).toBeNull();
   });
@@ -332,6 +352,7 @@ test('a body that is too large, or none of JSON, is refused', async () => {
 });
 
 describe('settings', () => {
+  const SIGN_ON = { CODEC_JWKS_URL: 'https://sso/keys', CODEC_JWT_ISSUER: ISSUER, CODEC_JWT_AUDIENCE: AUDIENCE };
   const operators = `ada:${digest(TOKEN).toString('hex')}`;
   const read = (more: Record<string, string>) =>
     readCodecServerConfig({
@@ -361,9 +382,9 @@ describe('settings', () => {
 
   test('name the UI, and who may; it listens on this machine alone unless told otherwise', () => {
     expect(read({})).toMatchObject({ host: '127.0.0.1', port: 8234, uiOrigin: UI, singleSignOn: null });
-    const signOn = { CODEC_JWKS_URL: 'https://sso/keys', CODEC_JWT_ISSUER: ISSUER, CODEC_JWT_AUDIENCE: AUDIENCE };
-    expect(read({ CODEC_OPERATORS: '', ...signOn })).toMatchObject({
-      singleSignOn: { jwksUrl: 'https://sso/keys', issuer: ISSUER, audience: AUDIENCE },
+    const claim = { name: 'https://sso/groups', value: 'handoff-operators' };
+    expect(read({ CODEC_OPERATORS: '', ...SIGN_ON, CODEC_JWT_CLAIM: `${claim.name}:${claim.value}` })).toMatchObject({
+      singleSignOn: { jwksUrl: 'https://sso/keys', issuer: ISSUER, audience: AUDIENCE, claim },
     });
   });
 
@@ -374,6 +395,9 @@ describe('settings', () => {
     [{ CODEC_OPERATORS: `ada:${TOKEN}` }, 'CODEC_OPERATORS must be name:sha256'],
     [{ CODEC_OPERATORS: `${operators},${operators}` }, 'CODEC_OPERATORS must be name:sha256'],
     [{ CODEC_JWKS_URL: 'https://sso/keys' }, 'are set together'],
+    [SIGN_ON, 'are set together'],
+    [{ ...SIGN_ON, CODEC_JWT_CLAIM: 'groups' }, 'CODEC_JWT_CLAIM must be name:value'],
+    [{ ...SIGN_ON, CODEC_JWT_CLAIM: 'groups:' }, 'CODEC_JWT_CLAIM must be name:value'],
     [{ CODEC_JWKS_URL: 'http://sso/keys', NODE_ENV: 'production' }, 'CODEC_JWKS_URL must be an https URL'],
   ])('%j are refused', (more, problem) => {
     const config = read(more);

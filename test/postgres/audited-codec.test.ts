@@ -17,7 +17,7 @@ beforeEach(() => database.pool.query(`truncate event cascade`));
 
 function open(tenants?: Tenants, collectMs = 60_000) {
   pool ??= createTenants({ databaseUrl: database.url, maxConnections: 2 });
-  const logged: RefusedPayloads[] = [];
+  const logged: Pick<RefusedPayloads, 'reason' | 'workflowId'>[] = [];
   const errors: unknown[] = [];
   const audited = auditedCodec(config, {
     namespace: 'handoff',
@@ -48,18 +48,21 @@ test('refusals of a run are counted together, and written with its id', async ()
   await refuse(one, 3);
   await refuse(other);
   await refuse(`webhook:${one}:${other}`);
+  await refuse(`import:${one}`);
   expect(await events()).toEqual([]);
+  expect(logged, 'at once').toEqual(
+    [one, other, `webhook:${one}:${other}`, `import:${one}`].map((workflowId) => ({
+      reason: 'not_encrypted',
+      workflowId,
+    })),
+  );
   await audited.stop();
   const about = { application_id: PLATFORM_ID, actor_kind: 'system', actor_id: null };
   expect(await events()).toMatchObject([
     { ...about, subject_id: one, reason: 'not_encrypted payloads=3' },
     { ...about, subject_id: other, reason: 'not_encrypted payloads=1' },
-    { ...about, reason: 'not_encrypted payloads=1' },
-  ]);
-  expect(logged).toEqual([
-    { reason: 'not_encrypted', workflowId: one, payloads: 3 },
-    { reason: 'not_encrypted', workflowId: other, payloads: 1 },
-    { reason: 'not_encrypted', workflowId: `webhook:${one}:${other}`, payloads: 1 },
+    { ...about, subject_id: other, reason: 'not_encrypted payloads=1 run=webhook' },
+    { ...about, subject_id: one, reason: 'not_encrypted payloads=1 run=import' },
   ]);
 });
 
@@ -79,11 +82,13 @@ test('a flood from many runs makes a few rows, and no name that somebody chose i
   await audited.stop();
   const rows = await events();
   expect(rows.length).toBeLessThanOrEqual(21);
-  expect(logged.reduce((sum, { payloads }) => sum + payloads, 0)).toBe(1_000);
+  expect(logged).toHaveLength(rows.length);
+  const counted = rows.map(({ reason }) => Number(/payloads=(\d+)/.exec(String(reason))?.[1]));
+  expect(counted.reduce((sum, payloads) => sum + payloads, 0)).toBe(1_000);
   expect(JSON.stringify([rows, logged])).not.toContain('canary');
 });
 
-test('while the database is away nobody who decodes waits or fails, and nothing is lost', async () => {
+test('while the database is away nobody who decodes waits or fails, the log tells it, and nothing is lost', async () => {
   const runId = randomUUID();
   let away = true;
   const flaky: Tenants = {
@@ -96,7 +101,7 @@ test('while the database is away nobody who decodes waits or fails, and nothing 
   await refuse(runId);
   await expect.poll(() => errors.length).toBe(1);
   await refuse(runId);
-  expect(logged).toEqual([]);
+  expect(logged, 'once, however often it is written').toEqual([{ reason: 'not_encrypted', workflowId: runId }]);
   away = false;
   await audited.stop();
   expect(await events()).toMatchObject([{ subject_id: runId, reason: 'not_encrypted payloads=2' }]);

@@ -1,15 +1,22 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Pool } from 'pg';
+import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporalNamespace } from '../../src/client.ts';
+import { startCodecServer } from '../../src/codec-server.ts';
+import { readCodecServerConfig } from '../../src/config.ts';
 import { createDatabase, startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/dev/embedded-database.ts';
+import { freePort } from '../../src/dev/free-port.ts';
+import { runKeys } from '../../src/keys.ts';
 import { LOGINS, ROLES } from '../../src/postgres/isolation/roles.ts';
 import { TABLES, UNPOLICED } from '../../src/postgres/isolation/tables.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createTenants, type Tenants } from '../../src/postgres/tenants.ts';
+import { testContentEnv } from '../support/app-parts.ts';
 import { KID, newBrand, userDocument, verbs, type LabBrand } from '../support/share-lab.ts';
 import { nameKeys } from '../support/signing-keys.ts';
 
@@ -39,9 +46,10 @@ beforeAll(async () => {
   await chmod(folder, 0o711);
   postgres = await startEmbeddedPostgres({ dataFolder: join(folder, 'postgres'), durable: false });
   const script = readFileSync(new URL('../../docker/postgres-roles.sh', import.meta.url), 'utf8');
-  const statements = /<<'SQL'\n(.*)\nSQL/s.exec(script)?.[1] ?? '';
-  for (const statement of statements.replaceAll(/:'\w+'/g, `'${password}'`).split(';\n')) {
-    await query(postgres.url('postgres'), statement);
+  for (const [, statements = ''] of script.matchAll(/<<'SQL'\n(.*?)\nSQL/gs)) {
+    for (const statement of statements.replaceAll(/:'\w+'/g, `'${password}'`).split(';\n')) {
+      await query(postgres.url('postgres'), statement);
+    }
   }
   await migrate(urlOf('handoff'));
 });
@@ -93,6 +101,73 @@ describe.each(Object.keys(LOGINS))('%s', (login) => {
     expect(found.filter((outcome) => !outcome.includes('permission denied'))).toEqual([]);
     expect(found).toHaveLength(tables.length + 2);
   });
+});
+
+describe('the codec server with its own login', () => {
+  const keys = `k1:${randomBytes(32).toString('base64url')}`;
+  const token = randomBytes(32).toString('base64url');
+  const ask = async (login: string, work: (call: (payloads: unknown[]) => Promise<Response>, url: string) => Promise<void>) => {
+    const config = readCodecServerConfig({
+      TEMPORAL_CODEC_KEYS: keys,
+      DATABASE_URL: urlOf(login),
+      CODEC_UI_ORIGIN: 'http://127.0.0.1:8233',
+      CODEC_OPERATORS: `ada:${createHash('sha256').update(token).digest('hex')}`,
+      CODEC_PORT: String(await freePort()),
+    });
+    if ('problems' in config) throw new Error(config.problems.join());
+    const codec = await startCodecServer(config, pino({ level: 'silent' }));
+    const call = (payloads: unknown[]) =>
+      fetch(`${codec.url}/decode`, {
+        method: 'POST',
+        headers: {
+          authorization: `Bearer ${token}`,
+          'content-type': 'application/json',
+          'x-namespace': temporalNamespace(),
+        },
+        body: JSON.stringify({ payloads }),
+      });
+    await work(call, codec.url).finally(() => codec.close());
+  };
+
+  it('decodes, and tells the audit trail', async () => {
+    await ask('handoff_codec_server', async (call, url) => {
+      expect((await fetch(`${url}/healthz`)).status).toBe(200);
+      expect((await call([])).status).toBe(200);
+      expect((await call([{ metadata: {}, data: '' }])).status).toBe(200);
+    });
+    const told = await query(
+      postgres.url('handoff'),
+      `select actor_kind, actor_id from event where type = 'temporal.decoded'`,
+    );
+    expect(told).toEqual([{ actor_kind: 'operator', actor_id: 'ada' }]);
+  });
+
+  it('names the role that another login lacks', async () => {
+    await query(postgres.url('postgres'), `create role lacks login noinherit password '${password}'`);
+    await query(postgres.url('postgres'), 'grant connect on database handoff to lacks');
+    await ask('lacks', async (call, url) => {
+      const health = await fetch(`${url}/healthz`);
+      expect([health.status, await health.json()]).toEqual([
+        503,
+        { status: 'unavailable', audit: expect.stringContaining('may not connect, or not take on the role handoff_codec') as string },
+      ]);
+      for (const payloads of [[], [{ metadata: {}, data: '' }]]) expect((await call(payloads)).status).toBe(503);
+      expect(await (await call([])).json()).toMatchObject({
+        detail: expect.stringContaining('handoff_codec_server') as string,
+      });
+    });
+  });
+});
+
+it.each([
+  ['handoff_server', 'may not connect, or not take on the role handoff_keys (42501): it needs handoff'],
+  ['nobody', 'does not let that login in (28P01)'],
+])('npm run keys as %s says which login it needs', async (login, said) => {
+  const complaints: string[] = [];
+  const env = { ...testContentEnv(), DATABASE_URL: urlOf(login) };
+  const code = await runKeys(['status'], env, { print: () => undefined, complain: (text) => complaints.push(text) });
+  expect(code).toBe(1);
+  expect(complaints.join()).toContain(said);
 });
 
 it('keeps secrets where they are used', () => {

@@ -7,17 +7,23 @@ import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { createWebhookDestination } from '../../src/accounts/applications.ts';
 import { parseKeyRing } from '../../src/crypto/key-ring.ts';
 import { createSealer, type Sealer } from '../../src/crypto/payload-seal.ts';
+import { PLATFORM_ID } from '../../src/domain/ids.ts';
+import type { JsonValue } from '../../src/domain/json.ts';
 import { readDecision } from '../../src/domain/decision-intake.ts';
 import { directoryStore } from '../../src/media/directory-store.ts';
 import { contentContext } from '../../src/postgres/entities.ts';
 import { handoffTenants } from '../../src/postgres/handoff-tenants.ts';
 import { newId } from '../../src/postgres/new-id.ts';
 import { keyUsage } from '../../src/postgres/rotation/key-usage.ts';
+import { adoptPlain } from '../../src/postgres/rotation/adopt-plain.ts';
 import { rewrapAll } from '../../src/postgres/rotation/rewrap-all.ts';
 import type { RewrapProgress } from '../../src/postgres/rotation/rewrap-columns.ts';
 import { SEALED_COLUMNS } from '../../src/postgres/rotation/sealed-columns.ts';
+import { resealSecrets } from '../../src/postgres/reseal-secrets.ts';
+import { loadSigningKeys, prepareSigningKeys } from '../../src/postgres/signing-keys.ts';
 import { takeInSession } from '../../src/sharing/take-in.ts';
 import { testBlindIndex, testKey } from '../support/app-parts.ts';
 import { fillEveryColumn, openEverything, takeInWithFile, verbsWith } from '../support/sealed-rows.ts';
@@ -25,6 +31,7 @@ import { shareLab, userDocument } from '../support/share-lab.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'handoff-media-'));
 const media = directoryStore(folder);
+const OPERATOR = { kind: 'system', id: 'ada' } as const;
 
 /** Rings of both kinds: `kids` in their order, each with a key of its own in either. */
 const ringsOf = (kids: readonly string[]) => {
@@ -38,11 +45,13 @@ const sealerOf = (...kids: string[]): Sealer => {
 
 describe('a rotation', () => {
   const lab = shareLab();
+  const nothing = { rows: 0, first: [] };
   const rewrap = (sealer: Sealer, onProgress?: (progress: RewrapProgress) => void) =>
-    rewrapAll(
-      { tenants: lab.tenants, handoff: handoffTenants(lab.tenants, sealer, testBlindIndex), sealer, media },
-      onProgress,
-    );
+    rewrapAll({ tenants: lab.tenants, sealer }, onProgress);
+  const adopt = (sealer: Sealer) => {
+    const handoff = handoffTenants(lab.tenants, sealer, testBlindIndex);
+    return adoptPlain({ tenants: lab.tenants, handoff, sealer, media }, OPERATOR);
+  };
   const kidsInUse = async () =>
     [...new Set((await keyUsage(lab.tenants)).map(({ kid, state }) => kid ?? state))].toSorted();
 
@@ -82,14 +91,14 @@ describe('a rotation', () => {
     const told: RewrapProgress[] = [];
     const outcome = await rewrap(sealerOf('b', 'a'), (progress) => told.push(progress));
     const rows = before.reduce((sum, use) => sum + use.rows, 0);
-    expect(outcome).toEqual({ rewrapped: rows, unreadable: [], complete: true });
+    expect(outcome).toEqual({ rewrapped: rows, unreadable: nothing, complete: true });
     for (const { table, column, rows: total } of before) {
       const last = told.findLast((progress) => progress.table === table && progress.column === column);
       expect(last).toEqual({ table, column, done: total, total });
     }
     expect(await keyUsage(lab.tenants)).toEqual(before.map((use) => ({ ...use, kid: 'b' })));
     await openEverything(lab, sealerOf('b'), media);
-    expect(await rewrap(sealerOf('b'))).toEqual({ rewrapped: 0, unreadable: [], complete: true });
+    expect(await rewrap(sealerOf('b'))).toEqual({ rewrapped: 0, unreadable: nothing, complete: true });
   });
 
   it('goes on under load: no read or write fails, and the old key can leave afterwards', async () => {
@@ -129,7 +138,7 @@ describe('a rotation', () => {
     const outcome = await rewrap(sealer);
     ended.abort();
     await Promise.all(load);
-    expect(outcome).toMatchObject({ unreadable: [], complete: true });
+    expect(outcome).toMatchObject({ unreadable: nothing, complete: true });
     expect(outcome.rewrapped).toBeGreaterThan(50);
     expect(counts.imports).toBe(12);
     expect(Math.min(counts.reads, counts.writes)).toBeGreaterThan(0);
@@ -175,7 +184,8 @@ describe('a rotation', () => {
     const before = [await profile(altered[0] ?? ''), await profile(lost[0] ?? '')];
     const { unreadable, complete } = await rewrap(sealerOf('x', 'd'));
     expect(complete).toBe(true);
-    expect(unreadable.toSorted((one, other) => (one.id < other.id ? -1 : 1))).toEqual(
+    expect(unreadable.rows).toBe(3);
+    expect(unreadable.first.toSorted((one, other) => (one.id < other.id ? -1 : 1))).toEqual(
       [
         { table: 'entity', column: 'profile', id: altered[0] },
         { table: 'entity', column: 'profile', id: lost[0] },
@@ -198,7 +208,6 @@ describe('a rotation', () => {
       lab.database.url,
       content,
       secrets,
-      folder,
     ]);
     const errors: string[] = [];
     child.stderr.on('data', (chunk: Buffer) => errors.push(chunk.toString()));
@@ -221,18 +230,110 @@ describe('a rotation', () => {
     await lab.rows('delete from entity where entity_id = any ($1::uuid[])', [entities]);
   });
 
-  it('seals what was stored before there was encryption', async () => {
+  it('names the first of many that no key opens, and counts the others', async () => {
+    const entities = await makeEntities(sealerOf('z'), 1_500);
+    const { unreadable, complete } = await rewrap(sealerOf('e'));
+    expect({ complete, rows: unreadable.rows, named: unreadable.first.length }).toEqual({
+      complete: true,
+      rows: 1_500,
+      named: 20,
+    });
+    expect(new Set(unreadable.first.map(({ id }) => id)).size).toBe(20);
+    await lab.rows('delete from entity where entity_id = any ($1::uuid[])', [entities]);
+  });
+
+  it('takes nothing for ours that is not sealed: not a key that signs, not a secret, not a session', async () => {
+    const sealer = sealerOf('e');
+    const planted = Buffer.alloc(32, 77);
+    await lab.rows(
+      `insert into signing_key (kid, state, retired_at, sealed) values ('planted', 'retiring', now(), $1)`,
+      [Buffer.concat([Buffer.of(0), planted])],
+    );
+    const secret = await secretOf(sealer);
+    await lab.rows(`update webhook_secret set sealed = $2 where destination_id = $1`, [
+      secret.destinationId,
+      plainJson('c2VjcmV0'),
+    ]);
+    const { sessionId } = await takeInWithFile(lab, sealer, media);
+    await lab.rows('delete from session_key where session_id = $1', [sessionId]);
+    for (const table of ['session_check', 'session_home']) {
+      const forged = plainJson({ forged: 1 });
+      await lab.rows(`update ${table} set payload = $2 where session_id = $1`, [sessionId, forged]);
+    }
+    const stored = () =>
+      lab.rows(
+        `select sealed as bytes from signing_key where kid = 'planted'
+         union all select sealed from webhook_secret where destination_id = $1
+         union all (select payload from session_check where session_id = $2 order by category, position)`,
+        [secret.destinationId, sessionId],
+      );
+    const before = await stored();
+
+    for (const ring of [sealer, sealerOf('f', 'e'), sealerOf('e', 'f')]) {
+      const { unreadable, complete } = await rewrap(ring);
+      expect(complete).toBe(true);
+      expect(unreadable.first).toEqual(
+        expect.arrayContaining([
+          { table: 'session', column: 'data key', id: sessionId },
+          { table: 'webhook_secret', column: 'sealed', id: secret.destinationId },
+          { table: 'signing_key', column: 'sealed', id: 'planted' },
+        ]),
+      );
+      expect(unreadable.rows).toBe(3);
+    }
+    const start = await lab.handoff.acrossTenants('secrets', (tx, sql) =>
+      prepareSigningKeys({ tx, sql, sealer, actor: OPERATOR }, null),
+    );
+    expect(start.unreadable).toEqual(['planted']);
+    expect(await resealSecrets(lab.tenants, sealer)).toEqual({
+      resealed: 0,
+      unreadable: { rows: 1, first: [{ table: 'webhook_secret', column: 'sealed', id: secret.destinationId }] },
+    });
+    expect(await stored()).toEqual(before);
+    const keys = await lab.tenants.acrossTenants('signing_keys', (tx) => loadSigningKeys(tx, sealer));
+    expect([...keys.keys()]).not.toContain('planted');
+    await expect(verbsWith(lab, sealer).decision(lab.issuer, sessionId)).rejects.toThrow('does not open');
+
+    // Not even the operator's command takes a key that signs.
+    await lab.rows('delete from session where session_id = $1', [sessionId]);
+    await adopt(sealer);
+    expect(await lab.rows(`select sealed from signing_key where kid = 'planted'`)).toEqual([
+      { sealed: Buffer.concat([Buffer.of(0), planted]) },
+    ]);
+    await lab.rows(`delete from signing_key where kid = 'planted'`);
+  });
+
+  it('is not what seals what was stored before there was encryption: an operator’s command does, with an event', async () => {
     const sealer = sealerOf('e');
     const { sessionId, bytes } = await takeInWithFile(lab, sealer, media);
     const before = await verbsWith(lab, sealer).decision(lab.issuer, sessionId);
     await makeEverythingPlain(sealer);
-    expect(await kidsInUse()).not.toContain('e');
+    expect([...new Set((await keyUsage(lab.tenants)).map(({ table, state }) => `${state} ${table}`))]).toContain(
+      'plain webhook_secret',
+    );
     const usage = await keyUsage(lab.tenants);
     expect(usage.find(({ table }) => table === 'session')).toMatchObject({ state: 'plain', kid: null });
     await expect(verbsWith(lab, sealer).decision(lab.issuer, sessionId)).rejects.toThrow('does not open');
 
-    const outcome = await rewrap(sealer);
-    expect(outcome).toMatchObject({ unreadable: [], complete: true });
+    const told = () =>
+      lab.rows<{ reason: string }>(
+        `select reason, actor_id, application_id from event where type = 'storage.plain_adopted' order by created_at, event_id`,
+      );
+    const earlier = (await told()).length;
+    const outcome = await adopt(sealer);
+    expect(outcome).toMatchObject({ unreadable: nothing, complete: true });
+    expect(outcome.sessions).toBe(usage.find(({ table }) => table === 'session')?.rows);
+    expect(outcome.rows).toBe(
+      usage
+        .filter(({ table, state }) => table !== 'session' && state === 'plain')
+        .reduce((sum, { rows }) => sum + rows, 0),
+    );
+    const by = { actor_id: 'ada', application_id: PLATFORM_ID };
+    expect((await told()).slice(earlier)).toEqual([
+      { reason: 'begun', ...by },
+      { reason: `sessions=${outcome.sessions} rows=${outcome.rows}`, ...by },
+    ]);
+    expect(await adopt(sealer)).toEqual({ sessions: 0, rows: 0, unreadable: nothing, complete: true });
     expect(await kidsInUse()).toEqual(['e']);
     const opened = await openEverything(lab, sealer, media);
     expect(opened['files']).toBeGreaterThan(0);
@@ -243,6 +344,20 @@ describe('a rotation', () => {
     );
     expect((await media.get(file?.object ?? ''))?.includes(bytes.subarray(8))).toBe(false);
   });
+
+  const plainJson = (value: JsonValue) => Buffer.concat([Buffer.of(0), Buffer.from(JSON.stringify(value))]);
+
+  async function secretOf(sealer: Sealer): Promise<{ readonly destinationId: string }> {
+    const made = await lab.tenants.acrossTenants('provision', (sql) =>
+      createWebhookDestination(sql, sealer, {
+        applicationId: lab.partner.id,
+        url: 'https://receiver.example/planted',
+        subscribedEvents: ['status.updated'],
+      }),
+    );
+    if (made === null) throw new Error('there is room for a destination');
+    return made;
+  }
 
   /** Entities with a profile that a key has sealed; their ids. */
   async function makeEntities(sealer: Sealer, howMany: number): Promise<string[]> {
@@ -319,9 +434,9 @@ describe('a rotation', () => {
       applicationId = 't.application_id',
       subject = 'null',
       context,
-      holdsDataKeys,
+      neverPlain,
     } of SEALED_COLUMNS) {
-      if (holdsDataKeys === true) continue;
+      if (neverPlain === true) continue;
       const names = Object.keys(key);
       const rows = await lab.rows<{ id: string[]; applicationId: string; subject: string | null; sealed: Buffer }>(
         `select array[${names.map((name) => `t.${name}::text`).join(', ')}] as id, ${applicationId}::text as "applicationId",

@@ -205,6 +205,24 @@ describe('a rotation', () => {
 describe('a retired key', () => {
   const tend = () => tendSigningKeys(lab.handoff);
 
+  it('stays while a server that starts, or an operator, changes keys, and goes after that', async () => {
+    await prepare(['one', 21]);
+    await rotate();
+    await shiftClock(lab.database.pool, '25 hours');
+    const anew = createSealer({
+      content: ring(['c', 5]),
+      secrets: parseKeyRing(`kek-2:${testKey(31)},test-1:${testKey(6)}`),
+    });
+    await doing(async (work) => {
+      // It has read the keys, and seals them anew in a moment.
+      await prepareSigningKeys(work, null);
+      await tend();
+      expect(await states()).toMatchObject({ one: 'retiring' });
+    }, anew);
+    await tend();
+    expect(await states()).toMatchObject({ one: 'removed' });
+  });
+
   it('is removed after a day, as soon as no token of it is open', async () => {
     await prepare(['one', 21]);
     const { tokenId } = await lab.mint(await lab.takeIn(userDocument()), { ttlSeconds: 86_400 });
@@ -271,7 +289,7 @@ describe('a removed key', () => {
     const { tokenId } = await lab.mint(await lab.takeIn(userDocument()));
     await doing((work) => removeSigningKey(work, 'test-2026'));
     expect((await refusalOf(lab.redeem(tokenId))).code).toBe('share_token_invalid');
-    await revokeTokensOf('test-2026', lab.handoff, OPERATOR);
+    await revokeTokensOf('test-2026', lab.handoff);
     expect((await refusalOf(lab.redeem(tokenId))).code).toBe('share_token_invalid');
     expect(await tokenState(tokenId)).toEqual({ closed_as: 'revoked', closed_reason: 'signing_key_removed' });
   });
@@ -307,8 +325,8 @@ describe('a removed key', () => {
 
     await doing((work) => removeSigningKey(work, 'one'));
     lab.wishes.length = 0;
-    expect(await revokeTokensOf('one', lab.handoff, OPERATOR)).toBe(5);
-    expect(await revokeTokensOf('one', lab.handoff, OPERATOR)).toBe(0);
+    expect(await revokeTokensOf('one', lab.handoff)).toBe(5);
+    expect(await revokeTokensOf('one', lab.handoff)).toBe(0);
 
     for (const tokenId of [plain, waiting, acknowledged, outlived, sister]) {
       expect(await tokenState(tokenId)).toEqual({ closed_as: 'revoked', closed_reason: 'signing_key_removed' });
@@ -328,7 +346,7 @@ describe('a removed key', () => {
     ).toEqual(runs.toSorted());
     const told = await lab.rows<{ token_id: string }>(
       `select distinct token_id from event where type = 'share.revoked' and reason = 'signing_key_removed'
-         and application_id = $1 and actor_id = 'ops' and token_id = any ($2)`,
+         and application_id = $1 and actor_kind = 'system' and actor_id is null and token_id = any ($2)`,
       [lab.issuer.id, [plain, ...runs, redeemed, ofAnother, ranOut]],
     );
     expect(told.map(({ token_id }) => token_id).toSorted()).toEqual([plain, ...runs].toSorted());
@@ -352,7 +370,7 @@ describe('a removed key', () => {
         const facts = await tx.sessions.mintFacts(order.sessionId, lab.issuer.id, order.partnerId);
         removed = doing((work) => removeSigningKey(work, String(facts.activeKid)));
         await removed;
-        expect(await revokeTokensOf('one', lab.handoff, OPERATOR)).toBe(0);
+        expect(await revokeTokensOf('one', lab.handoff)).toBe(0);
         const tokenId = randomUUID();
         tx.shares.insertToken({
           tokenId,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
 import { applicationStore } from '../../src/postgres/application-deletion.ts';
-import { forgetExpiredKeys } from '../../src/postgres/data-keys.ts';
+import { forgetExpiredKeys, readDataKey } from '../../src/postgres/data-keys.ts';
 import { newId } from '../../src/postgres/new-id.ts';
 import { sessionStore } from '../../src/postgres/sessions.ts';
 import { shareStore } from '../../src/postgres/shares.ts';
@@ -143,6 +143,22 @@ async function restoreRows(client: PoolClient, sessionId: string, saved: Awaited
 }
 
 describe('a mint', () => {
+  it('is refused for a session without a data key, which nobody could ever import; so is a run’s', async () => {
+    const from = await lab.newBrand();
+    const source = await lab.takeIn(userDocument(), from);
+    const opened = await lab.open(source, { from });
+    await lab.rows('delete from session_key where session_id = $1', [source]);
+    const error: unknown = await lab.mint(source, { from }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ name: 'DataKeyMissing', code: 'data_key_missing' });
+    expect((error as Error).message).toContain(source);
+    expect(replyTo(error)).toMatchObject({ status: 503, body: { code: 'service_unavailable' }, fault: true });
+    await expect(lab.runMint(opened)).rejects.toMatchObject({ code: 'data_key_missing' });
+    expect(await lab.rows('select 1 from share_token where session_id = $1', [source])).toEqual([]);
+    const read = lab.tenants.withTenant(from.id, (tx) => readDataKey(tx, from.id, source));
+    await expect(read).rejects.toMatchObject({ code: 'data_key_missing' });
+    expect(await lab.tenants.withTenant(from.id, (tx) => readDataKey(tx, from.id, randomUUID()))).toBeNull();
+  });
+
   it('leaves the keys of what it shares with the token, for the partner, in two round trips', async () => {
     const [from, to] = [await lab.newBrand(), await lab.newBrand()];
     const finished = await lab.takeIn(userDocument(), from);

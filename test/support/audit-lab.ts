@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,9 +16,12 @@ import { testBlindIndex, testSealer } from './app-parts.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
 import { afterAll, beforeAll } from 'vitest';
 
+/** What a signing key is made of, one for each number. */
+export const testSeed = (number = 10): Buffer => createHash('sha256').update(`anchor key ${number}`).digest();
+
 /** A signer with a key of its own for each number. */
-export function testSigner(byte = 10): AnchorSigner {
-  const key = readSigningKey(Buffer.alloc(32, byte));
+export function testSigner(number = 10): AnchorSigner {
+  const key = readSigningKey(testSeed(number));
   if (key === null) throw new Error('any 32 bytes are a seed');
   return createAnchorSigner(key);
 }

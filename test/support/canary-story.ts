@@ -189,7 +189,8 @@ export async function canaryStory(book: CanaryBook, stack: CanaryStack): Promise
       const file = Buffer.concat([someFile('image/png'), Buffer.from(book.plant('personal', `${name} file`))]);
       const [first, ...more] = documents as JsonObject[];
       const expiration_date = book.note('document_expiry', 'expiry of a document', '2087-10-29');
-      const changed = { ...first, front_image: dataUri('image/png', file), expiration_date };
+      const issuing_state = book.note('personal', 'something else than a code', 'ZQ8 KWYX');
+      const changed = { ...first, front_image: dataUri('image/png', file), expiration_date, issuing_state };
       return { ...planted, id_verifications: [changed, ...more] };
     },
     takeIn: async (issuer, document) =>

@@ -62,7 +62,18 @@ export function naiveReading(text: string, maxDepth: number): NaiveReading {
     if (isWhole && (BigInt(found) > 2n ** 53n - 1n || BigInt(found) < -(2n ** 53n - 1n))) fail('number', place);
     const digits = found.split(/[eE]/)[0] ?? '';
     if (!Number.isFinite(value) || (value === 0 && /[1-9]/.test(digits))) fail('number', place);
+    if (!isWhole && Math.abs(value) >= 2 ** 53 && !isSame(found, JSON.stringify(value))) fail('number', place);
     return value;
+  }
+
+  /** Whether two decimals are the same number: both as whole ones, of as many digits behind the point as either has. */
+  function isSame(one: string, other: string): boolean {
+    const scaled = (decimal: string): bigint => {
+      const [digits = '', exponent = '0'] = decimal.split(/[eE]/);
+      const [whole = '', fraction = ''] = digits.split('.');
+      return BigInt(whole + fraction) * 10n ** BigInt(2_000 + Number(exponent) - fraction.length);
+    };
+    return scaled(one) === scaled(other);
   }
 
   function isBad(read: string): boolean {

@@ -7,7 +7,7 @@ export interface Needle {
 /** Finds needles in bytes, however they are written there. */
 export interface NeedleSearch {
   /** Names of those that the bytes hold: as they are, in any case, in hexadecimal or in base64 of either alphabet. */
-  find(bytes: Uint8Array): string[];
+  readonly find: (bytes: Uint8Array) => string[];
 }
 
 /** Shorter ones would be found by chance when their case did not matter. */

@@ -28,7 +28,9 @@ export async function openedColumns(pool: Pool, sealer: Sealer, media: MediaStor
     );
   }
   await openContent(pool, sealer, add);
-  const { rows: files } = await pool.query<Record<'sessionId' | 'applicationId' | 'mediaId' | 'object' | 'keyId', string> & { wrapped: Buffer }>(
+  const { rows: files } = await pool.query<
+    Record<'sessionId' | 'applicationId' | 'mediaId' | 'object' | 'keyId', string> & { wrapped: Buffer }
+  >(
     `select m.session_id as "sessionId", m.application_id as "applicationId", m.media_id as "mediaId",
        m.object_key as object, k.key_id as "keyId", k.wrapped
      from session_media m join session_key k using (session_id) where m.object_key is not null`,
@@ -53,21 +55,22 @@ async function openContent(pool: Pool, sealer: Sealer, add: (place: string, open
     readonly sealed: Buffer;
   }
   const part = `t.application_id as "applicationId", t.session_id as "sessionId"`;
-  const contexts: Readonly<Record<string, { readonly select: string; readonly context: (row: Part) => SealContext }>> = {
-    'session_check.payload': {
-      select: `select ${part}, category, position, with_key(session_id, payload) as sealed from session_check t`,
-      context: ({ sealed: _sealed, ...place }) => place,
-    },
-    'session_home.payload': {
-      select: `select ${part}, category, position, with_key(session_id, payload) as sealed from session_home t`,
-      context: ({ category, position, ...session }) => homeContext(session, category, position),
-    },
-    'media_fetch.url': {
-      select: `select ${part}, media_id::text as category, with_key(session_id, url) as sealed from media_fetch t
+  const contexts: Readonly<Record<string, { readonly select: string; readonly context: (row: Part) => SealContext }>> =
+    {
+      'session_check.payload': {
+        select: `select ${part}, category, position, with_key(session_id, payload) as sealed from session_check t`,
+        context: ({ sealed: _sealed, ...place }) => place,
+      },
+      'session_home.payload': {
+        select: `select ${part}, category, position, with_key(session_id, payload) as sealed from session_home t`,
+        context: ({ category, position, ...session }) => homeContext(session, category, position),
+      },
+      'media_fetch.url': {
+        select: `select ${part}, media_id::text as category, with_key(session_id, url) as sealed from media_fetch t
         where url <> ''`,
-      context: ({ category, ...session }) => linkContext(session, category),
-    },
-  };
+        context: ({ category, ...session }) => linkContext(session, category),
+      },
+    };
   for (const [place, { select, context }] of Object.entries(contexts)) {
     const { rows } = await pool.query<Part>(select);
     add(

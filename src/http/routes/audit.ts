@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
+import { exportText } from '../../audit/export-text.ts';
 import { Refusal } from '../../domain/failures.ts';
 import { renderStatus } from '../../domain/session-status.ts';
 import { listAuditEvents, listEventsOfSession, type AuditRow } from '../../postgres/audit-list.ts';
@@ -13,7 +14,6 @@ import {
 import { readReviews } from '../../postgres/session-reviews.ts';
 import type { DecisionStyle } from '../../sharing/decision.ts';
 import type { AppDeps } from '../app.ts';
-import { exportText } from '../audit-export.ts';
 import { callerOf } from '../auth.ts';
 import { pageOf } from '../paging.ts';
 import { parseQuery, pathId } from '../requests.ts';

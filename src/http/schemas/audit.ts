@@ -6,7 +6,7 @@ import { auditEvent, EXAMPLE_AUDIT_EVENT } from './audit-event.ts';
 import type { RouteContract } from './contract.ts';
 import { anyRouteErrors, errorBody } from './errors.ts';
 import { EXAMPLE_IDS, EXAMPLE_TIME, examplePage } from './examples.ts';
-import { instant, oneOf, text, uuid } from './fields.ts';
+import { instant, oneOf, ours, text, uuid } from './fields.ts';
 import { pageReply } from './pages.ts';
 
 const span = {
@@ -15,7 +15,7 @@ const span = {
 };
 
 /** Query of `GET /v1/audit/`. */
-export const auditQuery = z.object({
+export const auditQuery = ours({
   ...pageQuery,
   ...span,
   type: oneOf([...EVENT_TYPES, ...AUDIT_EVENT_TYPES])
@@ -30,7 +30,7 @@ export const auditQuery = z.object({
 });
 
 /** Query of `GET /v1/audit/export/`. */
-export const exportQuery = z.object(span);
+export const exportQuery = ours(span);
 
 const HASH = 'b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c';
 
@@ -39,12 +39,13 @@ const EXPORT_EXAMPLE = [
     after_chain_sha256: HASH,
     after_position: 0,
     application_id: EXAMPLE_IDS.issuer,
-    complete: true,
     exported_at: EXAMPLE_TIME,
     format: 'handoff audit export v1',
     kind: 'header',
+    since: EXAMPLE_TIME,
+    until: null,
   },
-  { kind: 'link', position: 1, row_sha256: HASH },
+  { kind: 'link', position: 1, row_sha256: HASH, sealed_at: EXAMPLE_TIME },
   { anchors: 0, events: 0, kind: 'end', links: 1 },
 ]
   .map((line) => `${JSON.stringify(line)}\n`)
@@ -69,8 +70,8 @@ export const auditContracts = {
     summary: 'Export your sealed audit trail, to be verified offline',
     description:
       'NDJSON, as it stands at the first line: a header, copies of the signed anchors, the rows of the chain in their ' +
-      'order, and an end. An event outside the time that is asked for is a bare link of the chain, which tells nothing of ' +
-      'it and lets the rest be proven. A file without its last line was cut off. ' +
+      'order, and an end. An event outside the time that is asked for is a bare link of the chain, which tells no more of ' +
+      'it than when it was sealed, and lets the rest be proven. A file without its last line was cut off. ' +
       '`npm run audit -- verify FILE` verifies one without our database.',
     query: exportQuery,
     replyType: 'application/x-ndjson',

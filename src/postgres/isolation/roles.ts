@@ -488,6 +488,7 @@ export const LOGINS: Readonly<Record<string, readonly Operation[]>> = {
     'secrets',
     'signing_keys',
   ],
+  handoff_codec_server: ['codec'],
   handoff_webhooks: ['codec', 'delivery', 'health', 'media', 'signing_keys'],
   handoff_worker: ['carry_out', 'codec', 'health', 'media', 'onboarding', 'redeem', 'relay', 'session_import'],
 };

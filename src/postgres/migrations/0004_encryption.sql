@@ -36,12 +36,16 @@ $$;
 
 -- ---------------------------------------------------------------- free text of persons, sealed
 
--- What is there becomes a plain payload (0x00), which the rotation of keys seals.
+-- What is there becomes a plain payload (0x00), which an operator has sealed (`keys -- adopt-plain`). A process of an older
+-- release that still runs writes text: that is refused, instead of lying there plain.
 alter table connection_agreement
-  alter column signer type bytea using '\x00'::bytea || convert_to(to_json(signer)::text, 'UTF8');
+  alter column signer type bytea using '\x00'::bytea || convert_to(to_json(signer)::text, 'UTF8'),
+  add check (get_byte(signer, 0) in (0, 1));
 -- A partner's own words of a person whom it refuses.
 alter table acknowledgement
-  alter column reason type bytea using '\x00'::bytea || convert_to(to_json(reason)::text, 'UTF8');
+  alter column reason type bytea using '\x00'::bytea || convert_to(to_json(reason)::text, 'UTF8'),
+  add check (get_byte(reason, 0) in (0, 1));
 -- A receiver's reply may repeat its request.
 alter table delivery_attempt
-  alter column response_head type bytea using '\x00'::bytea || convert_to(response_head, 'UTF8');
+  alter column response_head type bytea using '\x00'::bytea || convert_to(response_head, 'UTF8'),
+  add check (get_byte(response_head, 0) in (0, 1));

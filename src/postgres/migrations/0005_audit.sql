@@ -37,9 +37,9 @@ create table audit_chain (
   position bigint not null check (position > 0),
   event_id uuid not null unique references event,
   row_sha256 bytea not null,
-  -- sha256 over the previous one, the position and row_sha256
+  -- sha256 over the previous one, the position, row_sha256 and sealed_at
   chain_sha256 bytea not null,
-  sealed_at timestamptz not null default handoff_now(),
+  sealed_at timestamptz not null,
   primary key (application_id, position)
 );
 

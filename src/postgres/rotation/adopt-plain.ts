@@ -1,4 +1,6 @@
 import type { Sealer } from '../../crypto/payload-seal.ts';
+import type { Actor } from '../../domain/events.ts';
+import { PLATFORM_ID } from '../../domain/ids.ts';
 import type { MediaStore } from '../../media/ports.ts';
 import { storeFiles } from '../../media/store-files.ts';
 import type { FileType } from '../../media/file-types.ts';
@@ -7,9 +9,12 @@ import { homeContext } from '../../sharing/store-content.ts';
 import { linkContext } from '../media-fetches.ts';
 import type { HandoffTenants } from '../handoff-tenants.ts';
 import type { Tenants, Transaction } from '../tenants.ts';
-import type { UnreadableRow } from './rewrap-columns.ts';
+import { countKeyless, IS_KEYLESS } from './keyless-sessions.ts';
+import { countDue, treatColumn, type Treatment } from './rewrap-columns.ts';
+import { SEALED_COLUMNS, type SealedColumn } from './sealed-columns.ts';
+import { alsoUnreadable, NONE_UNREADABLE, type Unreadable } from './unreadable.ts';
 
-/** What giving keys to sessions needs. */
+/** What sealing what is plain needs. */
 export interface AdoptionParts {
   readonly tenants: Tenants;
   readonly handoff: Pick<HandoffTenants, 'acrossTenants' | 'sealer'>;
@@ -20,44 +25,75 @@ export interface AdoptionParts {
 /** Sessions that are looked for at a time. */
 const PAGE = 100;
 
+/** First byte of what was stored before there was encryption. */
 const PLAIN = 0x00;
-const KEYLESS = 'not exists (select 1 from session_key k where k.session_id = s.session_id)';
 
-/** Sessions of before there was encryption: they have no data key. */
-export async function countKeyless(tx: Transaction): Promise<number> {
-  tx.send('set local statement_timeout = 0');
-  const [row] = await tx.query<{ rows: number }>(`select count(*)::float8 as rows from session s where ${KEYLESS}`);
-  return row?.rows ?? 0;
+/** What is sealed by now. */
+export interface Adopted {
+  /** Sessions that got a data key, with their content and files. */
+  readonly sessions: number;
+  /** Rows of what belongs to no session. */
+  readonly rows: number;
+  /** Sessions without a data key whose content is not plain: nothing opens it. */
+  readonly unreadable: Unreadable;
+  /** Whether nothing plain is left; else others were writing, and it has to be done again. */
+  readonly complete: boolean;
 }
 
 /**
- * Gives every session of before there was encryption a data key, and seals its content, its files and the links to those
- * that are still with their source. A session is done as a whole or not at all.
+ * Seals what was stored before there was encryption: sessions without a data key, and plain rows of every column that
+ * ever was plain; keys that sign never were. It takes whatever lies there for ours, so that only a person may start it,
+ * once, right after the upgrade. What it does begins and ends with an event of the platform. To be repeated after it was
+ * killed.
+ *
+ * @throws {MediaStoreUnavailable} when files can't be read or stored
  */
-export async function adoptPlainSessions(
+export async function adoptPlain(parts: AdoptionParts, actor: Actor): Promise<Adopted> {
+  const { tenants, handoff, sealer } = parts;
+  const tell = (reason: string) =>
+    handoff.acrossTenants('keys', async (tx) =>
+      tx.events.record([{ type: 'storage.plain_adopted', applicationId: PLATFORM_ID, reason }], actor),
+    );
+  await tell('begun');
+  const { adopted: sessions, unreadable } = await adoptSessions(parts);
+  let [rows, left] = [0, (await tenants.acrossTenants('keys', countKeyless)) - unreadable.rows];
+  for (const column of SEALED_COLUMNS.filter(({ neverPlain }) => neverPlain !== true)) {
+    const treatment = sealingPlain(sealer, column);
+    rows += (await treatColumn({ tenants, crossing: 'keys' }, column, treatment)).rewrapped;
+    left += await tenants.acrossTenants('keys', (tx) => countDue(tx, column, treatment));
+  }
+  await tell(`sessions=${sessions} rows=${rows}`);
+  return { sessions, rows, unreadable, complete: left <= 0 };
+}
+
+function sealingPlain(sealer: Sealer, { context }: SealedColumn): Treatment {
+  const treat: Treatment['treat'] = (row) => sealer.sealBytes(context(row), plainOf(row.sealed));
+  return { due: 'beginning', header: Buffer.of(PLAIN), treat };
+}
+
+/** A session is done as a whole or not at all: data key, content, files, and the links to those still with their source. */
+async function adoptSessions(
   parts: AdoptionParts,
-  onSession: () => void,
-): Promise<{ readonly adopted: number; readonly unreadable: readonly UnreadableRow[] }> {
+): Promise<{ readonly adopted: number; readonly unreadable: Unreadable }> {
   let adopted = 0;
-  const unreadable: UnreadableRow[] = [];
+  let unreadable = NONE_UNREADABLE;
   for (let after: string | undefined = '00000000-0000-0000-0000-000000000000'; after !== undefined;) {
     const from: string = after;
     const page = await parts.tenants.acrossTenants('keys', (tx) => {
       tx.send('set local statement_timeout = 0');
       return tx.query<{ sessionId: string; applicationId: string }>(
         `select session_id as "sessionId", application_id as "applicationId" from session s
-         where session_id > $1 and ${KEYLESS} order by session_id limit ${PAGE}`,
+         where session_id > $1 and ${IS_KEYLESS} order by session_id limit ${PAGE}`,
         [from],
       );
     });
     for (const session of page) {
       try {
-        if (!(await adopt(parts, { ...session, key: parts.sealer.newDataKey(session) }))) continue;
-        adopted += 1;
-        onSession();
+        if (await adopt(parts, { ...session, key: parts.sealer.newDataKey(session) })) adopted += 1;
       } catch (error) {
         if (!(error instanceof NotPlain)) throw error;
-        unreadable.push({ table: 'session', column: 'data key', id: session.sessionId });
+        const first = [{ table: 'session', column: 'data key', id: session.sessionId }];
+        unreadable = alsoUnreadable(unreadable, { rows: 1, first });
       }
     }
     after = page.length === PAGE ? page.at(-1)?.sessionId : undefined;
@@ -92,7 +128,7 @@ async function adopt({ tenants, handoff, media }: AdoptionParts, session: KeyedS
   const sealedFiles = await storeFiles({ tenants: handoff, media }, plain);
   return tenants.acrossTenants('keys', async (tx) => {
     const [locked] = await tx.query(
-      `select 1 from session s where session_id = $1 and ${KEYLESS} for no key update skip locked`,
+      `select 1 from session s where session_id = $1 and ${IS_KEYLESS} for no key update skip locked`,
       [sessionId],
     );
     const now = await tx.query<PlainFile & Record<string, unknown>>(FILES, [sessionId]);

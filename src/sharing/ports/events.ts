@@ -1,4 +1,4 @@
-import type { Actor, AuditEventType, EventType } from '../../domain/events.ts';
+import type { Actor, AuditEventType, EventType, PlatformEventType } from '../../domain/events.ts';
 import type { JsonObject } from '../../domain/json.ts';
 
 /** An event to be written, once per `dedupeKey`, with the deliveries it wants. */
@@ -33,7 +33,7 @@ export interface EventStore {
 
 /** A change that stands in the audit trail alone. */
 export interface Change extends Pick<NewEvent, 'applicationId' | 'reason' | 'before' | 'after'> {
-  readonly type: AuditEventType;
+  readonly type: AuditEventType | PlatformEventType;
   readonly tokenId?: string;
   readonly sessionId?: string;
   /** What was changed (UUID), when it is neither the session nor the token; without any, the application itself. */

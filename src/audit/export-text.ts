@@ -1,8 +1,8 @@
-import { anchorLine, endLine, eventLine, headerLine, linkLine } from '../audit/export.ts';
-import type { Anchor } from '../audit/anchors.ts';
 import { readExportRows, readExportSpan } from '../postgres/audit-export.ts';
 import { readAnchorCopies } from '../postgres/audit-reads.ts';
 import type { Transaction } from '../postgres/tenants.ts';
+import type { Anchor } from './anchors.ts';
+import { anchorLine, endLine, eventLine, headerLine, linkLine } from './export.ts';
 
 /** Rows that are read, and held, at a time. */
 const BATCH = 500;
@@ -14,18 +14,19 @@ export interface ExportTime {
 }
 
 /**
- * An application's audit trail as it stood at the first read, as the text of an export (`audit/export.ts`), a batch at a
+ * An application's audit trail as it stood at the first read, as the text of an export (`export.ts`), a batch at a
  * time. Events outside the time are links, so that the rest can be proven.
  *
  * @param within runs a read in a transaction of its own: none lasts as long as the reader takes
  */
 export async function* exportText(
-  within: <T>(work: (sql: Transaction) => Promise<T>) => Promise<T>,
+  within: <T>(work: (sql: Pick<Transaction, 'query'>) => Promise<T>) => Promise<T>,
   applicationId: string,
   time: ExportTime,
 ): AsyncGenerator<string, void> {
   const { exportedAt, after, upTo } = await within((sql) => readExportSpan(sql, applicationId, time.since));
-  yield headerLine({ applicationId, exportedAt, complete: true, after });
+  const { since = null, until = null } = time;
+  yield headerLine({ applicationId, exportedAt, since, until, after });
   const counts = { events: 0, links: 0, anchors: 0 };
 
   for await (const anchors of anchorsBetween(after?.position ?? 0, upTo)) {
