@@ -58,12 +58,14 @@ export async function startCodecServer(config: CodecServerConfig, logger: pino.L
 
 /** What keeps events from being written: a login that lacks the role, or a database that is away. */
 function auditProblem(tenants: Tenants): Promise<string | null> {
-  return tenants.acrossTenants('codec', (tx) => tx.query('select')).then(
-    () => null,
-    (error: unknown) =>
-      loginProblem(error, 'codec', 'handoff_codec_server') ??
-      `the database in DATABASE_URL does not answer (${errorKind(error).code ?? errorKind(error).error})`,
-  );
+  return tenants
+    .acrossTenants('codec', (tx) => tx.query('select'))
+    .then(
+      () => null,
+      (error: unknown) =>
+        loginProblem(error, 'codec', 'handoff_codec_server') ??
+        `the database in DATABASE_URL does not answer (${errorKind(error).code ?? errorKind(error).error})`,
+    );
 }
 
 if (import.meta.main) {

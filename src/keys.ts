@@ -123,7 +123,9 @@ function readArguments(args: readonly string[]): Given & { readonly run: Command
     throw new NotUnderstood(name === '' ? 'name what to do' : `there is no command ${JSON.stringify(name)}`);
   }
   if (rest.length !== command.takes) {
-    throw new NotUnderstood(command.takes === 1 ? `name the key to ${name}` : `${name} takes nothing more, not ${JSON.stringify(rest[0])}`);
+    throw new NotUnderstood(
+      command.takes === 1 ? `name the key to ${name}` : `${name} takes nothing more, not ${JSON.stringify(rest[0])}`,
+    );
   }
   if (values.by !== undefined && !OPERATOR.test(values.by)) {
     throw new NotUnderstood(`--by ${JSON.stringify(values.by)} is no name: 1 to 64 of A-Z a-z 0-9 . _ @ -`);
@@ -262,7 +264,9 @@ async function rewrap({ tenants, handoff, sealer, config, actor, print }: Tools)
     print(`${setting}: ${activeKid} seals everything`);
     const others = kids.filter((kid) => kid !== activeKid);
     if (others.length > 0) {
-      print(`${setting}: nothing is under ${others.join(', ')}, which can leave, or, if it is a new one, has to be put first`);
+      print(
+        `${setting}: nothing is under ${others.join(', ')}, which can leave, or, if it is a new one, has to be put first`,
+      );
     }
   }
 }

@@ -92,7 +92,9 @@ function readArguments(args: readonly string[]) {
     throw new Unverifiable(`${command} takes no --application\n${AUDIT_USAGE}`);
   }
   if (application !== 'platform' && !UUID.test(application)) {
-    throw new Unverifiable(`--application must be the id of an application, or platform, and "${application}" is neither`);
+    throw new Unverifiable(
+      `--application must be the id of an application, or platform, and "${application}" is neither`,
+    );
   }
   return {
     command,

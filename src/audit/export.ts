@@ -15,7 +15,9 @@ export const EXPORT_FORMAT = 'handoff audit export v1';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'is not 64 hexadecimal digits');
 /** As it is hashed. */
-const microseconds = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/, 'is no time in UTC with microseconds');
+const microseconds = z
+  .string()
+  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/, 'is no time in UTC with microseconds');
 
 const header = z.strictObject({
   kind: z.literal('header'),

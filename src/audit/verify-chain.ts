@@ -1,6 +1,6 @@
 import type { AnchorFacts } from './anchors.ts';
 import { rowHash, type AuditedEvent } from './audited-event.ts';
-import { chainHash, emptyChain } from './chain.ts';
+import { chainHash, emptyChain, type Place } from './chain.ts';
 import { findingOf, type Finding } from './findings.ts';
 
 /** A row of a chain as it is stored, with the event that it seals. */
@@ -10,6 +10,8 @@ export interface ChainRow {
   /** Hexadecimal, as is the other one. */
   readonly rowSha256: string;
   readonly chainSha256: string;
+  /** ISO 8601 UTC with microseconds. */
+  readonly sealedAt: string;
   /** Null when there is no such event. */
   readonly event: AuditedEvent | null;
   /** False when a payload is stored that is not the one that was sealed. */
@@ -62,7 +64,7 @@ export async function verifyChain(chain: ChainToVerify): Promise<ChainReport> {
         row.position === position + 1 ? `Position ${position}` : `Positions ${position} to ${row.position - 1}`;
       return report(find('rows_removed', `${gap} of the chain of ${applicationId} was removed.`, { position }));
     }
-    const expected = chainHash(head.chainHash, position, Buffer.from(row.rowSha256, 'hex'));
+    const expected = chainHash(head.chainHash, placeOf(row));
     const eventFits =
       row.event !== null &&
       row.event.application_id === applicationId &&
@@ -135,6 +137,10 @@ async function diagnose(chain: ChainToVerify, previous: Buffer, row: ChainRow, l
   return find('row_altered', sentence, at);
 }
 
+function placeOf({ position, rowSha256, sealedAt }: ChainRow): Place {
+  return { position, rowHash: Buffer.from(rowSha256, 'hex'), sealedAt };
+}
+
 /** The later position at which that is found which was sealed at this row's; null when nowhere. */
 async function whereItStands(
   chain: ChainToVerify,
@@ -145,8 +151,10 @@ async function whereItStands(
   for await (const later of chain.rows(row.position)) {
     // Their events alone were exchanged: the hashes stayed.
     const sameHash = linked && later.event !== null && rowHash(later.event).toString('hex') === row.rowSha256;
-    const moved = chainHash(previous, row.position, Buffer.from(later.rowSha256, 'hex')).toString('hex');
-    if (sameHash || moved === later.chainSha256 || (!linked && moved === row.chainSha256)) return later.position;
+    const stayed = chainHash(previous, { ...placeOf(row), rowHash: placeOf(later).rowHash }).toString('hex');
+    const moved = chainHash(previous, { ...placeOf(later), position: row.position }).toString('hex');
+    if (sameHash || moved === later.chainSha256 || (!linked && [moved, stayed].includes(row.chainSha256)))
+      return later.position;
   }
   return null;
 }

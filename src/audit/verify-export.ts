@@ -109,8 +109,7 @@ class ExportReader {
       if (!this.#ended) {
         this.#findings.push(find('export_cut', 'The export is cut off: its last line is missing.'));
       } else if (this.#judge !== null && this.#lastAnchor === null && this.#events + this.#links > 0) {
-        const sentence =
-          'No anchor falls on a row: nothing shows that this export is of the chain that was sealed.';
+        const sentence = 'No anchor falls on a row: nothing shows that this export is of the chain that was sealed.';
         this.#findings.push(find('no_anchor', sentence));
       }
     }

@@ -23,7 +23,9 @@ async function runOnDemo(): Promise<KeysExitCode> {
   const state = readJson(join(FOLDER, 'state.json')) as { secrets?: Partial<Secrets> } | null;
   const url = readSandbox(join(FOLDER, 'sandbox.json'))?.database_url;
   if (state === null || url === undefined) {
-    output.complain(`handoff: no data of npm start is in ${FOLDER}: set HANDOFF_FOLDER to where it is, or DATABASE_URL`);
+    output.complain(
+      `handoff: no data of npm start is in ${FOLDER}: set HANDOFF_FOLDER to where it is, or DATABASE_URL`,
+    );
     return 1;
   }
   if (!(await databaseAnswers(url))) {

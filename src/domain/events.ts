@@ -79,7 +79,12 @@ export const AUDIT_EVENT_TYPES = [
 export type AuditEventType = (typeof AUDIT_EVENT_TYPES)[number];
 
 /** Facts in the platform's own audit trail, which belongs to no application. */
-export const PLATFORM_EVENT_TYPES = ['temporal.decoded', 'temporal.payload_refused', 'storage.plain_adopted', 'storage.rewrapped'] as const;
+export const PLATFORM_EVENT_TYPES = [
+  'temporal.decoded',
+  'temporal.payload_refused',
+  'storage.plain_adopted',
+  'storage.rewrapped',
+] as const;
 export type PlatformEventType = (typeof PLATFORM_EVENT_TYPES)[number];
 
 /**

@@ -39,7 +39,11 @@ export async function readSealedEvents(
 }
 
 /** The hash of an application's chain at a position, in hexadecimal; null when nothing is sealed there. */
-export async function readChainHash(tx: Pick<Transaction, 'query'>, applicationId: string, position: number): Promise<string | null> {
+export async function readChainHash(
+  tx: Pick<Transaction, 'query'>,
+  applicationId: string,
+  position: number,
+): Promise<string | null> {
   const [row] = await tx.query<{ hash: string }>(
     `select encode(chain_sha256, 'hex') as hash from audit_chain where application_id = $1 and position = $2`,
     [applicationId, position],

@@ -1,6 +1,6 @@
 import { emptyChain, link } from '../audit/chain.ts';
 import type { AuditedEvent } from '../audit/audited-event.ts';
-import { auditedColumns } from './audit-rows.ts';
+import { auditedColumns, hashedTime } from './audit-rows.ts';
 import type { Transaction } from './tenants.ts';
 
 /** Events that are sealed in one transaction. */
@@ -39,8 +39,8 @@ export async function unsealedEvents(tx: Transaction): Promise<{ events: number;
  */
 export async function sealEvents(tx: Transaction, applicationId: string): Promise<number> {
   tx.send('insert into audit_head (application_id) values ($1) on conflict do nothing', [applicationId]);
-  const [head] = await tx.query<{ position: number; chain_sha256: Buffer | null }>(
-    `select position::float8 as position, chain_sha256 from audit_head where application_id = $1
+  const [head] = await tx.query<{ position: number; chain_sha256: Buffer | null; now: string }>(
+    `select position::float8 as position, chain_sha256, ${hashedTime('handoff_now()')} as now from audit_head where application_id = $1
      for update skip locked`,
     [applicationId],
   );
@@ -58,16 +58,18 @@ export async function sealEvents(tx: Transaction, applicationId: string): Promis
   const links = link(
     { position: head.position, chainHash: head.chain_sha256 ?? begin.chainHash },
     waiting.filter(({ sealed }) => !sealed),
+    head.now,
   );
   tx.send(
-    `insert into audit_chain (application_id, position, event_id, row_sha256, chain_sha256)
-     select $1, * from unnest($2::bigint[], $3::uuid[], $4::bytea[], $5::bytea[])`,
+    `insert into audit_chain (application_id, position, event_id, row_sha256, chain_sha256, sealed_at)
+     select $1, r.*, $6::timestamptz from unnest($2::bigint[], $3::uuid[], $4::bytea[], $5::bytea[]) as r`,
     [
       applicationId,
       links.map(({ position }) => position),
       links.map(({ eventId }) => eventId),
       links.map(({ rowHash }) => rowHash),
       links.map(({ chainHash }) => chainHash),
+      head.now,
     ],
   );
   const end = links.at(-1);

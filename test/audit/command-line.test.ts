@@ -138,15 +138,67 @@ describe('audit verify', () => {
 
 describe('audit with a login of processes', () => {
   it('says which login it needs', async () => {
-    await lab.rows('create role only_looks login');
+    await lab.rows(`create role only_looks login password 'looks'`);
     const url = new URL(lab.database.url);
-    url.username = 'only_looks';
+    [url.username, url.password] = ['only_looks', 'looks'];
     try {
       const { code, complaints } = await run('verify', environment({ DATABASE_URL: url.href }));
       expect([code, complaints]).toEqual([2, expect.stringContaining('another member of handoff_verify (42501)')]);
+      url.password = 'wrong';
+      expect((await run('verify', environment({ DATABASE_URL: url.href }))).complaints).toContain(
+        'its password (28P01)',
+      );
     } finally {
       await lab.rows('drop role only_looks');
     }
+  });
+});
+
+describe('audit verify of a file', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'handoff-export-')), 'audit.ndjson');
+  const write = async (change = (text: string) => text) => {
+    const page = { afterPosition: 0, limit: 100 };
+    const lines = await lab.tenants.withTenant(application, async (tx) => {
+      const [anchors, events] = await Promise.all([
+        readAnchorCopies(tx, application, page),
+        readSealedEvents(tx, application, page),
+      ]);
+      return [
+        headerLine({
+          applicationId: application,
+          exportedAt: '2026-11-05T10:00:00Z',
+          since: null,
+          until: null,
+          after: null,
+        }),
+        ...anchors.map(anchorLine),
+        ...events.map(eventLine),
+        endLine({ events: events.length, links: 0, anchors: anchors.length }),
+      ];
+    });
+    writeFileSync(file, change(lines.join('')));
+  };
+
+  it('needs the public key alone', async () => {
+    await write();
+    const { code, printed } = await run(`verify ${file} --public-key ${lab.signer.publicKey}`, {});
+    expect(code).toBe(0);
+    expect(printed).toContain(`Export of ${application}: 4 events, positions 1 to 4.`);
+    expect(printed).toContain('at position 3 is genuine, and agrees.');
+    expect(printed).toContain('Not proven by any anchor in it: 1 events.');
+    expect(printed).toMatch(
+      /It proves nothing of what came after position 4, of \d{4}-.*Z, or that nothing did: compare/,
+    );
+    expect((await run(`verify ${file}`, {})).code).toBe(2);
+    expect((await run(`verify ${file} --without-anchors`, {})).code).toBe(0);
+  });
+
+  it('ends with 1 when it was altered', async () => {
+    await write((text) => text.replace('manual_review', 'some_review'));
+    const { code, printed } = await run(`verify ${file}`);
+    expect(code).toBe(1);
+    expect(printed).toContain('at position 1 was altered after it was sealed');
+    expect(printed).toContain(`Export of ${application}: verified up to position 0 of 4.`);
   });
 });
 
@@ -175,46 +227,6 @@ describe('audit export', () => {
       code: 0,
       printed: expect.stringContaining(`Export of ${PLATFORM_ID}: 2 events, positions 1 to 2.`) as string,
     });
-  });
-});
-
-describe('audit verify of a file', () => {
-  const file = join(mkdtempSync(join(tmpdir(), 'handoff-export-')), 'audit.ndjson');
-  const write = async (change = (text: string) => text) => {
-    const page = { afterPosition: 0, limit: 100 };
-    const lines = await lab.tenants.withTenant(application, async (tx) => {
-      const [anchors, events] = await Promise.all([
-        readAnchorCopies(tx, application, page),
-        readSealedEvents(tx, application, page),
-      ]);
-      return [
-        headerLine({ applicationId: application, exportedAt: '2026-11-05T10:00:00Z', complete: true, after: null }),
-        ...anchors.map(anchorLine),
-        ...events.map(eventLine),
-        endLine({ events: events.length, links: 0, anchors: anchors.length }),
-      ];
-    });
-    writeFileSync(file, change(lines.join('')));
-  };
-
-  it('needs the public key alone', async () => {
-    await write();
-    const { code, printed } = await run(`verify ${file} --public-key ${lab.signer.publicKey}`, {});
-    expect(code).toBe(0);
-    expect(printed).toContain(`Export of ${application}: 4 events, positions 1 to 4.`);
-    expect(printed).toContain('at position 3 is genuine, and agrees.');
-    expect(printed).toContain('Not proven by any anchor in it: 1 events.');
-    expect(printed).toMatch(/It proves nothing of what came after position 4, of \d{4}-.*Z, or that nothing did: compare/);
-    expect((await run(`verify ${file}`, {})).code).toBe(2);
-    expect((await run(`verify ${file} --without-anchors`, {})).code).toBe(0);
-  });
-
-  it('ends with 1 when it was altered', async () => {
-    await write((text) => text.replace('manual_review', 'some_review'));
-    const { code, printed } = await run(`verify ${file}`);
-    expect(code).toBe(1);
-    expect(printed).toContain('at position 1 was altered after it was sealed');
-    expect(printed).toContain(`Export of ${application}: verified up to position 0 of 4.`);
   });
 });
 

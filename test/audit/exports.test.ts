@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { anchorLine, endLine, eventLine, headerLine, linkLine } from '../../src/audit/export.ts';
+import { anchorLine, endLine, eventLine, headerLine, linkLine, type ExportHeader } from '../../src/audit/export.ts';
 import { rowHash, type AuditedEvent } from '../../src/audit/audited-event.ts';
 import { chainHash, emptyChain } from '../../src/audit/chain.ts';
 import { describeExport } from '../../src/audit/describe.ts';
@@ -27,10 +27,16 @@ interface Choice {
   readonly after?: number;
   readonly keeps?: (position: number) => boolean;
   readonly withLinks?: boolean;
+  readonly header?: Partial<ExportHeader>;
 }
 
+/** A filter that takes every event. */
+const FILTER = { until: '2999-01-01T00:00:00.0Z' };
+
 /** The lines of an export, as the server writes them. */
-async function exported({ after = 0, keeps = () => true, withLinks = true }: Choice = {}): Promise<string[]> {
+async function exported({ after = 0, keeps = () => true, withLinks = true, header = {} }: Choice = {}): Promise<
+  string[]
+> {
   return lab.tenants.withTenant(application, async (tx) => {
     const page = { afterPosition: after, limit: 1000 };
     const anchors = await readAnchorCopies(tx, application, page);
@@ -45,7 +51,9 @@ async function exported({ after = 0, keeps = () => true, withLinks = true }: Cho
       headerLine({
         applicationId: application,
         exportedAt: '2026-11-05T10:00:00.000000Z',
-        complete: rows.length === events.length,
+        since: null,
+        until: null,
+        ...header,
         after: before === null ? null : { position: after, chainSha256: before },
       }),
       ...anchors.map(anchorLine),
@@ -73,7 +81,6 @@ describe('an export', () => {
       applicationId: application,
       events: LENGTH,
       links: 0,
-      contiguous: true,
       lastPosition: LENGTH,
       lastAnchor: { position: LENGTH },
       unproven: 0,
@@ -89,10 +96,12 @@ describe('an export', () => {
   });
 
   it('that begins further on is tied to the chain by its anchors', async () => {
-    expect(await verify(await exported({ after: 4 }))).toMatchObject({
-      events: 5,
+    expect(
+      await verify(await exported({ after: 4, header: { since: '2999-01-01T00:00:00Z' }, keeps: () => false })),
+    ).toMatchObject({
+      events: 0,
+      links: 5,
       after: 4,
-      contiguous: true,
       lastAnchor: { position: LENGTH },
       unproven: 0,
       findings: [],
@@ -100,28 +109,58 @@ describe('an export', () => {
   });
 
   it('of a filter proves every event of it, by the links of the others', async () => {
-    const report = await verify(await exported({ keeps: (position) => position % 2 === 0 }));
-    expect(report).toMatchObject({ events: 4, links: 5, contiguous: true, unproven: 0, findings: [] });
+    const report = await verify(await exported({ keeps: (position) => position % 2 === 0, header: FILTER }));
+    expect(report).toMatchObject({ events: 4, links: 5, unproven: 0, findings: [] });
     expect(describeExport(report, { withAnchors: true })).toContain('A filter left out 5 events');
   });
 
-  it('of a filter without links proves what stands before the first gap, and says so', async () => {
-    const report = await verify(await exported({ keeps: (position) => position !== 5, withLinks: false }));
-    expect(report).toMatchObject({
-      events: 8,
-      contiguous: false,
-      lastAnchor: { position: 3 },
-      unproven: 5,
-      findings: [],
-    });
-    const text = describeExport(report, { withAnchors: true });
-    expect(text).toContain('It has gaps');
-    expect(text).toContain('Not proven by any anchor in it: 5 events.');
+  it('fails when events are left out that no filter leaves out', async () => {
+    const keeps = (position: number) => position !== 5;
+    for (const header of [{}, FILTER]) {
+      expect(await codes(await exported({ keeps, withLinks: false, header }))).toEqual(['rows_removed']);
+    }
+    expect(await codes(await exported({ keeps }))).toEqual(['export_altered']);
+    expect(await codes(await exported({ header: { since: '2999-01-01T00:00:00.0Z' } }))).toEqual(['export_altered']);
+    expect(await codes(await exported({ header: { until: '2000-01-01T00:00:00.0Z' } }))).toEqual(['export_altered']);
+    for (const since of [null, '2000-01-01T00:00:00.0Z']) {
+      expect(await codes(await exported({ after: 4, header: { since } }))).toEqual(['rows_removed']);
+    }
+  });
+
+  it('fails when its links say another time of sealing, by which an export begins', async () => {
+    const lines = await exported({ keeps: () => false, header: FILTER });
+    const at = lines.findIndex((line) => line.includes('"link"'));
+    const moved = lines.with(at, (lines[at] ?? '').replace(/"sealed_at":"\d{4}/, '"sealed_at":"2001'));
+    expect(await codes(moved)).toEqual(['recomputed']);
+  });
+
+  it('fails, and says why, when a line has what the server does not write', async () => {
+    const lines = await exported();
+    const at = indexOfEvent(lines, 4);
+    const line = lines[at] ?? '';
+    const [doubled] = /"event":\{.*?\}/.exec(line) ?? [];
+    for (const [written, why] of [
+      [line.replace('"event":{', '"event":{"note":"x",'), /Line 8 .*event: .*"note"/],
+      [line.replace('{', '{"note":"x",'), /Line 8 .*"note"/],
+      [line.replace('{', `{${doubled},`), /Line 8 .*event: It stands there twice/],
+    ] as const) {
+      const { findings } = await verify(lines.with(at, written));
+      expect(findings).toMatchObject([{ code: 'export_altered', sentence: expect.stringMatching(why) }]);
+    }
+    const header = (lines[0] ?? '').replace('{', '{"complete":false,');
+    expect(await codes(lines.with(0, header))).toEqual(['export_altered']);
   });
 
   it('shows no more of an event that is left out than its place', async () => {
-    const [link] = (await exported({ keeps: (position) => position !== 5 })).filter((line) => line.includes('"link"'));
-    expect(Object.keys(JSON.parse(link ?? '') as object).toSorted()).toEqual(['kind', 'position', 'row_sha256']);
+    const [link] = (await exported({ keeps: (position) => position !== 5, header: FILTER })).filter((line) =>
+      line.includes('"link"'),
+    );
+    expect(Object.keys(JSON.parse(link ?? '') as object).toSorted()).toEqual([
+      'kind',
+      'position',
+      'row_sha256',
+      'sealed_at',
+    ]);
   });
 
   it('fails when any character of an event, a hash or an anchor changes', async () => {
@@ -170,12 +209,20 @@ describe('an export', () => {
     let head = emptyChain(application);
     const recomputed = lines.map((line) => {
       if (!isEvent(line)) return line;
-      const { position, event } = JSON.parse(line) as { position: number; event: AuditedEvent };
+      const {
+        position,
+        event,
+        sealed_at: sealedAt,
+      } = JSON.parse(line) as {
+        position: number;
+        event: AuditedEvent;
+        sealed_at: string;
+      };
       const mended = position === 5 ? { ...event, reason: 'mended' } : event;
       const row = rowHash(mended);
-      head = { position, chainHash: chainHash(head.chainHash, position, row) };
+      head = { position, chainHash: chainHash(head.chainHash, { position, rowHash: row, sealedAt }) };
       const hashes = { rowSha256: row.toString('hex'), chainSha256: head.chainHash.toString('hex') };
-      return eventLine({ position, event: mended, ...hashes });
+      return eventLine({ position, sealedAt, event: mended, ...hashes });
     });
     const { findings } = await verify(recomputed);
     expect(findings).toMatchObject([{ code: 'recomputed', position: 4 }]);

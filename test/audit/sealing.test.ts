@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { AUDITED_COLUMNS } from '../../src/audit/audited-event.ts';
 import { chainHash, emptyChain } from '../../src/audit/chain.ts';
 import { PLATFORM_ID } from '../../src/domain/ids.ts';
+import { isoColumn } from '../../src/postgres/session-rows.ts';
 import { createTenants } from '../../src/postgres/tenants.ts';
 import {
   anchorChains,
@@ -23,11 +24,13 @@ interface ChainRow {
   event_id: string;
   row: Buffer;
   chain: Buffer;
+  sealed_at: string;
 }
 
 const chainOf = (applicationId: string) =>
   lab.rows<ChainRow>(
-    `select position::int as position, event_id, row_sha256 as row, chain_sha256 as chain from audit_chain
+    `select position::int as position, event_id, row_sha256 as row, chain_sha256 as chain, ${isoColumn('sealed_at')} as sealed_at
+     from audit_chain
      where application_id = $1 order by position`,
     [applicationId],
   );
@@ -57,8 +60,8 @@ describe('sealing', () => {
     expect(chain.map(({ event_id }) => event_id)).toEqual(written);
     expect(chain.map(({ position }) => position)).toEqual([1, 2, 3, 4, 5]);
     let previous = emptyChain(application).chainHash;
-    for (const { position, row, chain: hash } of chain) {
-      previous = chainHash(previous, position, row);
+    for (const { position, row, chain: hash, sealed_at: sealedAt } of chain) {
+      previous = chainHash(previous, { position, rowHash: row, sealedAt });
       expect(hash).toEqual(previous);
     }
     expect(await lab.rows('select 1 from audit_unsealed where application_id = $1', [application])).toEqual([]);

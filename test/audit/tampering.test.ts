@@ -122,6 +122,34 @@ describe('an event', () => {
     },
   );
 
+  it.each(["sealed_at - interval '1 year'", "sealed_at + interval '1 us'", "'-infinity'"])(
+    'has a row that is named when it says that it was sealed at %s',
+    async (time) => {
+      const change = `update audit_chain set sealed_at = ${time} where application_id = $1 and position = 6`;
+      expect(await firstAfter(() => lab.tamper(change, [ours]))).toEqual(found('row_altered', 6));
+    },
+  );
+
+  it('is named behind a clean copy that the database’s search path shows', async () => {
+    const [{ name } = { name: '' }] = await lab.rows<{ name: string }>('select current_database() as name');
+    const change = async () => {
+      await lab.rows('create schema shadow');
+      for (const table of ['event', 'event_payload', 'audit_unsealed', 'audit_chain', 'audit_head', 'audit_anchor']) {
+        await lab.rows(`create table shadow.${table} as table public.${table}`);
+      }
+      await lab.rows('grant usage on schema shadow to public');
+      await lab.rows('grant select on all tables in schema shadow to public');
+      await lab.rows(`alter database "${name}" set search_path = shadow, public`);
+      await lab.tamper(`update public.event set reason = 'mended' where event_id = $1`, [eventAt(5)]);
+    };
+    try {
+      expect(await firstAfter(change)).toEqual(found('event_altered', 5));
+    } finally {
+      await lab.rows(`alter database "${name}" reset search_path`);
+      await lab.rows('drop schema shadow cascade');
+    }
+  });
+
   it('is named when it gets another id, or goes', async () => {
     for (const change of [
       'update event set event_id = gen_random_uuid() where event_id = $1',
@@ -275,8 +303,8 @@ describe('the chain', () => {
       await lab.tamper('delete from audit_unsealed where event_id = $1', [event]);
       await shift(6, 1);
       await lab.tamper(
-        `insert into audit_chain (application_id, position, event_id, row_sha256, chain_sha256)
-         select $1, 6, $2, row_sha256, chain_sha256 from audit_chain where application_id = $1 and position = 7`,
+        `insert into audit_chain (application_id, position, event_id, row_sha256, chain_sha256, sealed_at)
+         select $1, 6, $2, row_sha256, chain_sha256, sealed_at from audit_chain where application_id = $1 and position = 7`,
         [ours, event],
       );
     };

@@ -15,6 +15,7 @@ import { tellOfDecoding } from '../../src/postgres/codec-events.ts';
 import { createTenants } from '../../src/postgres/tenants.ts';
 import { testContentEnv } from '../support/app-parts.ts';
 import { testDatabase } from '../support/database.ts';
+import { sendRaw } from '../support/raw-http.ts';
 
 const UI = 'https://temporal.example.com';
 const ISSUER = 'https://sso.example.com/';
@@ -111,6 +112,31 @@ async function events() {
   );
   return rows;
 }
+
+describe('every answer', () => {
+  test.each<[string, number, string]>([
+    ['/%ZZ', 404, 'GET /%ZZ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'],
+    ['no HTTP', 400, 'nonsense\r\n\r\n'],
+    ['headers beyond all bounds', 431, `GET / HTTP/1.1\r\nhost: x\r\nx: ${'x'.repeat(17 * 1024)}\r\n\r\n`],
+  ])('to %s is ours, with the security headers', async (_, status, bytes) => {
+    const listening = open(false);
+    try {
+      const { port } = new URL(await listening.listen({ host: '127.0.0.1', port: 0 }));
+      const answer = await sendRaw(Number(port), bytes);
+      expect(answer).toMatchObject({
+        status,
+        headers: {
+          'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+          'x-content-type-options': 'nosniff',
+          'x-request-id': expect.stringMatching(/./),
+        },
+      });
+      expect(Object.keys(JSON.parse(answer.body) as object).toSorted()).toEqual(['code', 'detail']);
+    } finally {
+      await listening.close();
+    }
+  });
+});
 
 describe('decoding', () => {
   test('gives the payloads back as they were, and stands in the audit trail and the log, by its numbers', async () => {
@@ -213,7 +239,7 @@ describe('who may', () => {
   test.each(['RS256', 'ES256'] as const)('somebody with a token of the single sign-on (%s)', async (alg) => {
     const answer = await decode([await encrypted('x')], { authorization: `Bearer ${await signed(claims(), alg)}` });
     expect(answer).toMatchObject({ status: 200, values: ['"x"'] });
-    expect((await events()).at(-1)).toMatchObject({ actor_id: 'user-17', type: 'temporal.decoded' });
+    expect((await events()).at(-1)).toMatchObject({ actor_id: 'sso:user-17', type: 'temporal.decoded' });
   });
 
   test('nobody with a token that is expired, for others, of others, or signed otherwise', async () => {

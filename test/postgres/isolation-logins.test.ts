@@ -106,7 +106,10 @@ describe.each(Object.keys(LOGINS))('%s', (login) => {
 describe('the codec server with its own login', () => {
   const keys = `k1:${randomBytes(32).toString('base64url')}`;
   const token = randomBytes(32).toString('base64url');
-  const ask = async (login: string, work: (call: (payloads: unknown[]) => Promise<Response>, url: string) => Promise<void>) => {
+  const ask = async (
+    login: string,
+    work: (call: (payloads: unknown[]) => Promise<Response>, url: string) => Promise<void>,
+  ) => {
     const config = readCodecServerConfig({
       TEMPORAL_CODEC_KEYS: keys,
       DATABASE_URL: urlOf(login),
@@ -126,7 +129,11 @@ describe('the codec server with its own login', () => {
         },
         body: JSON.stringify({ payloads }),
       });
-    await work(call, codec.url).finally(() => codec.close());
+    try {
+      await work(call, codec.url);
+    } finally {
+      await codec.close();
+    }
   };
 
   it('decodes, and tells the audit trail', async () => {
@@ -149,7 +156,10 @@ describe('the codec server with its own login', () => {
       const health = await fetch(`${url}/healthz`);
       expect([health.status, await health.json()]).toEqual([
         503,
-        { status: 'unavailable', audit: expect.stringContaining('may not connect, or not take on the role handoff_codec') as string },
+        {
+          status: 'unavailable',
+          audit: expect.stringContaining('may not connect, or not take on the role handoff_codec') as string,
+        },
       ]);
       for (const payloads of [[], [{ metadata: {}, data: '' }]]) expect((await call(payloads)).status).toBe(503);
       expect(await (await call([])).json()).toMatchObject({

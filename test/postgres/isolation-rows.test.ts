@@ -76,8 +76,8 @@ async function fillTheRest(applicationId: string): Promise<void> {
         purpose, signer, signed_on)
       select gen_random_uuid(), connection_id, issuer_id, '', '', '', '', '', now() from connection where issuer_id = '${applicationId}';
     insert into audit_head (application_id) values ('${applicationId}');
-    insert into audit_chain (application_id, position, event_id, row_sha256, chain_sha256)
-      select application_id, 1, event_id, '', '' from event where application_id = '${applicationId}' limit 1;
+    insert into audit_chain (application_id, position, event_id, row_sha256, chain_sha256, sealed_at)
+      select application_id, 1, event_id, '', '', now() from event where application_id = '${applicationId}' limit 1;
     insert into audit_anchor (application_id, position, anchored_at, chain_sha256, key_id, signature)
       values ('${applicationId}', 1, now(), '', '', '');`);
 }

@@ -22,7 +22,9 @@ export const auditEvent = z
     key_id: z.string().nullable().meta({ description: 'The API key that was made, changed or revoked.' }),
     actor: auditActor,
     reason: z.string().nullable().meta({ description: 'A code.' }),
-    request_id: z.string().nullable().meta({ description: '`X-Request-Id` of the call that did it.' }),
+    request_id: z.string().nullable().meta({
+      description: '`X-Request-Id` of the call that did it; `null` for a call of the other side.',
+    }),
     sequence: z.int().nullable().meta({ description: 'As in the webhook; `null` for what no destination is told of.' }),
     digest: hash.nullable().meta({ description: 'Salted sha256 of the webhook’s payload.' }),
     before_sha256: hash.nullable().meta({ description: 'Salted sha256 of the state before.' }),

@@ -40,12 +40,12 @@ $$;
 -- release that still runs writes text: that is refused, instead of lying there plain.
 alter table connection_agreement
   alter column signer type bytea using '\x00'::bytea || convert_to(to_json(signer)::text, 'UTF8'),
-  add check (get_byte(signer, 0) in (0, 1));
+  add check (substring(signer for 1) in ('', '\x00', '\x01'));
 -- A partner's own words of a person whom it refuses.
 alter table acknowledgement
   alter column reason type bytea using '\x00'::bytea || convert_to(to_json(reason)::text, 'UTF8'),
-  add check (get_byte(reason, 0) in (0, 1));
+  add check (substring(reason for 1) in ('', '\x00', '\x01'));
 -- A receiver's reply may repeat its request.
 alter table delivery_attempt
   alter column response_head type bytea using '\x00'::bytea || convert_to(response_head, 'UTF8'),
-  add check (get_byte(response_head, 0) in (0, 1));
+  add check (substring(response_head for 1) in ('', '\x00', '\x01'));
