@@ -25,7 +25,7 @@ import { shareSeen, type ShareSeen } from '../support/share-seen.ts';
 import { raceOnce, serialOutcomes, unexplained, type Op, type Outcome, type Race } from '../support/some-order.ts';
 
 const ROUNDS = 15;
-const RANDOM_ROUNDS = 60;
+const RANDOM_ROUNDS = 45;
 
 const lab = shareLab();
 
