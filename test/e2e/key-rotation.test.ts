@@ -154,40 +154,6 @@ it('a removed key’s tokens are refused by every process at once, its runs end 
   expect(status.stdout).toMatch(new RegExp(`${leaked} +removed +\\S+ +0\n`));
 });
 
-it('everything is sealed anew with the first key of its ring, and the status says what can leave', async () => {
-  const { KEY_ENCRYPTION_KEYS: secrets = '', CONTENT_ENCRYPTION_KEYS: content = '' } = stack.env;
-  const env = {
-    ...stack.env,
-    KEY_ENCRYPTION_KEYS: `next:${testKey(41)},${secrets}`,
-    CONTENT_ENCRYPTION_KEYS: `next:${testKey(42)},${content}`,
-  };
-  const before = await runOwnCommand('keys.ts', ['status'], env);
-  expect(before.stdout).toMatch(/KEY_ENCRYPTION_KEYS +next +0 +seals/);
-  expect(before.stdout).toMatch(/KEY_ENCRYPTION_KEYS +test-1 +[1-9]\d* +only opens: rewrap/);
-  // They would go on sealing with the first key that they know.
-  await Promise.all([stack.stopWorker('onboarding'), stack.stopWorker('webhooks')]);
-  const rewrapped = await runOwnCommand('keys.ts', ['rewrap', '--by', 'ada'], env);
-  expect(rewrapped).toMatchObject({ code: 0, stderr: '' });
-  expect(rewrapped.stdout).toMatch(/signing_key\.sealed: (\d+) of \1\n/);
-  expect(rewrapped.stdout).toContain('Nothing is under another key than the first of its ring\n');
-  for (const setting of ['CONTENT_ENCRYPTION_KEYS', 'KEY_ENCRYPTION_KEYS']) {
-    expect(rewrapped.stdout).toContain(
-      `${setting}: next seals everything\n${setting}: nothing is under test-1, which can leave, or, if it is a new one, has to be put first\n`,
-    );
-  }
-  const { rows: told } = await stack.database.pool.query(
-    `select actor_id, reason from event where type = 'storage.rewrapped' order by created_at, event_id`,
-  );
-  expect(told).toEqual([
-    { actor_id: 'ada', reason: 'begun' },
-    { actor_id: 'ada', reason: expect.stringMatching(/^rows=[1-9]\d*$/) as string },
-  ]);
-  const after = await runOwnCommand('keys.ts', ['status'], env);
-  for (const setting of ['CONTENT_ENCRYPTION_KEYS', 'KEY_ENCRYPTION_KEYS']) {
-    expect(after.stdout).toMatch(new RegExp(`${setting} +test-1 +0 +can leave the ring`));
-  }
-});
-
 it('what was stored plain is sealed by a command of its own alone, which explains itself and asks', async () => {
   const { pool } = stack.database;
   const { rows: made } = await pool.query<{ id: string }>(
@@ -253,4 +219,38 @@ it('names what is wrong, and says how to do it', async () => {
       .filter((line) => line.startsWith('handoff: '))
       .map((line) => line.split(' ')[1]),
   ).toEqual(expect.arrayContaining(['DATABASE_URL', 'KEY_ENCRYPTION_KEYS', 'CONTENT_ENCRYPTION_KEYS']));
+});
+
+it('everything is sealed anew with the first key of its ring, and the status says what can leave', async () => {
+  const { KEY_ENCRYPTION_KEYS: secrets = '', CONTENT_ENCRYPTION_KEYS: content = '' } = stack.env;
+  const env = {
+    ...stack.env,
+    KEY_ENCRYPTION_KEYS: `next:${testKey(41)},${secrets}`,
+    CONTENT_ENCRYPTION_KEYS: `next:${testKey(42)},${content}`,
+  };
+  const before = await runOwnCommand('keys.ts', ['status'], env);
+  expect(before.stdout).toMatch(/KEY_ENCRYPTION_KEYS +next +0 +seals/);
+  expect(before.stdout).toMatch(/KEY_ENCRYPTION_KEYS +test-1 +[1-9]\d* +only opens: rewrap/);
+  // They would go on sealing with the first key that they know.
+  await Promise.all([stack.stopWorker('onboarding'), stack.stopWorker('webhooks')]);
+  const rewrapped = await runOwnCommand('keys.ts', ['rewrap', '--by', 'ada'], env);
+  expect(rewrapped).toMatchObject({ code: 0, stderr: '' });
+  expect(rewrapped.stdout).toMatch(/signing_key\.sealed: (\d+) of \1\n/);
+  expect(rewrapped.stdout).toContain('Nothing is under another key than the first of its ring\n');
+  for (const setting of ['CONTENT_ENCRYPTION_KEYS', 'KEY_ENCRYPTION_KEYS']) {
+    expect(rewrapped.stdout).toContain(
+      `${setting}: next seals everything\n${setting}: nothing is under test-1, which can leave, or, if it is a new one, has to be put first\n`,
+    );
+  }
+  const { rows: told } = await stack.database.pool.query(
+    `select actor_id, reason from event where type = 'storage.rewrapped' and actor_id = 'ada' order by created_at, event_id`,
+  );
+  expect(told).toEqual([
+    { actor_id: 'ada', reason: 'begun' },
+    { actor_id: 'ada', reason: expect.stringMatching(/^rows=[1-9]\d*$/) as string },
+  ]);
+  const after = await runOwnCommand('keys.ts', ['status'], env);
+  for (const setting of ['CONTENT_ENCRYPTION_KEYS', 'KEY_ENCRYPTION_KEYS']) {
+    expect(after.stdout).toMatch(new RegExp(`${setting} +test-1 +0 +can leave the ring`));
+  }
 });
