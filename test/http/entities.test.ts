@@ -242,11 +242,16 @@ describe.each(KINDS)('PATCH /v3/%s/{vendor_data}/', (kind) => {
 
   it('refuses a status that is no text without saying it again, however deep it nests', async () => {
     await create(api.third, kind, { vendor_data: 'refusing-deep' });
-    const deep = `{"status":${'['.repeat(9000)}${']'.repeat(9000)}}`;
-    const answer = await api.call(api.third, 'PATCH', at(kind, 'refusing-deep'), deep, {
-      'content-type': 'application/json',
-    });
-    expect(answer).toMatchObject({ status: 400, body: { status: ['Not a valid string.'] } });
+    for (const [depth, sentence] of [
+      [100, 'Not a valid string.'],
+      [9_000, 'It nests deeper than 128 levels: flatten it.'],
+    ] as const) {
+      const deep = `{"status":${'['.repeat(depth)}${']'.repeat(depth)}}`;
+      const answer = await api.call(api.third, 'PATCH', at(kind, 'refusing-deep'), deep, {
+        'content-type': 'application/json',
+      });
+      expect(answer).toMatchObject({ status: 400, body: { status: [sentence] } });
+    }
   });
 
   it('loses no change of several at once', async () => {

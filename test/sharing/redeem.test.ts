@@ -46,6 +46,17 @@ async function storedImport(on: ShareLab, to: LabBrand, sessionId: string) {
   return row;
 }
 
+/** Until so many transactions of the verbs wait for a lock. */
+async function waiting(count: number): Promise<void> {
+  for (;;) {
+    const found = await lab.rows(
+      `select 1 from pg_stat_activity
+       where datname = current_database() and application_name = 'handoff' and wait_event_type = 'Lock'`,
+    );
+    if (found.length >= count) return;
+  }
+}
+
 const block = (of: LabBrand, kind: SessionKind, vendorData: string) =>
   lab.rows(
     `insert into entity (entity_id, application_id, session_kind, vendor_data, status)
@@ -122,6 +133,27 @@ describe('an import is refused by the first rule of the contract that says no', 
     }
     // The issuer learns nothing of it.
     expect((await refusalOf(lab.redeem(scene.tokenId, {}, scene.from))).extra).toBeUndefined();
+  });
+
+  it('a second token of the pair that comes while the first import is not committed yet, once it is', async () => {
+    const scene = await minted();
+    const second = await lab.mint(scene.source, scene);
+    // The counter is the last row that an import locks: whoever holds it holds the import.
+    await lab.takeIn(userDocument(), scene.to);
+    const holder = await lab.database.pool.connect();
+    await holder.query('begin');
+    await holder.query('select 1 from session_counter where application_id = $1 for update', [scene.to.id]);
+    const first = lab.redeem(scene.tokenId, {}, scene.to);
+    await waiting(1);
+    const refused = refusalOf(lab.redeem(second.tokenId, {}, scene.to));
+    await waiting(2);
+    await holder.query('commit');
+    holder.release();
+    const { sessionId } = await first;
+    expect(await refused).toMatchObject({ code: 'already_imported', extra: { existing_session_id: sessionId } });
+    expect(await lab.rows('select session_id from redemption where partner_id = $1', [scene.to.id])).toEqual([
+      { session_id: sessionId },
+    ]);
   });
 
   it('the same session for another partner is another pair', async () => {
