@@ -104,14 +104,14 @@ export async function mintForOnboarding(tx: HandoffTransaction, tokenId: string,
 }
 
 /** What a mint is judged by, and the data keys that it hands on, in one round trip. */
-function factsAndKeys(
+async function factsAndKeys(
   tx: HandoffTransaction,
   { sessionId, issuerId, partnerId }: MintOrder,
 ): Promise<[MintFacts, readonly SessionDataKey[]]> {
-  return Promise.all([
-    tx.sessions.mintFacts(sessionId, issuerId, partnerId),
-    tx.sessions.keysToShare(sessionId, issuerId),
-  ]);
+  // Keys first: a session that goes in between is then not found, instead of one without a key.
+  const keys = tx.sessions.keysToShare(sessionId, issuerId);
+  const facts = await tx.sessions.mintFacts(sessionId, issuerId, partnerId);
+  return [facts, await keys];
 }
 
 type Shareable = NonNullable<MintFacts['session']>;
