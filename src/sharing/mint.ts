@@ -109,9 +109,11 @@ async function factsAndKeys(
   { sessionId, issuerId, partnerId }: MintOrder,
 ): Promise<[MintFacts, readonly SessionDataKey[]]> {
   // Keys first: a session that goes in between is then not found, instead of one without a key.
-  const keys = tx.sessions.keysToShare(sessionId, issuerId);
-  const facts = await tx.sessions.mintFacts(sessionId, issuerId, partnerId);
-  return [facts, await keys];
+  const [keys, facts] = await Promise.all([
+    tx.sessions.keysToShare(sessionId, issuerId),
+    tx.sessions.mintFacts(sessionId, issuerId, partnerId),
+  ]);
+  return [facts, keys];
 }
 
 type Shareable = NonNullable<MintFacts['session']>;
