@@ -136,6 +136,25 @@ describe('deleting an application', () => {
     expect(await deadlocksOf(lab.database.url)).toBe(0);
   });
 
+  it.each(['issuer', 'partner'] as const)('waits for a mint of its %s that is not committed yet', async (role) => {
+    const gone = await lab.newBrand();
+    const ids = await organized(gone);
+    const [from, to] = role === 'issuer' ? [gone, lab.partner] : [lab.issuer, gone];
+    const source = await lab.takeIn(userDocument(), from);
+    // The source is the last row that a mint locks: whoever holds it holds the mint.
+    const holder = await lab.database.pool.connect();
+    await holder.query('begin');
+    await holder.query('select 1 from session where session_id = $1 for update', [source]);
+    const minted = lab.mint(source, { from, to });
+    await lab.waiting(1);
+    const removed = remove(ids);
+    await Promise.race([removed, lab.waiting(2)]);
+    await holder.query('commit');
+    holder.release();
+    const [{ tokenId }] = await Promise.all([minted, removed]);
+    expect(await lab.look(tokenId)).toEqual(REVOKED);
+  });
+
   it('misses no share that is being made meanwhile, by whatever way', async () => {
     const own = createTenants({ databaseUrl: lab.database.url, maxConnections: 12 });
     const crowd = verbs(own, { issuer: lab.issuer, partner: lab.partner });

@@ -46,17 +46,6 @@ async function storedImport(on: ShareLab, to: LabBrand, sessionId: string) {
   return row;
 }
 
-/** Until so many transactions of the verbs wait for a lock. */
-async function waiting(count: number): Promise<void> {
-  for (;;) {
-    const found = await lab.rows(
-      `select 1 from pg_stat_activity
-       where datname = current_database() and application_name = 'handoff' and wait_event_type = 'Lock'`,
-    );
-    if (found.length >= count) return;
-  }
-}
-
 const block = (of: LabBrand, kind: SessionKind, vendorData: string) =>
   lab.rows(
     `insert into entity (entity_id, application_id, session_kind, vendor_data, status)
@@ -144,9 +133,9 @@ describe('an import is refused by the first rule of the contract that says no', 
     await holder.query('begin');
     await holder.query('select 1 from session_counter where application_id = $1 for update', [scene.to.id]);
     const first = lab.redeem(scene.tokenId, {}, scene.to);
-    await waiting(1);
+    await lab.waiting(1);
     const refused = refusalOf(lab.redeem(second.tokenId, {}, scene.to));
-    await waiting(2);
+    await lab.waiting(2);
     await holder.query('commit');
     holder.release();
     const { sessionId } = await first;

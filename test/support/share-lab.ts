@@ -83,6 +83,8 @@ export interface ShareLab {
   runImport(tokenId: string): Promise<ShareAnswer>;
   close(tokenId: string, request: CloseRequest): Promise<ShareAnswer>;
   rows<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** Until so many transactions of the verbs wait for a lock. */
+  waiting(count: number): Promise<void>;
   /** Rows of every table together. */
   counts(): Promise<Record<string, number>>;
 }
@@ -108,6 +110,9 @@ export function shareLab(): ShareLab {
       third,
       rows: async <Row extends QueryResultRow>(text: string, values?: readonly unknown[]) =>
         (await database.pool.query<Row>(text, values === undefined ? undefined : [...values])).rows,
+      waiting: async (count: number) => {
+        while ((await transactionsWaiting(database)) < count);
+      },
       counts: () => counts(database),
     };
   });
@@ -258,6 +263,14 @@ export function newBrand(tenants: Tenants, environment: Environment = 'sandbox',
       createVerificationWorkflow(sql, { applicationId: id, label: kind, kind, isDefault });
     return { id, key: apiKey, workflows: { user: workflow('user'), business: workflow('business') } };
   });
+}
+
+async function transactionsWaiting({ pool }: TestDatabase): Promise<number> {
+  const { rowCount } = await pool.query(
+    `select 1 from pg_stat_activity
+     where datname = current_database() and application_name = 'handoff' and wait_event_type = 'Lock'`,
+  );
+  return rowCount ?? 0;
 }
 
 async function counts({ pool }: TestDatabase): Promise<Record<string, number>> {
