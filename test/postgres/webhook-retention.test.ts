@@ -129,7 +129,7 @@ describe('what an event told', () => {
     await wait('20 days');
     const [young = ''] = await told(1, done);
     const youngAttempt = await attempt(young, 'delivered');
-    await lab.rows(`update delivery_attempt set response_head = 'echo', response_status = 500`);
+    await lab.rows(`update delivery_attempt set response_head = '\\x00'::bytea || 'echo', response_status = 500`);
     await wait('11 days');
     await forget();
     expect(
@@ -137,7 +137,7 @@ describe('what an event told', () => {
     ).toEqual(
       expect.arrayContaining([
         { id: oldAttempt, head: null, status: 500 },
-        { id: youngAttempt, head: Buffer.from('echo'), status: 500 },
+        { id: youngAttempt, head: Buffer.from('\0echo'), status: 500 },
       ]),
     );
   });
@@ -148,7 +148,7 @@ describe('what an event told', () => {
   ])('stays for a round when an attempt of it %s, so that no answer outlives it', async (_what, state) => {
     const [busy = ''] = await told(1, `state = 'delivered', ended_at = handoff_now()`);
     const attemptId = await attempt(busy, state);
-    await lab.rows(`update delivery_attempt set response_head = 'echo' where state = 'delivered'`);
+    await lab.rows(`update delivery_attempt set response_head = '\\x00'::bytea || 'echo' where state = 'delivered'`);
     await wait('31 days');
     const client = await lab.database.pool.connect();
     try {
@@ -160,7 +160,7 @@ describe('what an event told', () => {
     } finally {
       client.release();
     }
-    await lab.rows(`update delivery_attempt set state = 'delivered', response_head = 'echo'`);
+    await lab.rows(`update delivery_attempt set state = 'delivered', response_head = '\\x00'::bytea || 'echo'`);
     await forget();
     expect(await payloads()).toEqual([]);
     expect(await lab.rows('select response_head as head from delivery_attempt')).toEqual([{ head: null }]);
