@@ -84,11 +84,13 @@ describe('the people of a business', () => {
       { session_id: imported.sessionId },
     ]);
     expect(
-      await lab.rows('select type, session_id, sequence::int from event where application_id = $1', [order.to.id]),
+      await lab.rows('select type, session_id, sequence::int, reason from event where application_id = $1', [
+        order.to.id,
+      ]),
     ).toEqual([
       // Nobody is told of the person's clone.
-      { type: 'session.created', session_id: clone?.session_id, sequence: null },
-      { type: 'status.updated', session_id: imported.sessionId, sequence: 1 },
+      { type: 'session.created', session_id: clone?.session_id, sequence: null, reason: 'shared' },
+      { type: 'status.updated', session_id: imported.sessionId, sequence: 1, reason: 'imported' },
     ]);
     expect(
       await lab.rows('select hop, source_session_id, token_id from session_provenance where session_id = $1', [
@@ -113,6 +115,37 @@ describe('the people of a business', () => {
     const [clone, ...others] = await clonesOf(order.to, imported.sessionId);
     expect(others).toEqual([]);
     expect(officersOf(imported.decision)).toEqual([clone?.session_id, null, null, null, null, null, null]);
+  });
+
+  it('who are of another environment become null', async () => {
+    const order = await pair();
+    const person = await lab.takeIn(userDocument(), order.from);
+    await lab.rows(`update session set environment = 'live' where session_id = $1`, [person]);
+    const source = await lab.takeIn(businessDocument([person]), order.from);
+    const imported = await lab.redeem((await lab.mint(source, order)).tokenId, {}, order.to);
+    expect(await clonesOf(order.to, imported.sessionId)).toEqual([]);
+    expect(officersOf(imported.decision)).toEqual([null]);
+  });
+
+  it('stay as they are until the import is committed, and so does their business', async () => {
+    const order = await pair();
+    const person = await lab.takeIn(userDocument(), order.from);
+    const source = await lab.takeIn(businessDocument([person]), order.from);
+    const { tokenId } = await lab.mint(source, order);
+    // The counter is the last row that an import locks: whoever holds it holds the import.
+    await lab.takeIn(userDocument(), order.to);
+    const holder = await lab.database.pool.connect();
+    await holder.query('begin');
+    await holder.query('select 1 from session_counter where application_id = $1 for update', [order.to.id]);
+    const imported = lab.redeem(tokenId, {}, order.to);
+    await lab.waiting(1);
+    for (const sessionId of [source, person]) {
+      const change = lab.rows('select 1 from session where session_id = $1 for no key update nowait', [sessionId]);
+      await expect(change).rejects.toMatchObject({ code: '55P03' });
+    }
+    await holder.query('commit');
+    holder.release();
+    await expect(imported).resolves.toHaveProperty('sessionId');
   });
 
   it('are linked when they arrive after the business, by external id or session id', async () => {

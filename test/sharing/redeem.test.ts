@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { SessionKind } from '../../src/domain/decision-categories.ts';
 import type { ImportChoice, PartnerTerms } from '../../src/sharing/ports.ts';
+import { redeemShareToken } from '../../src/sharing/redeem.ts';
 import { resetClock, shiftClock } from '../support/database.ts';
 import {
   businessDocument,
   refusalOf,
   shareLab,
+  STYLE,
   userDocument,
   type LabBrand,
   type ShareLab,
@@ -35,11 +37,12 @@ async function minted(document = userDocument(), terms?: PartnerTerms): Promise<
 async function storedImport(on: ShareLab, to: LabBrand, sessionId: string) {
   const [row] = await on.rows<{
     status: string;
+    first_status: string;
     workflow_id: string;
     vendor_data: string | null;
     session_kind: SessionKind;
   }>(
-    'select status, workflow_id, vendor_data, session_kind from session where session_id = $1 and application_id = $2',
+    'select status, first_status, workflow_id, vendor_data, session_kind from session where session_id = $1 and application_id = $2',
     [sessionId, to.id],
   );
   if (row === undefined) throw new Error('the import is stored');
@@ -108,6 +111,38 @@ describe('an import is refused by the first rule of the contract that says no', 
     expect((await refusalOf(lab.redeem(await lab.open(await lab.takeIn(userDocument()))))).code).toBe(
       'share_token_invalid',
     );
+  });
+
+  it('a token that another key signed than the one of its row', async () => {
+    const { tokenId, to } = await minted();
+    const call = { tokenId, kid: 'another', partnerId: to.id, choice: {} };
+    const actor = { kind: 'api_key', id: 'key' } as const;
+    const redeemed = lab.handoff.withTenant(to.id, (tx) => redeemShareToken(tx, call, actor, STYLE), 'redeem');
+    expect((await refusalOf(redeemed)).code).toBe('share_token_invalid');
+  });
+
+  it.each([
+    ['application_deleted', 'revoked', 'application_deleted'],
+    ['share_token_revoked', 'revoked', 'because'],
+    // These are the partner's own words.
+    ['share_token_revoked', 'rejected', 'application_deleted'],
+  ])('as %s a token that was closed as %s, with the reason %s', async (code, as, reason) => {
+    const { tokenId, to } = await minted();
+    await lab.rows(
+      'update share_token set closed_at = handoff_now(), closed_as = $2, closed_reason = $3 where token_id = $1',
+      [tokenId, as, reason],
+    );
+    expect((await refusalOf(lab.redeem(tokenId, {}, to))).code).toBe(code);
+  });
+
+  it('a token whose import was deleted, which stays spent', async () => {
+    const scene = await minted();
+    const { sessionId } = await lab.redeem(scene.tokenId, {}, scene.to);
+    await lab.remove(scene.to, sessionId);
+    expect(await refusalOf(lab.redeem(scene.tokenId, {}, scene.to))).toMatchObject({
+      code: 'already_imported',
+      extra: { existing_session_id: sessionId },
+    });
   });
 
   it('a second token of the pair, with the import that is there', async () => {
@@ -218,7 +253,8 @@ describe.each(['user', 'business'] as const)('trust_review of a %s session', (ki
     for (const status of statuses) {
       const source = await lab.takeIn(documentOf[kind]({ status }), from);
       const sessionId = await importBy(way, { source, from, to }, said === undefined ? {} : { trustReview: said });
-      expect((await storedImport(lab, to, sessionId)).status).toBe(trusted ? status : 'In Review');
+      const shown = trusted ? status : 'In Review';
+      expect(await storedImport(lab, to, sessionId)).toMatchObject({ status: shown, first_status: shown });
     }
   });
 
@@ -368,4 +404,95 @@ describe.each(['user', 'business'] as const)('the verification workflow of a %s 
       field: 'workflow_id',
     });
   });
+});
+
+describe('the onboarding of an import', () => {
+  const signals = () => lab.wishes.filter(({ wish }) => wish === 'signal');
+  const steps = async (tokenId: string) => {
+    const rows = await lab.rows<{ step: string; result: string | null }>(
+      'select step, result from onboarding_step where token_id = $1',
+      [tokenId],
+    );
+    return Object.fromEntries(rows.map(({ step, result }) => [step, result]));
+  };
+  const eventsOf = (tokenId: string, brand: LabBrand) =>
+    lab.rows(
+      `select type, actor_kind, actor_id from event
+       where token_id = $1 and application_id = $2 and type in ('status.updated', 'share.imported') order by 1`,
+      [tokenId, brand.id],
+    );
+
+  it('ends with the partner’s own call, which its run is told of', async () => {
+    const tokenId = await lab.start(await lab.takeIn(userDocument()));
+    lab.wishes.length = 0;
+    const { sessionId } = await lab.redeem(tokenId);
+    expect(signals()).toMatchObject([{ tokenId, signal: 'tokenRedeemed', subjectId: sessionId }]);
+    expect(await steps(tokenId)).toMatchObject({ wait: 'redeemed', import: 'imported' });
+  });
+
+  it('is told of nothing where there is none', async () => {
+    const { tokenId, to } = await minted();
+    lab.wishes.length = 0;
+    await lab.redeem(tokenId, {}, to);
+    expect(signals()).toEqual([]);
+  });
+
+  it.each(['acknowledge', 'automatic'] as const)(
+    'ends with its run’s import, by %s, of which both are told',
+    async (acceptance) => {
+      const [from, to] = [await lab.newBrand(), await lab.newBrand()];
+      await lab.connect(from, to, { acceptance });
+      const tokenId = await lab.start(await lab.takeIn(userDocument(), from), { from, to });
+      if (acceptance === 'acknowledge') await lab.acknowledge(tokenId, { by: to });
+      lab.wishes.length = 0;
+      const answer = await lab.runImport(tokenId);
+      expect(answer.state).toBe('redeemed');
+      expect(signals()).toEqual([]);
+      expect(await steps(tokenId)).toMatchObject({ import: 'imported' });
+      expect(await steps(tokenId)).not.toMatchObject({ wait: 'redeemed' });
+      const by = { actor_kind: 'onboarding', actor_id: tokenId };
+      expect(await eventsOf(tokenId, from)).toEqual([{ type: 'share.imported', ...by }]);
+      const told = acceptance === 'automatic' ? [{ type: 'share.imported', ...by }] : [];
+      expect(await eventsOf(tokenId, to)).toEqual([...told, { type: 'status.updated', ...by }]);
+    },
+  );
+
+  it('is refused the import of a pair that has one, with the import that is there', async () => {
+    const scene = await minted();
+    const tokenId = await lab.start(scene.source, scene);
+    await lab.acknowledge(tokenId, { by: scene.to });
+    const { sessionId } = await lab.redeem(scene.tokenId, {}, scene.to);
+    expect(await refusalOf(lab.runImport(tokenId))).toMatchObject({
+      code: 'already_imported',
+      extra: { existing_session_id: sessionId },
+    });
+  });
+
+  it('has to be there for a run, which imports no token of another way', async () => {
+    expect((await refusalOf(lab.runImport(randomUUID()))).code).toBe('unknown_onboarding');
+    const { tokenId } = await minted();
+    expect(await lab.runImport(tokenId)).toMatchObject({ state: 'open' });
+  });
+});
+
+it('an import and its people are found by what is theirs, as sessions that the partner took in itself', async () => {
+  const [from, to] = [await lab.newBrand(), await lab.newBrand()];
+  const termsOf = async (sessionId: string | undefined) => {
+    const rows = await lab.rows<{ term: string }>(
+      `select encode(term, 'hex') as term from session_search where session_id = $1 and application_id = $2 order by 1`,
+      [sessionId, to.id],
+    );
+    return rows.map(({ term }) => term);
+  };
+  const person = await lab.takeIn(userDocument(), from);
+  const source = await lab.takeIn(businessDocument([person]), from);
+  const { sessionId } = await lab.redeem((await lab.mint(source, { from, to })).tokenId, {}, to);
+  const [clone] = await lab.rows<{ id: string }>('select session_id as id from session where parent_import = $1', [
+    sessionId,
+  ]);
+  const [own, ownPerson] = [await lab.takeIn(businessDocument(), to), await lab.takeIn(userDocument(), to)];
+  expect(await termsOf(sessionId)).toEqual(await termsOf(own));
+  expect(await termsOf(clone?.id)).toEqual(await termsOf(ownPerson));
+  expect((await termsOf(own)).length).toBeGreaterThan(0);
+  expect(await termsOf(own)).not.toEqual(await termsOf(ownPerson));
 });

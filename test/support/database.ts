@@ -13,18 +13,11 @@ export interface TestDatabase {
   readonly pool: Pool;
 }
 
-const holdPlain = new Set<string>();
-
-/** Names tables in which the calling test file stores personal data readably, by hand and on purpose. */
-export function mayHoldPlain(...tables: readonly string[]): void {
-  for (const table of tables) holdPlain.add(table);
-}
-
 /**
  * Gives the calling test file (or `describe`) a database of its own: a copy of the migrated template, with a clock that
  * `shiftClock` moves. It is dropped afterwards, unless a test failed: then it stays to be looked at, as long as its
  * server runs (set `TEST_DATABASE_URL` for one that stays). Personal data of the tests' documents that can be read in it
- * without a key fails the file ({@link mayHoldPlain}).
+ * without a key fails the file.
  */
 export function testDatabase(): TestDatabase {
   const name = `handoff_test_${randomBytes(6).toString('hex')}`;
@@ -48,7 +41,7 @@ export function testDatabase(): TestDatabase {
     failed ||= task.result?.state === 'fail';
   });
   afterAll(async () => {
-    const readable = failed || opened === undefined ? [] : await readableTables(opened.pool, holdPlain);
+    const readable = failed || opened === undefined ? [] : await readableTables(opened.pool);
     failed ||= readable.length > 0;
     await opened?.pool.end();
     if (failed) console.log(`Kept the database ${name} of the failed tests`);

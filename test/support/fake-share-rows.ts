@@ -200,7 +200,7 @@ function sessionStore(world: ShareWorld, clock: () => Promise<number>): SessionS
       partner: { environment: 'sandbox', deleted: false },
       connection: { active: true, suspended: world.suspended, acceptance: world.acceptance },
     }),
-    keysToShare: async () => [],
+    keysToShare: async (sessionId) => [{ sessionId, key: testSealer.newDataKey({ applicationId: ISSUER, sessionId }) }],
     importFacts: async (_token, chosenWorkflowId) => ({
       source: world.sessionStatus === null ? null : sourceRow(world.sessionStatus),
       people: [],
