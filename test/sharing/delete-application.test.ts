@@ -142,15 +142,14 @@ describe('deleting an application', () => {
     const [from, to] = role === 'issuer' ? [gone, lab.partner] : [lab.issuer, gone];
     const source = await lab.takeIn(userDocument(), from);
     // The source is the last row that a mint locks: whoever holds it holds the mint.
-    const holder = await lab.database.pool.connect();
-    await holder.query('begin');
-    await holder.query('select 1 from session where session_id = $1 for update', [source]);
-    const minted = lab.mint(source, { from, to });
-    await lab.waiting(1);
-    const removed = remove(ids);
-    await Promise.race([removed, lab.waiting(2)]);
-    await holder.query('commit');
-    holder.release();
+    const locked = ['select 1 from session where session_id = $1 for update', source] as const;
+    const [minted, removed] = await lab.holding(locked, async () => {
+      const mint = lab.mint(source, { from, to });
+      await Promise.race([mint, lab.waiting(1)]);
+      const removal = remove(ids);
+      await Promise.race([removal, lab.waiting(2)]);
+      return [mint, removal];
+    });
     const [{ tokenId }] = await Promise.all([minted, removed]);
     expect(await lab.look(tokenId)).toEqual(REVOKED);
   });

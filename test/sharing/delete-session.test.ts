@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { refusalOf, sampleDocument, shareLab, userDocument } from '../support/share-lab.ts';
+import { businessDocument, refusalOf, sampleDocument, shareLab, userDocument } from '../support/share-lab.ts';
 
 const lab = shareLab();
 const CONTENT = ['session', 'session_key', 'session_check', 'session_home', 'session_person', 'session_provenance'];
@@ -33,6 +33,26 @@ describe('deleting a session', () => {
     for (const outcome of outcomes) {
       if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'session_not_found' });
     }
+  });
+
+  it('waits for a deletion that is not committed yet, and finds the session and its people gone then', async () => {
+    const [from, to] = [await lab.newBrand(), await lab.newBrand()];
+    const source = await lab.takeIn(businessDocument([await lab.takeIn(userDocument(), from)]), from);
+    const { sessionId } = await lab.redeem((await lab.mint(source, { from, to })).tokenId, {}, to);
+    const [person] = await lab.rows<{ id: string }>('select session_id as id from session where parent_import = $1', [
+      sessionId,
+    ]);
+    // The counters are the last rows that a deletion locks: whoever holds them holds the deletion.
+    const counters = ['select 1 from session_counter where application_id = $1 for update', to.id] as const;
+    const [first, second, ofPerson] = await lab.holding(counters, async () => {
+      const earlier = lab.remove(to, sessionId);
+      await Promise.race([earlier, lab.waiting(1)]);
+      const later = [lab.remove(to, sessionId), lab.remove(to, person?.id ?? '')].map((call) => refusalOf(call));
+      await Promise.race([...later, lab.waiting(3)]);
+      return [earlier, ...later];
+    });
+    await expect(first).resolves.toEqual({ sessionNumber: 1 });
+    for (const refused of [await second, await ofPerson]) expect(refused).toHaveProperty('code', 'session_not_found');
   });
 
   it('is the owner’s alone', async () => {

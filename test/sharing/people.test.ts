@@ -134,17 +134,16 @@ describe('the people of a business', () => {
     const { tokenId } = await lab.mint(source, order);
     // The counter is the last row that an import locks: whoever holds it holds the import.
     await lab.takeIn(userDocument(), order.to);
-    const holder = await lab.database.pool.connect();
-    await holder.query('begin');
-    await holder.query('select 1 from session_counter where application_id = $1 for update', [order.to.id]);
-    const imported = lab.redeem(tokenId, {}, order.to);
-    await lab.waiting(1);
-    for (const sessionId of [source, person]) {
-      const change = lab.rows('select 1 from session where session_id = $1 for no key update nowait', [sessionId]);
-      await expect(change).rejects.toMatchObject({ code: '55P03' });
-    }
-    await holder.query('commit');
-    holder.release();
+    const counter = ['select 1 from session_counter where application_id = $1 for update', order.to.id] as const;
+    const [imported] = await lab.holding(counter, async () => {
+      const underWay = lab.redeem(tokenId, {}, order.to);
+      await Promise.race([underWay, lab.waiting(1)]);
+      for (const sessionId of [source, person]) {
+        const change = lab.rows('select 1 from session where session_id = $1 for no key update nowait', [sessionId]);
+        await expect(change).rejects.toMatchObject({ code: '55P03' });
+      }
+      return [underWay];
+    });
     await expect(imported).resolves.toHaveProperty('sessionId');
   });
 

@@ -164,15 +164,14 @@ describe('an import is refused by the first rule of the contract that says no', 
     const second = await lab.mint(scene.source, scene);
     // The counter is the last row that an import locks: whoever holds it holds the import.
     await lab.takeIn(userDocument(), scene.to);
-    const holder = await lab.database.pool.connect();
-    await holder.query('begin');
-    await holder.query('select 1 from session_counter where application_id = $1 for update', [scene.to.id]);
-    const first = lab.redeem(scene.tokenId, {}, scene.to);
-    await lab.waiting(1);
-    const refused = refusalOf(lab.redeem(second.tokenId, {}, scene.to));
-    await lab.waiting(2);
-    await holder.query('commit');
-    holder.release();
+    const counter = ['select 1 from session_counter where application_id = $1 for update', scene.to.id] as const;
+    const [first, refused] = await lab.holding(counter, async () => {
+      const earlier = lab.redeem(scene.tokenId, {}, scene.to);
+      await Promise.race([earlier, lab.waiting(1)]);
+      const later = refusalOf(lab.redeem(second.tokenId, {}, scene.to));
+      await Promise.race([later, lab.waiting(2)]);
+      return [earlier, later];
+    });
     const { sessionId } = await first;
     expect(await refused).toMatchObject({ code: 'already_imported', extra: { existing_session_id: sessionId } });
     expect(await lab.rows('select session_id from redemption where partner_id = $1', [scene.to.id])).toEqual([

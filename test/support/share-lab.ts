@@ -83,6 +83,8 @@ export interface ShareLab {
   runImport(tokenId: string): Promise<ShareAnswer>;
   close(tokenId: string, request: CloseRequest): Promise<ShareAnswer>;
   rows<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** Does `work` while another transaction holds the rows that a `select … for update` takes. */
+  holding<T>(rows: readonly [text: string, ...values: unknown[]], work: () => Promise<T>): Promise<T>;
   /** Until so many transactions of the verbs wait for a lock. */
   waiting(count: number): Promise<void>;
   /** Rows of every table together. */
@@ -110,6 +112,17 @@ export function shareLab(): ShareLab {
       third,
       rows: async <Row extends QueryResultRow>(text: string, values?: readonly unknown[]) =>
         (await database.pool.query<Row>(text, values === undefined ? undefined : [...values])).rows,
+      holding: async ([text, ...values], work) => {
+        const holder = await database.pool.connect();
+        try {
+          await holder.query('begin');
+          await holder.query(text, values);
+          return await work();
+        } finally {
+          await holder.query('rollback');
+          holder.release();
+        }
+      },
       waiting: async (count: number) => {
         while ((await transactionsWaiting(database)) < count);
       },

@@ -98,10 +98,10 @@ interface Wait {
   readonly early: boolean;
 }
 
-/** Notes each wait as it is written down, which a busy machine cannot stretch. */
+/** Notes each wait as it is written down, which a busy machine cannot stretch; as its owner, for no sender may. */
 const NOTE_WAITS = `
   create table asked (delivery_id uuid, attempt int, next_at timestamptz, asked_at timestamptz);
-  create function note_wait() returns trigger language plpgsql as
+  create function note_wait() returns trigger language plpgsql security definer set search_path from current as
     'begin insert into asked values (new.delivery_id, new.attempts + 1, new.next_at, handoff_now()); return null; end';
   create trigger note_wait after update on delivery for each row
     when (new.state = 'retrying' and new.next_at > old.next_at) execute function note_wait();`;
