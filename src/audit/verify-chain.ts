@@ -92,7 +92,7 @@ export async function verifyChain(chain: ChainToVerify): Promise<ChainReport> {
     const sentence = `The tail of the chain of ${applicationId} was cut off: it ends at position ${head.position}, and the anchor of ${first.anchored_at} saw position ${first.position}.`;
     return report(find('tail_cut', sentence, { position: head.position + 1 }));
   }
-  if (chain.anchors?.length === 0 && head.position > 0) {
+  if (chain.anchors?.length === 0 && late !== null) {
     const sentence = `No anchor of ${applicationId} was found: nothing outside the database shows that its chain was not recomputed.`;
     return report(find('no_anchor', sentence));
   }

@@ -78,7 +78,8 @@ export async function verifyDatabase({ open, anchoring, onRow }: DatabaseToVerif
       const queue = queues.get(applicationId);
       const late = queue === undefined ? null : lateFinding(applicationId, queue);
       // Whether an anchor is missing, those who know its key can say.
-      const isUnjudged = unjudged.has(applicationId) && LACKS_ANCHORS.has(chain.finding?.code ?? '');
+      const lacksAnchors = chain.finding === null ? chain.lastAnchor === null : LACKS_ANCHORS.has(chain.finding.code);
+      const isUnjudged = unjudged.has(applicationId) && lacksAnchors;
       const found = isUnjudged ? null : chain.finding;
       findings.push(...[found, late].filter((finding) => finding !== null));
       const newestAnchor = newestOf(anchors ?? []);

@@ -128,7 +128,7 @@ test('deleted from Temporal with its row open, a run is started again', async ()
   const { namespace } = handoff.temporal.options;
   const workflowExecution = { workflowId: tokenId };
   await handoff.temporal.workflowService.deleteWorkflowExecution({ namespace, workflowExecution });
-  await expect.poll(() => handoff.describeOnboarding(tokenId), { timeout: 20_000 }).toBe('unknown');
+  await expect.poll(() => handoff.describeOnboarding(tokenId), { timeout: 50_000 }).toBe('unknown');
   await compareWithTemporal(tokenId, 'now');
   await expect.poll(() => handoff.describeOnboarding(tokenId), { timeout: 20_000 }).toBe('running');
   expect(await brands.acknowledge(partner, tokenId)).toMatchObject({ status: 200 });
@@ -145,7 +145,7 @@ test('an imported run that was deleted from Temporal leaves its token used', asy
   const { namespace } = handoff.temporal.options;
   const workflowExecution = { workflowId: tokenId };
   await handoff.temporal.workflowService.deleteWorkflowExecution({ namespace, workflowExecution });
-  await expect.poll(() => handoff.describeOnboarding(tokenId), { timeout: 20_000 }).toBe('unknown');
+  await expect.poll(() => handoff.describeOnboarding(tokenId), { timeout: 50_000 }).toBe('unknown');
   expect(await brands.call(partner, 'POST', '/v3/session/import-shared/', { share_token: token })).toMatchObject({
     status: 403,
     body: { code: 'already_imported' },
