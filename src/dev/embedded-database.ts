@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Client, escapeIdentifier } from 'pg';
 import { type RunningChild, startChild } from './child-process.ts';
 import { freePort } from './free-port.ts';
@@ -36,6 +37,7 @@ const SETTINGS = {
   log_min_error_statement: 'panic',
   log_error_verbosity: 'terse',
 };
+const FORMER_SESSIONS_MS = 15_000;
 const FAST_SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
 
 /**
@@ -58,18 +60,32 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const url = (database: string): string =>
     `postgres://postgres:${password}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
   const settings = { ...SETTINGS, ...(options.durable === false ? FAST_SETTINGS : {}), port: String(port) };
-  const child = await startChild({
-    name: 'The embedded Postgres',
-    command: programs.postgres,
-    args: ['-D', dataFolder, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
-    logFile: `${named}.log`,
-    account,
-    ready: () => onDatabase(url('postgres'), () => Promise.resolve(true)),
-    // Postgres' "fast" shutdown: sessions are ended, the data is left clean.
-    stopSignal: 'SIGINT',
-    graceMs: 20_000,
-  });
+  const child = await onceFormerSessionsEnded(() =>
+    startChild({
+      name: 'The embedded Postgres',
+      command: programs.postgres,
+      args: ['-D', dataFolder, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+      logFile: `${named}.log`,
+      account,
+      ready: () => onDatabase(url('postgres'), () => Promise.resolve(true)),
+      // Postgres' "fast" shutdown: sessions are ended, the data is left clean.
+      stopSignal: 'SIGINT',
+      graceMs: 20_000,
+    }),
+  );
   return { ...child, port, url };
+}
+
+/** Sessions of a killed server live on for a moment, and hold its memory. */
+async function onceFormerSessionsEnded<T>(start: () => Promise<T>): Promise<T> {
+  for (const until = Date.now() + FORMER_SESSIONS_MS; ;) {
+    try {
+      return await start();
+    } catch (error) {
+      if (Date.now() > until || !String(error).includes('pre-existing shared memory block')) throw error;
+      await pause(200);
+    }
+  }
 }
 
 /** Creates a database, as a copy of `template` when given (nobody may be connected to it). */

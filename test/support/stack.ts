@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { ServiceError } from '@temporalio/client';
 import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry } from '@temporalio/worker';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import pino from 'pino';
@@ -144,7 +145,7 @@ export function handoffStack(options: HandoffStackOptions = {}): HandoffStack {
     await Promise.all(ROLES.map((role) => stack.stopWorker(role)));
     if (opened === undefined) return;
     await opened.server.close();
-    const readable = await readableInTemporal(opened.handoff);
+    const readable = await readableInTemporal(opened.handoff, database);
     await opened.handoff.close();
     await opened.receiver.stop();
     expect(readable, 'personal data in histories of runs').toEqual([]);
@@ -156,15 +157,27 @@ export function handoffStack(options: HandoffStackOptions = {}): HandoffStack {
 const MOST_RUNS = 200;
 
 /** Personal data of the tests' documents in the histories of the newest runs, and in what lists of runs show. */
-async function readableInTemporal({ temporal }: HandoffClient): Promise<string[]> {
+async function readableInTemporal({ temporal }: HandoffClient, database: TestDatabase): Promise<string[]> {
   const texts: Promise<string>[] = [];
-  for await (const run of temporal.workflow.list()) {
-    const history = temporal.workflow.getHandle(run.workflowId, run.runId).fetchHistory();
-    texts.push(history.then((read) => historyToJSON(read) + jsonOf(run.raw)));
-    if (texts.length === MOST_RUNS) break;
+  const read = async (workflowId: string, runId?: string) =>
+    historyToJSON(await temporal.workflow.getHandle(workflowId, runId).fetchHistory());
+  try {
+    for await (const run of temporal.workflow.list()) {
+      texts.push(read(run.workflowId, run.runId).then((history) => history + jsonOf(run.raw)));
+      if (texts.length === MOST_RUNS) break;
+    }
+  } catch (error) {
+    // The server that skips time lists no runs.
+    if (!(error instanceof ServiceError) || (error.cause as { code?: unknown }).code !== UNIMPLEMENTED) throw error;
+    const { rows } = await database.pool.query<{ id: string }>('select token_id as id from onboarding limit $1', [
+      MOST_RUNS,
+    ]);
+    texts.push(...rows.map(({ id }) => read(id)));
   }
   return readableIn((await Promise.all(texts)).join('\n'));
 }
+
+const UNIMPLEMENTED = 12;
 
 /** Temporal's own variables are those of this process. */
 function stackEnvironment(databaseUrl: string): NodeJS.ProcessEnv {
