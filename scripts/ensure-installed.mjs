@@ -4,7 +4,7 @@
  * be an older one than the project's own.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -15,7 +15,11 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < LOWEST_NODE[0] || (major === LOWEST_NODE[0] && minor < LOWEST_NODE[1])) {
   fail(`Node ${process.versions.node} is too old: install Node ${LOWEST_NODE.join('.')} or newer`);
 }
-if (!isInstalled()) install();
+if (!isInstalled()) {
+  alone(() => {
+    if (!isInstalled()) install();
+  });
+}
 
 /** Compares what should be there with what npm noted down, and looks that it is still there. */
 function isInstalled() {
@@ -33,6 +37,34 @@ function isInstalled() {
 /** @returns {Record<string, { version?: string, optional?: boolean }>} */
 function packagesIn(lockFile) {
   return existsSync(lockFile) ? JSON.parse(readFileSync(lockFile, 'utf8')).packages : {};
+}
+
+/** Two installations at once would take each other's files away: the second waits for the first. */
+function alone(/** @type {() => void} */ work) {
+  const lock = join(root, '.installing');
+  while (!take(lock)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+  try {
+    work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+/** @returns {boolean} whether the lock is this process's now; that of a process which has ended is taken away */
+function take(/** @type {string} */ lock) {
+  try {
+    writeFileSync(lock, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+    const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : 0;
+    try {
+      process.kill(holder, 0);
+    } catch {
+      rmSync(lock, { force: true });
+    }
+    return false;
+  }
 }
 
 function install() {
