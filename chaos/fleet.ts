@@ -1,3 +1,8 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startChild, type RunningChild } from '../src/dev/child-process.ts';
+import { freePort } from '../src/dev/free-port.ts';
+
 /** What one of our processes does. */
 export type ProcessKind = 'server' | 'onboarding' | 'webhooks';
 
@@ -10,13 +15,20 @@ export interface Member {
   readonly pid: number | null;
   /** Base URL of a server; null for workers. The same over restarts. */
   readonly url: string | null;
+  /** Holds what all its processes wrote, the restarts one after the other. */
+  readonly logFile: string;
   /** Whether it runs. */
   isRunning(): boolean;
   /** SIGKILL. Does nothing when it does not run. */
   kill(): Promise<void>;
-  /** SIGTERM, and waits for its end. */
-  stop(): Promise<void>;
-  /** Starts it again, with these settings beside its own; resolves when it answers or polls. */
+  /** SIGTERM, and waits for its end: resolves to how it ended (`code 0`), or to null when it did not run. */
+  stop(): Promise<string | null>;
+  /**
+   * Starts it again, with these settings beside its own; resolves when it answers or polls, or when it killed itself
+   * before that, as a process that was armed to do so may. Asked again while it starts, it answers with that start.
+   *
+   * @throws {Error} when it runs
+   */
   start(more?: Readonly<Record<string, string>>): Promise<void>;
   /** Resolves when the process that runs now has ended, by itself or not. */
   ended(): Promise<void>;
@@ -28,4 +40,124 @@ export interface Fleet {
   of(kind: ProcessKind): readonly Member[];
   /** Starts whatever does not run. */
   heal(): Promise<void>;
+  /** Ends all of them in an orderly way: the workers that seal the audit trail last. */
+  stop(): Promise<void>;
+}
+
+/** Ports that the members keep for their lives. */
+export interface FleetPorts {
+  readonly servers: readonly number[];
+  readonly workers: readonly number[];
+}
+
+const COUNT = 2;
+const SOURCES = fileURLToPath(new URL('../src/', import.meta.url));
+/** Longer than a worker's own patience with activities under way. */
+const GRACE_MS = 50_000;
+/** A worker bundles its workflows first, and all may start at once on a busy machine. */
+const READY_MS = 120_000;
+
+/** Ports for two servers, and for what says of four workers that they poll. */
+export async function fleetPorts(): Promise<FleetPorts> {
+  const ports = async (count: number) => Promise.all(Array.from({ length: count }, () => freePort()));
+  return { servers: await ports(COUNT), workers: await ports(2 * COUNT) };
+}
+
+/** The fleet, of which nothing runs yet. @param env what each process is started with */
+export function createFleet(folder: string, ports: FleetPorts, env: Readonly<Record<string, string>>): Fleet {
+  const logs = join(folder, 'logs');
+  const worker = (kind: 'onboarding' | 'webhooks', port: number, index: number) =>
+    createMember({ name: `${kind}-${index + 1}`, kind, port, args: ['worker.ts', kind], logs, env });
+  const members = [
+    ...ports.servers.map((port, index) =>
+      createMember({ name: `server-${index + 1}`, kind: 'server', port, args: ['server.ts'], logs, env }),
+    ),
+    ...ports.workers.slice(0, COUNT).map((port, index) => worker('onboarding', port, index)),
+    ...ports.workers.slice(COUNT).map((port, index) => worker('webhooks', port, index)),
+  ];
+  const of = (kind: ProcessKind) => members.filter((member) => member.kind === kind);
+  return {
+    members,
+    of,
+    heal: async () => {
+      await Promise.all(members.filter((member) => !member.isRunning()).map((member) => member.start()));
+    },
+    stop: async () => {
+      for (const kind of ['server', 'webhooks', 'onboarding'] as const) {
+        await Promise.all(of(kind).map((member) => member.stop()));
+      }
+    },
+  };
+}
+
+interface MemberOptions {
+  readonly name: string;
+  readonly kind: ProcessKind;
+  readonly port: number;
+  /** Entry point below `src`, and its arguments. */
+  readonly args: readonly [string, ...string[]];
+  readonly logs: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+function createMember({ name, kind, port, args: [entry, ...args], logs, env }: MemberOptions): Member {
+  const origin = `http://127.0.0.1:${port}`;
+  const logFile = join(logs, `${name}.log`);
+  const own = kind === 'server' ? { HOST: '127.0.0.1', PORT: String(port) } : { HEALTH_PORT: String(port) };
+  let child: RunningChild | null = null;
+  let starting: Promise<void> | null = null;
+
+  async function begin(more: Readonly<Record<string, string>>): Promise<void> {
+    try {
+      const begun = await startChild({
+        name,
+        command: process.execPath,
+        args: [join(SOURCES, entry), ...args],
+        logFile,
+        env: { ...env, ...own, ...more },
+        ready: async () => (await fetch(`${origin}/healthz`)).ok,
+        readyWithinMs: READY_MS,
+        graceMs: GRACE_MS,
+      });
+      child = begun;
+      void begun.ended.then(() => {
+        if (child === begun) child = null;
+      });
+    } catch (error) {
+      const killedItself = Object.keys(more).length > 0 && String(error).includes('ended with signal SIGKILL');
+      if (!killedItself) throw error;
+    }
+  }
+
+  return {
+    name,
+    kind,
+    url: kind === 'server' ? origin : null,
+    logFile,
+    get pid() {
+      return child?.pid ?? null;
+    },
+    isRunning: () => child !== null,
+    kill: async () => {
+      const victim = child;
+      if (victim === null) return;
+      process.kill(victim.pid, 'SIGKILL');
+      await victim.ended;
+      await victim.stop();
+    },
+    stop: async () => {
+      const ending = child;
+      if (ending === null) return null;
+      await ending.stop();
+      return ending.ended;
+    },
+    start: (more = {}) => {
+      if (child !== null) throw new Error(`${name} runs already`);
+      starting ??= begin(more).finally(() => (starting = null));
+      return starting;
+    },
+    ended: async () => {
+      await child?.ended;
+    },
+  };
 }

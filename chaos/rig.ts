@@ -2,6 +2,7 @@ import type { Row } from '../torture/part.ts';
 import type { FaultProxy } from './fault-proxy.ts';
 import type { Fleet } from './fleet.ts';
 import type { Ledger } from './ledger.ts';
+import type { PartnerSimulator } from './partner-simulator.ts';
 import type { Random } from './random.ts';
 import type { Brand } from './brands.ts';
 
@@ -12,16 +13,22 @@ export interface Rig {
   readonly random: Random;
   /** Smaller numbers, for the tier that every change must pass. */
   readonly quick: boolean;
+  /** How long the whole run shall last at least; null when each fault has its turn once. */
+  readonly minutes: number | null;
   /** Where data, logs and ledgers of this run are kept. */
   readonly folder: string;
   readonly say: (line: string) => void;
   onEnd(undo: () => Promise<unknown>): void;
+  /** What each of our processes is started with, keys included. */
+  readonly env: Readonly<Record<string, string>>;
   readonly postgres: PostgresServer;
   readonly temporal: TemporalServer;
   /** What our processes dial in the place of Postgres and of Temporal. */
   readonly proxies: { readonly postgres: FaultProxy; readonly temporal: FaultProxy };
   readonly fleet: Fleet;
   readonly ledger: Ledger;
+  /** The backends of all brands: hears what they are sent, and acts on it. */
+  readonly partner: PartnerSimulator;
   readonly brands: readonly Brand[];
 }
 
@@ -49,6 +56,8 @@ export interface Fault {
   readonly id: string;
   /** For `--help`. */
   readonly what: string;
+  /** Works in a lab of its own, with servers of its own: run after the invariants, when the load has stopped. */
+  readonly alone?: true;
   /** Breaks, waits and mends; what it says of itself beside the invariants, as rows of the table. */
   run(rig: Rig): Promise<readonly Row[]>;
 }

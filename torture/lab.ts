@@ -67,6 +67,7 @@ const KEYS = {
   ACCESS_TOKEN_KEY: key(),
   BLIND_INDEX_KEY: key(),
   MEDIA_LINK_KEY: key(),
+  AUDIT_SIGNING_KEY: key(),
 };
 
 /** What our processes are started with. Loopback is open to webhooks, and there is no Temporal, unless `more` says so. */
@@ -86,6 +87,7 @@ export function environment(
     TEMPORAL_ADDRESS: '127.0.0.1:1',
     PUBLIC_URL: 'http://localhost:8080',
     MEDIA_STORE: pathToFileURL(join(lab.folder, 'media')).href,
+    AUDIT_ANCHORS: pathToFileURL(join(lab.folder, 'anchors')).href,
     RATE_LIMIT_READS: '10000000',
     RATE_LIMIT_WRITES: '10000000',
     ...more,

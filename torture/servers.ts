@@ -21,15 +21,19 @@ export interface Servers {
   bundlePath(): Promise<string>;
 }
 
-/** Servers of the command's own, with their data in `folder`. */
-export function ownServers(folder: string, say: Progress): Servers & { stop(): Promise<void> } {
+/**
+ * Servers of the command's own, with their data in `folder`.
+ *
+ * @param durable whether Postgres waits for its disk, as in production
+ */
+export function ownServers(folder: string, say: Progress, durable = false): Servers & { stop(): Promise<void> } {
   const stops: (() => Promise<void>)[] = [];
   // Postgres runs under another account when this runs as root.
   chmodSync(folder, 0o711);
 
   const postgres = once(async () => {
     say('Starting Postgres');
-    const server = await startEmbeddedPostgres({ dataFolder: join(folder, 'postgres'), durable: false });
+    const server = await startEmbeddedPostgres({ dataFolder: join(folder, 'postgres'), durable });
     stops.push(() => server.stop());
     const adminUrl = server.url('postgres');
     const template = `handoff_template_${randomBytes(6).toString('hex')}`;

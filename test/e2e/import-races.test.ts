@@ -6,7 +6,8 @@ import { businessDocument, deadlocksOf, shareLab, userDocument, verbs, type LabB
 import { shareSeen } from '../support/share-seen.ts';
 import { unexplained, type Op } from '../support/some-order.ts';
 
-const ROUNDS = 40;
+/** Rounds of each race: `RACE_ROUNDS`. */
+const ROUNDS = Number(process.env['RACE_ROUNDS'] ?? 40);
 
 const lab = shareLab();
 // Two pools on one database: the ops of a race come from different processes.

@@ -24,8 +24,9 @@ import {
 import { shareSeen, type ShareSeen } from '../support/share-seen.ts';
 import { raceOnce, serialOutcomes, unexplained, type Op, type Outcome, type Race } from '../support/some-order.ts';
 
-const ROUNDS = 15;
-const RANDOM_ROUNDS = 45;
+/** Rounds of each race: `RACE_ROUNDS`. */
+const ROUNDS = Number(process.env['RACE_ROUNDS'] ?? 15);
+const RANDOM_ROUNDS = 3 * ROUNDS;
 
 const lab = shareLab();
 
@@ -99,7 +100,7 @@ const removeApplication = (side: 'issuer' | 'partner') => (of: Scene) => {
   return there.handoff.withTenant(
     ids.applicationId,
     (tx, sql) => deleteApplication(tx, applicationStore(sql), ids, actor),
-    'onboarding',
+    'delete_application',
   );
 };
 /** Wraps the data keys that an import touches anew, with the key that is the first of this process. */

@@ -1,5 +1,6 @@
+import { writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { fuzz } from '../support/schemathesis.ts';
+import { fuzz, FUZZ_PHASES } from '../support/schemathesis.ts';
 import { testApi } from './api.ts';
 import { holdingsOf, holdingsOfPerson } from './holdings.ts';
 import { FOR_PEOPLE, newPerson } from './people.ts';
@@ -7,6 +8,8 @@ import { FOR_PEOPLE, newPerson } from './people.ts';
 /** Examples of each operation: a few in every run, many where there is time. */
 const EXAMPLES = Number(process.env['FUZZ_EXAMPLES'] ?? 5);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 1);
+/** By default all of them. */
+const PHASES = FUZZ_PHASES.filter((phase) => (process.env['FUZZ_PHASES'] ?? phase).split(',').includes(phase));
 
 /** What is not sent, and why. */
 const LEFT_OUT: Readonly<Record<string, string>> = {
@@ -30,7 +33,14 @@ it(
     held.push(await holdingsOfPerson(person));
     const places: Record<string, string[]> = {};
     for (const [place, id] of held.flatMap((some) => Object.entries(some))) (places[place] ??= []).push(id);
+    const sent = { requests: 0, serverErrors: 0 };
     const origin = await api.app.listen({ host: '127.0.0.1', port: 0 });
+    api.app.server.on('request', (_request, response) => {
+      response.once('finish', () => {
+        sent.requests += 1;
+        if (response.statusCode >= 500) sent.serverErrors += 1;
+      });
+    });
     const { held: answersHeld, report } = await fuzz({
       document: `${origin}/v1/openapi.json`,
       origin,
@@ -45,9 +55,13 @@ it(
       },
       examples: EXAMPLES,
       seed: SEED,
-      phases: ['examples', 'coverage', 'fuzzing', 'stateful'],
+      phases: PHASES,
     });
+    const { FUZZ_COUNTS: countsFile } = process.env;
+    if (countsFile !== undefined) writeFileSync(countsFile, JSON.stringify(sent));
     expect(answersHeld, report).toBe(true);
+    expect(sent.serverErrors).toBe(0);
+    expect(sent.requests).toBeGreaterThan(100);
   },
   // The long run ends by its examples.
   Math.max(240_000, EXAMPLES * 60_000),

@@ -17,6 +17,9 @@ const CHECKS = [
   'use_after_free',
 ];
 
+/** In their order. */
+export const FUZZ_PHASES = ['examples', 'coverage', 'fuzzing', 'stateful'] as const;
+
 /** What one run of the fuzzer is about. */
 export interface FuzzRun {
   /** URL of the OpenAPI document. */
@@ -34,7 +37,7 @@ export interface FuzzRun {
   readonly examples: number;
   /** The same seed sends the same requests. */
   readonly seed: number;
-  readonly phases: readonly ('examples' | 'coverage' | 'fuzzing' | 'stateful')[];
+  readonly phases: readonly (typeof FUZZ_PHASES)[number][];
 }
 
 /**

@@ -1,0 +1,22 @@
+import { fileURLToPath } from 'node:url';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { serveHealth } from '../../src/health-port.ts';
+import { createLogger, temporalLogger } from '../../src/logging.ts';
+import { bareActivities } from './activities.ts';
+import { BARE_QUEUE } from './queue.ts';
+
+// A worker with the SDK's defaults throughout.
+Runtime.install({
+  logger: temporalLogger(createLogger('bare-worker', 'warn')),
+  shutdownSignals: ['SIGTERM', 'SIGINT'],
+});
+const worker = await Worker.create({
+  connection: await NativeConnection.connect(loadClientConnectConfig().connectionOptions),
+  taskQueue: BARE_QUEUE,
+  workflowsPath: fileURLToPath(new URL('workflows.ts', import.meta.url)),
+  activities: bareActivities,
+});
+const stopAnswering = await serveHealth(Number(process.env['HEALTH_PORT']), () => worker.getState() === 'RUNNING');
+await worker.run();
+stopAnswering();

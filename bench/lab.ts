@@ -1,0 +1,220 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Pool } from 'pg';
+import { startDevTemporal, type DevTemporal } from '../src/dev/dev-temporal.ts';
+import {
+  createDatabase,
+  dropDatabase,
+  startEmbeddedPostgres,
+  type EmbeddedPostgres,
+} from '../src/dev/embedded-database.ts';
+import { freePort } from '../src/dev/free-port.ts';
+import type { Progress } from '../src/dev/progress.ts';
+import { findTemporalBinary } from '../src/dev/temporal-binaries.ts';
+import { migrate } from '../src/postgres/migrate.ts';
+import { startOwnProcess, type OwnProcess } from '../test/support/worker-process.ts';
+
+/** How much is measured. */
+export interface LabSize {
+  /** Smaller numbers: all parts together end within five minutes. */
+  readonly quick: boolean;
+  /** Rounds of every race. */
+  readonly rounds: number;
+  /** Factor of every amount; 1 but for a look at the command itself. */
+  readonly scale: number;
+}
+
+/** What a part works in. Whatever it starts is undone when the part has ended, the last first. */
+export interface Lab extends LabSize {
+  readonly servers: Servers;
+  /** The part's own folder. */
+  readonly folder: string;
+  readonly say: Progress;
+  onEnd(undo: () => Promise<unknown>): void;
+}
+
+/** What all parts share, each started for the first that asks. */
+export interface Servers {
+  /** With the settings of a production server where safety is concerned: every commit is on the disk. */
+  postgres(): Promise<EmbeddedPostgres>;
+  /** A dev server that keeps its state in a file. */
+  temporal(): Promise<DevTemporal>;
+}
+
+/** A migrated database of a part's own. */
+export interface LabDatabase {
+  readonly url: string;
+  /** Of the superuser. */
+  readonly pool: Pool;
+}
+
+/** How often something is done: `full`, or `quick` of a quick run, times the scale; 1 at least. */
+export function amount(lab: LabSize, { full, quick }: { readonly full: number; readonly quick: number }): number {
+  return Math.max(1, Math.round((lab.quick ? quick : full) * lab.scale));
+}
+
+/** The servers, and what a command knows of them. */
+export interface OwnServers extends Servers {
+  /** Of those that were started. */
+  readonly versions: Readonly<Record<string, string>>;
+  stop(): Promise<void>;
+}
+
+/** Servers of the command's own, with their data in `folder`. */
+export function ownServers(folder: string, say: Progress): OwnServers {
+  const stops: (() => Promise<void>)[] = [];
+  const versions: Record<string, string> = {};
+  // Postgres runs under another account when this runs as root.
+  chmodSync(folder, 0o711);
+  const postgres = once(async () => {
+    say('Starting Postgres');
+    const server = await startEmbeddedPostgres({ dataFolder: join(folder, 'postgres'), durable: true });
+    stops.push(() => server.stop());
+    versions['postgres'] = await setForLoad(server.url('postgres'));
+    return server;
+  });
+  const temporal = once(async () => {
+    say('Starting a Temporal dev server');
+    const binary = await findTemporalBinary('cli', { report: say });
+    const files = { dataFile: join(folder, 'temporal.db'), logFile: join(folder, 'temporal.log') };
+    const server = await startDevTemporal({ binary, headless: true, ...files });
+    stops.push(() => server.stop());
+    versions['temporal'] = execFileSync(binary, ['--version'], { encoding: 'utf8' }).trim();
+    return server;
+  });
+  return {
+    versions,
+    postgres,
+    temporal,
+    stop: async () => {
+      for (const stop of stops.toReversed()) await stop();
+    },
+  };
+}
+
+/**
+ * Fewer checkpoints, as any server under load is set to: one in the middle of a turn would count for that contender alone.
+ *
+ * @returns the server's version
+ */
+async function setForLoad(url: string): Promise<string> {
+  const pool = new Pool({ connectionString: url, max: 1 });
+  await pool.query(`alter system set max_wal_size = '8GB'`);
+  await pool.query(`alter system set checkpoint_timeout = '15min'`);
+  await pool.query('select pg_reload_conf()');
+  const { rows } = await pool.query<{ server_version: string }>('show server_version');
+  await pool.end();
+  return rows[0]?.server_version ?? 'unknown';
+}
+
+/** Gives `work` a lab and takes it away again, however the work ended. */
+export async function withLab<T>(
+  { folder, say, ...rest }: Omit<Lab, 'onEnd'>,
+  work: (lab: Lab) => Promise<T>,
+): Promise<T> {
+  const undos: (() => Promise<unknown>)[] = [];
+  mkdirSync(folder, { recursive: true });
+  try {
+    return await work({ ...rest, folder, say, onEnd: (undo) => void undos.push(undo) });
+  } finally {
+    for (const undo of undos.toReversed()) {
+      await undo().catch((error: unknown) => say(`Clearing up: ${String(error)}`));
+    }
+  }
+}
+
+/** A new, migrated database; dropped when the part has ended. */
+export async function openDatabase(lab: Lab): Promise<LabDatabase> {
+  const server = await lab.servers.postgres();
+  const name = `handoff_bench_${randomBytes(6).toString('hex')}`;
+  await createDatabase(server.url('postgres'), name);
+  lab.onEnd(() => dropDatabase(server.url('postgres'), name));
+  const url = server.url(name);
+  await migrate(url);
+  const pool = new Pool({ connectionString: url, max: 4 });
+  pool.on('error', () => undefined);
+  lab.onEnd(() => pool.end());
+  return { url, pool };
+}
+
+const key = () => randomBytes(32).toString('base64url');
+
+/** Keys by which the processes of a run understand each other. */
+const KEYS = {
+  SHARE_TOKEN_KEYS: `bench-1:${key()}`,
+  KEY_ENCRYPTION_KEYS: `bench-1:${key()}`,
+  CONTENT_ENCRYPTION_KEYS: `bench-1:${key()}`,
+  AUDIT_SIGNING_KEY: key(),
+  ACCESS_TOKEN_KEY: key(),
+  BLIND_INDEX_KEY: key(),
+  MEDIA_LINK_KEY: key(),
+};
+
+/**
+ * What our processes are started with: everything at its default, but that loopback is open to webhooks and no rate limit
+ * is reached.
+ *
+ * @param more settings beside these; without `TEMPORAL_ADDRESS` in them nothing answers as Temporal
+ */
+export function environment(
+  lab: Lab,
+  database: LabDatabase,
+  more: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const inherited = Object.entries(process.env).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith('TEMPORAL_'),
+  );
+  return {
+    ...Object.fromEntries(inherited),
+    ...KEYS,
+    LOG_LEVEL: 'warn',
+    DATABASE_URL: database.url,
+    WEBHOOK_ALLOWED_CIDRS: '127.0.0.0/8,::1/128',
+    TEMPORAL_ADDRESS: '127.0.0.1:1',
+    PUBLIC_URL: 'http://localhost:8080',
+    MEDIA_STORE: pathToFileURL(join(lab.folder, 'media')).href,
+    AUDIT_ANCHORS: pathToFileURL(join(lab.folder, 'anchors')).href,
+    RATE_LIMIT_READS: '10000000',
+    RATE_LIMIT_WRITES: '10000000',
+    ...more,
+  };
+}
+
+/** The real HTTP server as a process of its own, until the part has ended. */
+export async function startServer(
+  lab: Lab,
+  env: Readonly<Record<string, string>>,
+): Promise<OwnProcess & { readonly url: string }> {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const answers = async () => (await fetch(new URL('/healthz', url))).ok;
+  const server = await startOwnProcess(['server.ts'], { ...env, PORT: String(port) }, answers);
+  lab.onEnd(() => server.stop());
+  return { ...server, url };
+}
+
+/** A real worker as a process of its own, from its first poll until the part has ended. */
+export async function startWorker(
+  lab: Lab,
+  role: 'onboarding' | 'webhooks',
+  env: Readonly<Record<string, string>>,
+): Promise<OwnProcess> {
+  const port = await freePort();
+  const polls = async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).ok;
+  const worker = await startOwnProcess(['worker.ts', role], { ...env, HEALTH_PORT: String(port) }, polls);
+  lab.onEnd(() => worker.stop());
+  return worker;
+}
+
+/** Memory that a process holds, in MiB; Linux alone tells it. */
+export function residentMiB(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}

@@ -1,0 +1,96 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { verifyWebhook } from '../../src/receiver/index.ts';
+import { receive } from '../../test/support/loopback.ts';
+import type { BenchBrand } from '../brands.ts';
+import type { HttpCalls } from '../http-calls.ts';
+import type { ShareOrder } from './brands.ts';
+
+/** The brands' own backends: they verify every webhook, and a partner that got a token gives its word over HTTP. */
+export interface Counterparts {
+  urlOf(brand: BenchBrand): string;
+  /** Names the secret that a brand's webhooks are signed with. */
+  know(brand: BenchBrand, secret: string): void;
+  /**
+   * Opens an onboarding over HTTP, and resolves with its token id once issuer and partner were both told of the import.
+   *
+   * @param onOpened called with the token id when the call is answered
+   * @throws Error when the server refuses, when it ends otherwise, or when it does not end within two minutes
+   */
+  onboard(order: ShareOrder, onOpened?: (tokenId: string) => void): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** What is heard of one onboarding. */
+interface Story {
+  /** Applications that heard `share.imported`. */
+  readonly told: Set<string>;
+  readonly bothTold: Promise<void>;
+  readonly end: () => void;
+  readonly fail: (error: Error) => void;
+}
+
+const PATIENCE_MS = 120_000;
+
+/** Starts their receiver on a free port. */
+export async function startCounterparts(http: HttpCalls): Promise<Counterparts> {
+  const brands = new Map<string, { readonly brand: BenchBrand; readonly secret: string }>();
+  const stories = new Map<string, Story>();
+  // A webhook may come before the answer of the call that opened its onboarding.
+  const storyOf = (tokenId: string): Story => {
+    const known = stories.get(tokenId);
+    if (known !== undefined) return known;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => {});
+    const story = { told: new Set<string>(), bothTold: promise, end: resolve, fail: reject };
+    stories.set(tokenId, story);
+    return story;
+  };
+  const server = await receive((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => void answer(request, Buffer.concat(chunks).toString('utf8'), response));
+  });
+
+  async function answer({ url = '', headers }: IncomingMessage, body: string, response: ServerResponse): Promise<void> {
+    const known = brands.get(url.slice(1));
+    // The test of a new destination, which comes before anybody knows its secret.
+    if (known === undefined) return void response.writeHead(204).end();
+    const event: unknown = await verifyWebhook({ headers, body, secrets: known.secret }).catch(() => null);
+    response.writeHead(event === null ? 400 : 204).end();
+    if (event !== null) heed(known.brand, event as Readonly<Record<string, unknown>>);
+  }
+
+  function heed(brand: BenchBrand, event: Readonly<Record<string, unknown>>): void {
+    const { webhook_type: type, token_id: tokenId, acceptance } = event;
+    if (typeof tokenId !== 'string') return;
+    const story = storyOf(tokenId);
+    if (type === 'share.received' && acceptance === 'acknowledge') {
+      const path = `/v1/onboardings/${tokenId}/acknowledge/`;
+      http.call(brand, 'POST', path, { accept: true }).catch((error: unknown) => story.fail(error as Error));
+    }
+    if (type === 'share.rejected' || type === 'share.expired') story.fail(new Error(`${tokenId} ended with ${type}`));
+    if (type !== 'share.imported') return;
+    story.told.add(brand.id);
+    if (story.told.size === 2) story.end();
+  }
+
+  return {
+    urlOf: ({ id }) => `http://127.0.0.1:${server.port}/${id}`,
+    know: (brand, secret) => void brands.set(brand.id, { brand, secret }),
+    onboard: async ({ issuer, partner, sessionId }, onOpened) => {
+      const order = { session_id: sessionId, for_application_id: partner.id };
+      const opened = await http.call(issuer, 'POST', '/v1/onboardings/', order);
+      const tokenId = String(opened['token_id']);
+      onOpened?.(tokenId);
+      const story = storyOf(tokenId);
+      const late = setTimeout(() => story.fail(new Error(`${tokenId} has not ended`)), PATIENCE_MS);
+      try {
+        await story.bothTold;
+      } finally {
+        clearTimeout(late);
+      }
+      return tokenId;
+    },
+    stop: () => server.close(),
+  };
+}

@@ -1,0 +1,108 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { startProgress } from '../src/dev/progress.ts';
+import type { Findings, Part } from './frame.ts';
+import { ownServers, withLab, type LabSize } from './lab.ts';
+import { dbos } from './parts/dbos.ts';
+import { growth } from './parts/growth.ts';
+import { onboarding } from './parts/onboarding.ts';
+import { recovery } from './parts/recovery.ts';
+import { sharing } from './parts/sharing.ts';
+import { webhooks } from './parts/webhooks.ts';
+import { missed, reportOf, tablesOf } from './report.ts';
+
+/** By the letter of each, in the order in which they run. */
+const PARTS: Readonly<Record<string, Part>> = {
+  a: sharing,
+  b: onboarding,
+  c: dbos,
+  d: webhooks,
+  e: growth,
+  f: recovery,
+};
+
+const USAGE = `npm run bench -- [--quick] [--only PART,…] [--rounds N] [--scale F] [--json FILE] [--markdown] [--check]
+
+  Measures this service against the least that its work could cost, all on this machine and in one run, in rounds in
+  which the contenders take turns; and a table of the ratios: the median of the rounds, the least and the most of them.
+  It needs nothing running and a quiet machine; about half an hour, or five minutes with --quick.
+
+  --quick      smaller amounts, and growth to 100,000 sessions instead of 1,000,000
+  --only PART  these parts alone, by letter or name, separated by commas
+  --rounds N   rounds of each race; 3 by default
+  --scale F    all amounts times F, e.g. 0.01 for a look at the command itself; what it then shows means nothing
+  --json FILE  writes the numbers there too
+  --markdown   prints the tables as Markdown
+  --check      ends with 1 when a ratio is below its least
+
+Parts, in this order:
+${Object.entries(PARTS)
+  .map(([letter, { name, shows }]) => `  ${letter}  ${name.padEnd(11)} ${shows}`)
+  .join('\n')}`;
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+    rounds: { type: 'string', default: '3' },
+    scale: { type: 'string', default: '1' },
+    json: { type: 'string' },
+    markdown: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+const size: LabSize = { quick: values.quick, rounds: Number(values.rounds), scale: Number(values.scale) };
+const only = values.only.split(',').filter((name) => name !== '');
+const isNamed = (name: string, [letter, part]: [string, Part]) => name === letter || name === part.name;
+const parts = Object.entries(PARTS);
+const problems = [
+  ...only.filter((name) => !parts.some((part) => isNamed(name, part))).map((name) => `No part is called ${name}.`),
+  ...(Number.isInteger(size.rounds) && size.rounds > 0 ? [] : ['--rounds takes a whole number, 1 or more.']),
+  ...(size.scale > 0 && size.scale <= 1 ? [] : ['--scale takes a number above 0, and 1 at most.']),
+];
+if (values.help || problems.length > 0) {
+  console.log([...problems, USAGE].join('\n'));
+  process.exit(problems.length > 0 ? 1 : 0);
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+const chosen = parts.filter((part) => only.length === 0 || only.some((name) => isNamed(name, part)));
+const { findings, broken, versions } = await findingsOf(chosen.map(([, part]) => part));
+const report = reportOf(findings, size, versions);
+console.log(`\n${tablesOf(report, values.markdown ? 'markdown' : 'text')}\n`);
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+for (const { name, error } of broken) console.error(`${name} broke: ${String((error as Error).stack ?? error)}`);
+const below = missed(report);
+if (below.length > 0) console.log(`Below the least: ${below.join(', ')}`);
+process.exit(broken.length > 0 || (values.check && below.length > 0) ? 1 : 0);
+
+/** Runs parts one after the other; one that breaks is told of at the end. */
+async function findingsOf(wanted: readonly Part[]) {
+  const say = startProgress();
+  const folder = mkdtempSync(join(tmpdir(), 'handoff-bench-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  // What others put down for a while goes with it.
+  process.env['TMPDIR'] = folder;
+  const servers = ownServers(folder, say);
+  const findings: Findings[] = [];
+  const broken: { name: string; error: unknown }[] = [];
+  try {
+    for (const part of wanted) {
+      say(`${part.name}: begins`);
+      try {
+        const lab = { ...size, servers, say, folder: join(folder, part.name) };
+        findings.push(await withLab(lab, (opened) => part.run(opened)));
+        say(`${part.name}: done`);
+      } catch (error) {
+        broken.push({ name: part.name, error });
+        say(`${part.name}: broke`);
+      }
+    }
+  } finally {
+    await servers.stop();
+  }
+  return { findings, broken, versions: servers.versions };
+}

@@ -1,0 +1,39 @@
+/** What a ratio or a figure has to reach. */
+export interface Target {
+  /** Whether more is better, or less. */
+  readonly better: 'more' | 'less';
+  /** Null where it is reported alone. */
+  readonly must: number | null;
+  readonly aim: number | null;
+}
+
+const more = (must: number | null, aim: number): Target => ({ better: 'more', must, aim });
+const less = (must: number, aim: number): Target => ({ better: 'less', must, aim });
+
+/** By the names of ratios and figures, in the order of the report. */
+export const TARGETS: Readonly<Record<string, Target>> = {
+  mint_http_vs_sql: more(0.6, 0.8),
+  import_http_vs_sql: more(0.6, 0.8),
+  onboarding_vs_bare: more(1, 1.4),
+  automatic_vs_bare: more(1.2, 1.8),
+  onboarding_latency_vs_bare: less(0.9, 0.5),
+  onboarding_vs_dbos: more(null, 0.6),
+  webhook_vs_undici: more(0.7, 0.9),
+  growth_mint: less(1.3, 1.1),
+  growth_import: less(1.3, 1.1),
+  growth_list: less(1.3, 1.1),
+  recovery_seconds: less(25, 10),
+};
+
+/** How a number stands to its target: below the least that it must be, there, or where it should be. */
+export type Verdict = 'below' | 'ok' | 'aim';
+
+/** Null for a name without a target, or one that is only reported. */
+export function judge(name: string, median: number): Verdict | null {
+  const target = TARGETS[name];
+  if (target === undefined) return null;
+  const reaches = (limit: number) => (target.better === 'more' ? median >= limit : median <= limit);
+  if (target.aim !== null && reaches(target.aim)) return 'aim';
+  if (target.must === null) return null;
+  return reaches(target.must) ? 'ok' : 'below';
+}

@@ -1,0 +1,102 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Progress } from '../src/dev/progress.ts';
+import { createBrands } from './brands.ts';
+import { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
+import { createFleet, fleetPorts } from './fleet.ts';
+import { openLedger } from './ledger.ts';
+import { startPartnerSimulator } from './partner-simulator.ts';
+import { startPostgresServer } from './postgres-server.ts';
+import { createRandom } from './random.ts';
+import type { Rig } from './rig.ts';
+import { settingsFor } from './settings.ts';
+import { startTemporalServer } from './temporal-server.ts';
+
+/** What a rig is opened with. */
+export interface RigOptions {
+  readonly seed: number;
+  readonly quick: boolean;
+  readonly minutes: number | null;
+  /** There already, and empty. */
+  readonly folder: string;
+  readonly say: Progress;
+}
+
+/** A rig, and what takes it away again: the last that was started first, whatever of it there is. */
+export interface OpenRig {
+  readonly rig: Promise<Rig>;
+  /** Calling it again waits for the same end. */
+  close(): Promise<void>;
+}
+
+/** Starts everything: Postgres, Temporal, the ways to them, our processes, the partner simulator, and the brands. */
+export function openRig(options: RigOptions): OpenRig {
+  const undos: (() => Promise<unknown>)[] = [];
+  const onEnd = (undo: () => Promise<unknown>) => void undos.push(undo);
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    for (let undo = undos.pop(); undo !== undefined; undo = undos.pop()) {
+      await undo().catch((error: unknown) => options.say(`Clearing up: ${String(error)}`));
+    }
+  };
+  return { rig: startAll(options, onEnd), close: () => (closing ??= close()) };
+}
+
+async function startAll(options: RigOptions, onEnd: Rig['onEnd']): Promise<Rig> {
+  const { folder, seed, say } = options;
+  const random = createRandom(seed);
+  // Postgres runs under another account when this runs as root.
+  chmodSync(folder, 0o711);
+  mkdirSync(join(folder, 'logs'));
+
+  // Closed last: clients whose calls a sudden end cuts off still note them.
+  const ledger = openLedger(join(folder, 'ledger'));
+  onEnd(() => Promise.resolve(ledger.close()));
+
+  say('Starting Postgres and Temporal');
+  const postgres = await startPostgresServer(folder);
+  onEnd(() => postgres.stop());
+  const temporal = await startTemporalServer(folder, say);
+  onEnd(() => temporal.stop());
+  const open = async (port: string) => {
+    const proxy = await startFaultProxy(Number(port));
+    onEnd(() => proxy.close());
+    return proxy;
+  };
+  const proxies = {
+    postgres: await open(new URL(postgres.url).port),
+    temporal: await open(temporal.address.split(':')[1] ?? ''),
+  };
+
+  const partner = await startPartnerSimulator({ ledger, seed });
+  onEnd(() => partner.close());
+
+  const ports = await fleetPorts();
+  const env = settingsFor({
+    folder,
+    databaseUrl: through(proxies.postgres, postgres.url),
+    temporalAddress: proxies.temporal.address,
+    publicUrl: `http://127.0.0.1:${ports.servers[0]}`,
+  });
+  const fleet = createFleet(folder, ports, env);
+  onEnd(() => fleet.stop());
+  say('Starting two servers, two onboarding workers and two webhooks workers');
+  await fleet.heal();
+
+  const brands = await createBrands({
+    databaseUrl: postgres.url,
+    apiUrl: fleet.of('server')[0]?.url ?? '',
+    webhookUrl: (applicationId) => partner.urlFor(applicationId),
+    random,
+  });
+  partner.act(brands, () => fleet.of('server').flatMap(({ url }) => url ?? []));
+  say(`${brands.length} brands are connected`);
+  return { ...options, random, onEnd, env, postgres, temporal, proxies, fleet, ledger, partner, brands };
+}
+
+/** The database's URL by way of the proxy. */
+function through(proxy: FaultProxy, url: string): string {
+  const way = new URL(url);
+  way.host = proxy.address;
+  return way.href;
+}

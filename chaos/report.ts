@@ -1,0 +1,62 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { Connection } from '@temporalio/client';
+import type { TableRow } from '../torture/table.ts';
+import { onDatabase } from './recovery.ts';
+import type { Rig } from './rig.ts';
+
+/** What `--json` writes: what was found, and all that somebody needs to run it again and compare. */
+export interface Report {
+  readonly seed: number;
+  readonly quick: boolean;
+  /** Stories a second that were begun. */
+  readonly rate: number;
+  /** ISO 8601. */
+  readonly begun: string;
+  readonly seconds: number;
+  /** In the order in which they ran; several times when the run went round. */
+  readonly faults: readonly string[];
+  readonly load: { readonly calls: number; readonly webhooks: number };
+  readonly machine: {
+    readonly cpu: string;
+    readonly cores: number;
+    readonly memoryGiB: number;
+    readonly system: string;
+  };
+  readonly versions: Readonly<Record<string, string>>;
+  readonly rows: readonly TableRow[];
+}
+
+/** The machine that this runs on. */
+export function machine(): Report['machine'] {
+  const [first] = cpus();
+  return {
+    cpu: first?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 1024 ** 3),
+    system: `${process.platform} ${process.arch} ${release()}`,
+  };
+}
+
+/** Versions of what took part. */
+export async function versions(rig: Rig): Promise<Report['versions']> {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  const postgres = await onDatabase(rig, async (database) => {
+    const { rows } = await database.query<{ server_version: string }>('show server_version');
+    return rows[0]?.server_version ?? 'unknown';
+  });
+  const connection = await Connection.connect({ address: rig.temporal.address });
+  try {
+    const { serverVersion } = await connection.workflowService.getSystemInfo({});
+    return { handoff: version, node: process.version, postgres, temporal: serverVersion ?? 'unknown' };
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Writes the report. */
+export function writeReport(file: string, report: Report): void {
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+}

@@ -1,0 +1,130 @@
+import { randomInt } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { startProgress } from '../src/dev/progress.ts';
+import { table, type TableRow } from '../torture/table.ts';
+import { FAULTS } from './faults/index.ts';
+import { INVARIANTS } from './invariants/index.ts';
+import { openRig } from './open-rig.ts';
+import { machine, versions, writeReport } from './report.ts';
+import type { Fault } from './rig.ts';
+import { torment } from './torment.ts';
+
+/** Onboardings and shares a second that two cores carry beside all that is broken. */
+const RATE = 8;
+
+const list = (all: readonly { readonly id: string; readonly text: string }[]) =>
+  all.map(({ id, text }) => `  ${id.padEnd(4)} ${text}`).join('\n');
+
+const USAGE = `npm run chaos -- [--seed N] [--minutes M] [--faults F2,F4,…] [--quick] [--rate N] [--json FILE] [--keep]
+
+  Starts Postgres, Temporal, two servers and four workers as processes of their own, has brands share sessions with each
+  other through them, and breaks one thing after the other meanwhile. Then all is mended, and what clients were told and
+  partners heard is held against what is stored. It needs nothing but this checkout, and ends with 1 when a row failed.
+
+  --seed N         repeats the order of faults, victims and pauses; by default a new one, which is printed
+  --minutes M      goes round the faults until so much time is over; by default each has its turn once
+  --faults A,B     these alone
+  --quick          shorter faults: about ten minutes for all of them in the place of some hours
+  --rate N         stories a second that clients begin, default ${RATE}
+  --json FILE      writes the rows there, with the seed, the machine and the versions
+  --keep           leaves data, logs and ledgers behind, and says where
+
+Faults, in an order that the seed gives:
+${list(FAULTS.map(({ id, what }) => ({ id, text: what })))}
+
+Invariants, once all is mended and has come to rest:
+${list(INVARIANTS.map(({ id, says }) => ({ id, text: says })))}`;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    minutes: { type: 'string' },
+    faults: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    rate: { type: 'string', default: String(RATE) },
+    json: { type: 'string' },
+    keep: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+function refuse(problem: string): never {
+  console.log(`${problem}\n${USAGE}`);
+  process.exit(1);
+}
+
+function numberOf(name: string, text: string, least: number): number {
+  const value = Number(text);
+  return Number.isFinite(value) && value >= least ? value : refuse(`--${name} must be a number from ${least} on.`);
+}
+
+function chosenFaults(text: string | undefined): readonly Fault[] {
+  if (text === undefined) return FAULTS;
+  return text
+    .split(',')
+    .map((id) => FAULTS.find((fault) => fault.id === id.trim()) ?? refuse(`No fault is called ${id}.`));
+}
+
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+const seed = values.seed === undefined ? randomInt(2 ** 31) : Math.floor(numberOf('seed', values.seed, 0));
+const minutes = values.minutes === undefined ? null : numberOf('minutes', values.minutes, 0);
+const rate = numberOf('rate', values.rate, 0.1);
+const faults = chosenFaults(values.faults);
+
+const say = startProgress();
+const begun = new Date();
+const folder = mkdtempSync(join(tmpdir(), 'handoff-chaos-'));
+// What others put down for a while goes with it.
+process.env['TMPDIR'] = folder;
+process.once('exit', () => {
+  if (values.keep) console.log(`Data, logs and ledgers are in ${folder}`);
+  else rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+});
+say(`Seed ${seed}`);
+const opened = openRig({ seed, quick: values.quick, minutes, folder, say });
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    interrupted = true;
+    say(`${signal}: ending everything`);
+    void opened.close().then(() => process.exit(1));
+  });
+}
+
+const run: string[] = [];
+let rows: readonly TableRow[] = [];
+try {
+  const rig = await opened.rig;
+  rows = await torment(rig, { faults, rate, onBegin: (fault) => run.push(fault.id) });
+  const seconds = (Date.now() - begun.getTime()) / 1_000;
+  const load = { calls: rig.ledger.calls.length, webhooks: rig.ledger.heard.length };
+  if (values.json !== undefined && !interrupted) {
+    const facts = { machine: machine(), versions: await versions(rig) };
+    const { quick } = values;
+    writeReport(values.json, {
+      seed,
+      quick,
+      rate,
+      begun: begun.toISOString(),
+      seconds,
+      faults: run,
+      load,
+      ...facts,
+      rows,
+    });
+  }
+} finally {
+  await opened.close();
+}
+console.log(`\n${table(rows)}\n`);
+const failed = rows.filter(({ ok }) => !ok).length;
+console.log(
+  failed === 0 ? `All ${rows.length} rows ok, seed ${seed}` : `${failed} of ${rows.length} rows failed, seed ${seed}`,
+);
+process.exit(failed === 0 && !interrupted ? 0 : 1);

@@ -1,0 +1,109 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { same } from '../torture/part.ts';
+import type { TableRow } from '../torture/table.ts';
+import { INVARIANTS } from './invariants/index.ts';
+import { startLoad } from './load.ts';
+import { unexpectedLines } from './log-watch.ts';
+import { untilQuiet } from './quiet.ts';
+import type { Fault, Rig } from './rig.ts';
+
+/** What a rig is put through. */
+export interface Torment {
+  readonly faults: readonly Fault[];
+  /** Stories a second. */
+  readonly rate: number;
+  readonly onBegin: (fault: Fault) => void;
+}
+
+/** Normal load before the first fault, so that there is something to lose. */
+const WARM_UP_MS = 5_000;
+
+/** All faults, the ones in labs of their own last: they share nothing with the rig but the machine. */
+export async function torment(rig: Rig, { faults, rate, onBegin }: Torment): Promise<TableRow[]> {
+  const amidst = faults.filter(({ alone }) => alone !== true);
+  const rows = amidst.length === 0 ? [] : await underLoad(rig, { faults: amidst, rate, onBegin });
+  for (const fault of rig.random.shuffled(faults.filter(({ alone }) => alone === true))) {
+    onBegin(fault);
+    rows.push(...(await rowsOf(rig, fault)));
+  }
+  return rows;
+}
+
+/** Breaks one thing after the other while the load goes on, mends all, waits for quiet, and asks what must hold. */
+async function underLoad(rig: Rig, { faults, rate, onBegin }: Torment): Promise<TableRow[]> {
+  const { random, say } = rig;
+  const rows: TableRow[] = [];
+  const begun = Date.now();
+  const load = startLoad(rig, { rate });
+  await pause(WARM_UP_MS);
+  do {
+    for (const fault of random.shuffled(faults)) {
+      onBegin(fault);
+      rows.push(...(await rowsOf(rig, fault)));
+      await pause(random.between(2_000, 5_000));
+    }
+  } while (rig.minutes !== null && Date.now() - begun < rig.minutes * 60_000);
+
+  say('All is mended: the load ends, and what is under way comes to rest');
+  rows.push(
+    ...(await guarded('load', async () => {
+      await load.stop();
+      const { quiet, left, seconds } = await untilQuiet(rig);
+      return [
+        {
+          part: 'load',
+          what: 'all comes to rest',
+          expected: 'yes',
+          seen: quiet ? `after ${seconds} s` : left,
+          ok: quiet,
+        },
+      ];
+    })),
+  );
+  for (const invariant of INVARIANTS) {
+    const { id, says } = invariant;
+    rows.push(
+      ...(await guarded(id, async () => {
+        const { looked, breaks } = await invariant.check(rig);
+        for (const broken of breaks) say(`${id}: ${broken}`);
+        return [
+          {
+            part: id,
+            what: says,
+            expected: '0 breaks',
+            seen: `${breaks.length} in ${looked}`,
+            ok: breaks.length === 0,
+          },
+        ];
+      })),
+    );
+  }
+  const lines = unexpectedLines(rig.fleet.members);
+  for (const line of lines.slice(0, 20)) say(`Unexpected: ${line}`);
+  return [...rows, { part: 'logs', ...same('unexpected lines in logs', lines.length, 0) }];
+}
+
+/** One fault; whatever it left broken is mended before the next. */
+async function rowsOf(rig: Rig, fault: Fault): Promise<TableRow[]> {
+  rig.say(`${fault.id} begins: ${fault.what}`);
+  const rows = await guarded(fault.id, async () => {
+    const found = await fault.run(rig);
+    return found.map((row) => ({ part: fault.id, ...row }));
+  });
+  const mended = await guarded(fault.id, async () => {
+    await rig.postgres.start();
+    await rig.temporal.start();
+    await rig.fleet.heal();
+    return [];
+  });
+  const all = [...rows, ...mended];
+  rig.say(`${fault.id}: ${all.length} rows, ${all.filter(({ ok }) => !ok).length} failed`);
+  return all;
+}
+
+/** What breaks instead of finding something is a row that failed. */
+async function guarded(part: string, work: () => Promise<TableRow[]>): Promise<TableRow[]> {
+  return work().catch((error: unknown) => [
+    { part, what: 'runs to its end', expected: 'yes', seen: String((error as Error).stack ?? error), ok: false },
+  ]);
+}

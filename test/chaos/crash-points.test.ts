@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Death } from '../../chaos/arm/armed.ts';
+import { CHANGES } from '../../chaos/arm/changes.ts';
+import { arming, CRASH_POINTS, readDeath, REPLIES, type Arming } from '../../chaos/crash-points.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
+import type { Brand } from '../support/brands.ts';
+import { handoffStack, type WorkerRole } from '../support/stack.ts';
+import { startServerProcess, startWorkerProcess, type OwnProcess } from '../support/worker-process.ts';
+
+const stack = handoffStack({ workers: [] });
+const folder = mkdtempSync(join(tmpdir(), 'handoff-crash-points-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let running: OwnProcess | undefined;
+afterEach(async () => {
+  await running?.kill();
+  running = undefined;
+});
+
+interface Armed {
+  readonly url: string;
+  /** Waits for the process to die, and expects that it died of its point. */
+  readonly dead: () => Promise<Death>;
+}
+
+async function armed(what: 'server' | WorkerRole, point: Omit<Arming, 'report'>): Promise<Armed> {
+  const report = join(folder, randomUUID());
+  const env = { ...stack.env, LOG_LEVEL: 'error', ...arming({ ...point, report }) };
+  const made = what === 'server' ? await startServerProcess(env) : await startWorkerProcess(what, env);
+  running = made;
+  return {
+    url: 'url' in made ? (made.url as string) : '',
+    dead: async () => {
+      expect(await made.ended).toBe('signal SIGKILL');
+      const death = readDeath(report);
+      expect(death).toMatchObject({ point: point.point, pid: made.pid });
+      return death as Death;
+    },
+  };
+}
+
+const post = (url: string, as: Brand, path: string, body: JsonObject, key: string = randomUUID()) =>
+  fetch(new URL(path, url), {
+    method: 'POST',
+    headers: { 'x-api-key': as.key, 'content-type': 'application/json', 'idempotency-key': key },
+    body: JSON.stringify(body),
+  });
+
+const count = async (text: string, ...values: string[]) =>
+  (await stack.database.pool.query<{ n: number }>(`select count(*)::int as n from ${text}`, values)).rows[0]?.n;
+
+let partner: Brand;
+beforeAll(async () => {
+  partner = await stack.brands.add();
+});
+const takeIn = () => stack.brands.takeIn(stack.issuer, 'kyc-approved');
+
+describe('a server that is armed', () => {
+  const mint = (url: string, sessionId: string, key?: string) =>
+    post(url, stack.issuer, `/v3/session/${sessionId}/share/`, { for_application_id: partner.id }, key);
+  const open = (url: string, sessionId: string) =>
+    post(url, stack.issuer, '/v1/onboardings/', { session_id: sessionId, for_application_id: partner.id });
+
+  test.for([
+    ['mint:before-commit', 0],
+    ['mint:after-commit', 1],
+  ] as const)('dies at %s, with %d token(s) in the database', async ([point, tokens]) => {
+    const server = await armed('server', { point });
+    const sessionId = await takeIn();
+    await expect(mint(server.url, sessionId)).rejects.toThrow('fetch failed');
+    const { about } = await server.dead();
+    expect(about).toContain(sessionId);
+    const there = () => count('share_token where session_id = $1', sessionId);
+    await expect.poll(there).toBe(tokens);
+  });
+
+  test('dies at its reply to one request alone, which is done', async () => {
+    const key = randomUUID();
+    const server = await armed('server', { point: REPLIES.mint, only: key });
+    expect((await mint(server.url, await takeIn())).status).toBe(201);
+    const sessionId = await takeIn();
+    await expect(mint(server.url, sessionId, key)).rejects.toThrow('fetch failed');
+    await server.dead();
+    expect(await count('share_token where session_id = $1', sessionId)).toBe(1);
+  });
+
+  test('dies the second time it comes to a point, and not for what is refused', async () => {
+    const server = await armed('server', { point: REPLIES.mint, nth: 2 });
+    expect((await mint(server.url, randomUUID())).status).toBe(404);
+    expect((await mint(server.url, await takeIn())).status).toBe(201);
+    await expect(mint(server.url, await takeIn())).rejects.toThrow('fetch failed');
+    await server.dead();
+  });
+
+  test.for([
+    ['start-workflow:before', 'unknown'],
+    ['start-workflow:after', 'running'],
+  ] as const)('dies at %s, with a run that is %s and a wish that is left', async ([point, state]) => {
+    const server = await armed('server', { point });
+    const sessionId = await takeIn();
+    // Its answer and its death do not wait for each other.
+    await open(server.url, sessionId).catch(() => undefined);
+    const { about } = await server.dead();
+    const { rows } = await stack.database.pool.query<{ token_id: string }>(
+      `select token_id from outbox where wish = 'start' and token_id = any ($1::uuid[])`,
+      [about],
+    );
+    expect(rows).toHaveLength(1);
+    expect(await stack.handoff.describeOnboarding(String(rows[0]?.token_id))).toBe(state);
+  });
+});
+
+describe('a worker that is armed', () => {
+  test.for([
+    ['webhook:before-send', 0],
+    ['webhook:after-answer', 1],
+  ] as const)('dies at %s, with %d webhook(s) received and none recorded', async ([point, received]) => {
+    const { issuer } = stack;
+    const path = `/v3/session/${await takeIn()}/share/`;
+    await stack.brands.done(issuer, 'POST', path, { for_application_id: partner.id });
+    const { rows } = await stack.database.pool.query<{ event: string; token: string }>(
+      `select event_id as event, token_id as token from event where type = 'share.minted' and application_id = $1
+       order by event_id desc limit 1`,
+      [issuer.id],
+    );
+    const { event = '', token = '' } = rows[0] ?? {};
+    // Whatever others left to be sent is theirs.
+    const worker = await armed('webhooks', { point, only: event });
+    expect((await worker.dead()).about).toContain(event);
+    expect(issuer.endpoint.all('share.minted', token)).toHaveLength(received);
+    expect(await count('delivery where event_id = $1 and ended_at is null and attempts = 1', event)).toBe(1);
+  });
+
+  test("dies after an activity's effect, and says of which run", async () => {
+    const worker = await armed('onboarding', { point: 'mintShareToken:after' });
+    const tokenId = await stack.brands.open(stack.issuer, partner, await takeIn());
+    expect((await worker.dead()).about).toEqual([tokenId]);
+    expect(await count('share_token where token_id = $1', tokenId)).toBe(1);
+  });
+});
+
+test('each point is listed once, and so is each transaction that a process may be killed around', () => {
+  const names = CRASH_POINTS.map(({ kind, point }) => `${kind} ${point}`);
+  expect(new Set(names).size).toBe(names.length);
+  const around = CRASH_POINTS.flatMap(({ point }) => (point.endsWith('-commit') ? point.split(':').slice(0, 1) : []));
+  expect([...new Set(around)].sort()).toEqual(Object.keys(CHANGES).sort());
+});

@@ -1,0 +1,300 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import { afterAll, beforeAll, expect, inject, it, vi } from 'vitest';
+import { createBrands, type Brand } from '../../chaos/brands.ts';
+import { createCaller } from '../../chaos/caller.ts';
+import { markStem } from '../../chaos/documents.ts';
+import type { Member } from '../../chaos/fleet.ts';
+import { INVARIANTS } from '../../chaos/invariants/index.ts';
+import { openLedger, type Call, type Heard, type Ledger } from '../../chaos/ledger.ts';
+import { startPartnerSimulator } from '../../chaos/partner-simulator.ts';
+import { untilQuiet } from '../../chaos/quiet.ts';
+import { createRandom } from '../../chaos/random.ts';
+import type { Rig } from '../../chaos/rig.ts';
+import { look, onboard, share } from '../../chaos/stories.ts';
+import { handoffStack } from '../support/stack.ts';
+
+const stack = handoffStack();
+const folder = mkdtempSync(join(tmpdir(), 'handoff-oracle-'));
+let rig: Rig;
+
+/** A small true run: everything real, and nothing broken. */
+beforeAll(async () => {
+  const ledger = openLedger(join(folder, 'ledger'));
+  const partner = await startPartnerSimulator({ ledger, seed: 1 });
+  const random = createRandom(1);
+  const brands = await createBrands({
+    databaseUrl: stack.database.url,
+    apiUrl: stack.apiUrl,
+    webhookUrl: (id) => partner.urlFor(id),
+    random,
+    count: 3,
+  });
+  const servers = () => [stack.apiUrl];
+  partner.calm();
+  partner.act(brands, servers);
+  rig = {
+    seed: 1,
+    quick: true,
+    minutes: null,
+    folder,
+    random,
+    say: () => undefined,
+    onEnd: () => undefined,
+    env: { TEMPORAL_NAMESPACE: process.env['TEMPORAL_NAMESPACE'] ?? '' },
+    postgres: { url: stack.database.url } as Rig['postgres'],
+    temporal: { address: inject('temporalAddress') } as Rig['temporal'],
+    proxies: {} as Rig['proxies'],
+    fleet: { of: () => [{ url: stack.apiUrl } as Member] } as unknown as Rig['fleet'],
+    ledger,
+    partner,
+    brands,
+  };
+  for (const [file, text] of [
+    ['logs/server-1.log', '{"level":30}'],
+    ['temporal.db', 'runs'],
+    ['postgres/PG_VERSION', '18'],
+  ] as const) {
+    mkdirSync(join(folder, file, '..'), { recursive: true });
+    writeFileSync(join(folder, file), text);
+  }
+  const scene = { caller: createCaller(servers, ledger), random, brands };
+  await Promise.all([...Array.from({ length: 10 }, () => onboard(scene)), share(scene), share(scene), share(scene)]);
+  await look(scene);
+  await partner.settled();
+  expect(await untilQuiet(rig)).toMatchObject({ quiet: true });
+  // From here on rows are changed by hand, and nobody mends them.
+  await Promise.all([stack.stopWorker('onboarding'), stack.stopWorker('webhooks')]);
+});
+afterAll(async () => {
+  await rig.partner.close();
+  rig.ledger.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Breaks that one invariant finds, when the ledger is as given. */
+async function breaksOf(id: string, lies: Partial<Pick<Ledger, 'calls' | 'heard'>> = {}): Promise<readonly string[]> {
+  const invariant = INVARIANTS.find((one) => one.id === id);
+  if (invariant === undefined) throw new Error(`there is no ${id}`);
+  return (await invariant.check({ ...rig, ledger: { ...rig.ledger, ...lies } })).breaks;
+}
+
+const withCall = (call: Call) => ({ calls: [...rig.ledger.calls, call] });
+const withHeard = (heard: Heard) => ({ heard: [...rig.ledger.heard, heard] });
+
+function first<T>(all: readonly T[], wanted: (one: T) => boolean): T {
+  const found = all.find(wanted);
+  if (found === undefined) throw new Error('the true run has nothing of this kind');
+  return found;
+}
+const callOf = (wish: string) => first(rig.ledger.calls, (call) => call.wish === wish && (call.status ?? 500) < 300);
+const heardOf = (type: string) => first(rig.ledger.heard, ({ rawBody }) => rawBody.includes(`"${type}"`));
+const brandOf = (id: string): Brand => first(rig.brands, (brand) => brand.id === id);
+const otherThan = (id: string): Brand => first(rig.brands, (brand) => brand.id !== id);
+const said = (heard: Heard) => JSON.parse(heard.rawBody) as Record<string, string>;
+
+/** Changes rows as nothing of ours could: past references and triggers. Resolves to their number. */
+async function change(sql: string, values: readonly unknown[] = []): Promise<number> {
+  const client = await stack.database.pool.connect();
+  try {
+    await client.query('set session_replication_role = replica');
+    return (await client.query(sql, [...values])).rowCount ?? 0;
+  } finally {
+    client.release(true);
+  }
+}
+
+it('of a true run every invariant holds, and has looked at something', async () => {
+  for (const invariant of INVARIANTS) {
+    const { breaks, looked } = await invariant.check(rig);
+    expect([invariant.id, ...breaks]).toEqual([invariant.id]);
+    expect(looked, invariant.id).toMatch(/[1-9]/);
+  }
+});
+
+it('I1 tells of a second success, and of a second living import', async () => {
+  const call = callOf('import');
+  const again = await breaksOf('I1', withCall({ ...call, idempotencyKey: randomUUID() }));
+  expect(again).toEqual([expect.stringMatching(`token ${call.tokenId}: 2 callers .* of 1 sessions`)]);
+  const other = await breaksOf('I1', withCall({ ...call, body: { session_id: randomUUID() } }));
+  expect(other).toEqual([expect.stringMatching(`token ${call.tokenId}: .* of 2 sessions`)]);
+  const clone = first(
+    (
+      await stack.database.pool.query<{ session_id: string; source: string }>(
+        'select session_id, shared_from_session as source from session where shared_from_session is not null',
+      )
+    ).rows,
+    () => true,
+  );
+  await change(
+    `insert into session select (jsonb_populate_record(s,
+       jsonb_build_object('session_id', gen_random_uuid(), 'session_number', 1000000 + session_number))).*
+     from session s where session_id = $1`,
+    [clone.session_id],
+  );
+  expect(await breaksOf('I1')).toEqual([expect.stringMatching(`2 living imports of source ${clone.source}`)]);
+  await change('delete from session where session_number >= 1000000');
+});
+
+it('I2 tells of what was told and is lost, or reads otherwise', async () => {
+  const taken = callOf('take-in');
+  const told = { ...taken, body: { ...taken.body, status: 'Expired' } };
+  const calls = rig.ledger.calls.map((call) => (call === taken ? told : call));
+  expect(await breaksOf('I2', { calls })).toEqual([expect.stringMatching('reads otherwise now .*: status')]);
+  const lost = { ...taken, body: { ...taken.body, session_id: randomUUID() } };
+  expect(await breaksOf('I2', withCall(lost))).toContainEqual(expect.stringContaining('stored is none'));
+  const opened = callOf('onboard');
+  const ended = { ...opened, body: { ...opened.body, status: 'rejected' } };
+  expect(await breaksOf('I2', withCall(ended))).toEqual([expect.stringContaining('was told rejected; stored is')]);
+  const imported = callOf('import');
+  const forged = { ...imported, tokenId: randomUUID() };
+  expect(await breaksOf('I2', withCall(forged))).toEqual([expect.stringContaining('stored is undefined')]);
+  const minted = callOf('mint');
+  const claims = Buffer.from(JSON.stringify({ jti: randomUUID() })).toString('base64url');
+  const unknown = { ...minted, body: { share_token: `a.${claims}.c` } };
+  expect(await breaksOf('I2', withCall(unknown))).toEqual([expect.stringContaining('stored is undefined')]);
+});
+
+it('I3 tells of an event that was lost, is still under way, or arrived by the log alone', async () => {
+  const { event_id: eventId = '' } = said(heardOf('share.minted'));
+  const heard = rig.ledger.heard.filter(({ rawBody }) => !rawBody.includes(eventId));
+  expect(await breaksOf('I3', { heard })).toEqual([expect.stringContaining('and never arrived')]);
+  await change(`update delivery set state = 'retrying', ended_at = null where event_id = $1`, [eventId]);
+  expect(await breaksOf('I3')).toEqual([expect.stringContaining(`${eventId} for`)]);
+  await change(
+    `update delivery set state = 'exhausted', last_reason = null, ended_at = handoff_now() where event_id = $1`,
+    [eventId],
+  );
+  expect(await breaksOf('I3')).toEqual([expect.stringContaining('the log does not say why')]);
+  await change(`update delivery set destination_id = gen_random_uuid() where event_id = $1`, [eventId]);
+  expect(await breaksOf('I3')).toEqual([expect.stringContaining('has no delivery')]);
+});
+
+it('I4 tells of a delivery without an event, without its attempt, or at somebody else’s', async () => {
+  const heard = heardOf('status.updated');
+  const { event_id: eventId = '' } = said(heard);
+  const unknown = { ...heard, rawBody: heard.rawBody.replace(eventId, randomUUID()) };
+  expect(await breaksOf('I4', { heard: [unknown] })).toEqual([expect.stringContaining('no committed event')]);
+  const unasked = { ...heard, headers: { ...heard.headers, 'webhook-attempt': '9' } };
+  expect(await breaksOf('I4', { heard: [unasked] })).toEqual([expect.stringContaining('attempt 9')]);
+  const astray = { ...heard, as: otherThan(heard.as).id };
+  expect(await breaksOf('I4', { heard: [astray] })).toEqual([expect.stringContaining('is addressed to')]);
+});
+
+it('I5 tells of each signature that is wrong, and of a time that is', async () => {
+  const heard = heardOf('status.updated');
+  const changed = { ...heard, rawBody: heard.rawBody.replace('"sandbox"', '"sandbax"') };
+  const problems = ['wrong webhook-signature', 'wrong x-signature-v2', 'wrong x-signature'];
+  expect(await breaksOf('I5', { heard: [changed] })).toEqual(problems.map((text) => expect.stringContaining(text)));
+  const late = { ...heard, at: heard.at + 400_000 };
+  expect(await breaksOf('I5', { heard: [late] })).toEqual([expect.stringContaining('s before it came')]);
+  const respelt = { ...heard, rawBody: heard.rawBody.replace('{', '{ ') };
+  expect(await breaksOf('I5', { heard: [respelt] })).toEqual([
+    expect.stringContaining('wrong webhook-signature'),
+    expect.stringMatching('wrong x-signature$'),
+  ]);
+});
+
+it('I6 tells of a duplicate under another id, or with another body', async () => {
+  const heard = heardOf('status.updated');
+  const renamed = { ...heard, headers: { ...heard.headers, 'webhook-id': 'evt_other' } };
+  expect(await breaksOf('I6', withHeard(renamed))).toEqual([expect.stringContaining('2 webhook-ids')]);
+  const reworded = { ...heard, rawBody: heard.rawBody.replace('"sandbox"', '"live"') };
+  expect(await breaksOf('I6', withHeard(reworded))).toEqual([expect.stringContaining('2 different bodies')]);
+});
+
+it('I7 tells of a number that was skipped, that differs, or whose state is not the newest', async () => {
+  const heard = heardOf('status.updated');
+  const { event_id: eventId = '', session_id: sessionId = '' } = said(heard);
+  const misnumbered = { ...heard, rawBody: heard.rawBody.replace(/"sequence":\d+/, '"sequence":77') };
+  expect(await breaksOf('I7', withHeard(misnumbered))).toContainEqual(expect.stringContaining(`${eventId} said 77`));
+  await change(`update session set status = 'Kyc Expired' where session_id = $1`, [sessionId]);
+  expect(await breaksOf('I7')).toEqual([expect.stringContaining(`session ${sessionId}: the newest word`)]);
+  await change(`update event set sequence = sequence + 5 where event_id = $1`, [eventId]);
+  expect(await breaksOf('I7')).toContainEqual(expect.stringContaining('is numbered'));
+});
+
+it('I9 tells of a document that was shown to somebody who has not imported it, or not yet', async () => {
+  const taken = callOf('take-in');
+  const stranger = first(rig.brands, ({ id }) => id !== taken.as);
+  const unknown = { ...taken.body, metadata: { note: `${markStem(brandOf(taken.as))}0123456789ab` } };
+  const shown = { ...taken, wish: 'read-session', as: stranger.id, body: unknown };
+  expect(await breaksOf('I9', withCall(shown))).toContainEqual(
+    expect.stringContaining(`showed ${stranger.id} a document of ${taken.as}`),
+  );
+  const imported = callOf('import');
+  const early = { ...imported, wish: 'list', at: imported.at - 60_000, ms: 0 };
+  expect(await breaksOf('I9', withCall(early))).toContainEqual(expect.stringContaining('before its import'));
+});
+
+it('I10 tells of a mark in a file, in a table and in bytes, and of nothing to look at', async () => {
+  const stem = markStem(first(rig.brands, () => true));
+  const log = join(folder, 'logs', 'server-2.log');
+  writeFileSync(log, Buffer.from(`{"level":30,"name":"${stem}aa"}`).toString('base64'));
+  expect(await breaksOf('I10')).toEqual([expect.stringContaining(`${log} holds customers of`)]);
+  rmSync(log);
+  await change(
+    'update session set vendor_data = $1 where session_id = (select min(session_id::text)::uuid from session)',
+    [stem],
+  );
+  expect(await breaksOf('I10')).toEqual([expect.stringContaining('table session holds customers of')]);
+  await change('update session set vendor_data = null where vendor_data = $1', [stem]);
+  rmSync(join(folder, 'temporal.db'));
+  expect(await breaksOf('I10')).toEqual([expect.stringContaining('no file of Temporal')]);
+});
+
+it('I8 and I11 tell of rows and runs that are at odds, that wait for nothing, and that do not replay', async () => {
+  // Temporal tells at length of what is brought about here.
+  vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+  const [tokenId, other, third = ''] = (
+    await stack.database.pool.query<{ id: string }>(
+      `select token_id as id from onboarding where status = 'imported' order by 1`,
+    )
+  ).rows.map(({ id }) => id);
+  await change(`update onboarding set ended_at = null, status = 'waiting' where token_id = $1`, [tokenId]);
+  await change(`delete from redemption where token_id = $1`, [other]);
+  await change(`update share_token set closed_at = null, closed_as = null where token_id = $1`, [other]);
+  const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
+  const namespace = process.env['TEMPORAL_NAMESPACE'] ?? '';
+  const worker = await Worker.create({
+    connection,
+    namespace,
+    taskQueue: 'odd',
+    workflowsPath: fileURLToPath(new URL('./odd-workflows.ts', import.meta.url)),
+  });
+  const { workflow } = stack.handoff.temporal;
+  const stuck = randomUUID();
+  await worker.runUntil(async () => {
+    await workflow.execute('PartnerOnboarding', { taskQueue: 'odd', workflowId: randomUUID() });
+    const handle = await workflow.start('WaitsForNothing', { taskQueue: 'odd', workflowId: stuck });
+    const isWaiting = async () =>
+      (await handle.fetchHistory()).events?.some((event) => event.workflowTaskCompletedEventAttributes != null) ===
+      true;
+    await expect.poll(isWaiting, { timeout: 10_000 }).toBe(true);
+  });
+  await connection.close();
+  // By hand, where no worker is: beside a row that has ended.
+  await workflow.start('PartnerOnboarding', { taskQueue: 'nobody', workflowId: third });
+  // The list is a little behind.
+  await expect
+    .poll(() => breaksOf('I8'), { timeout: 10_000, interval: 500 })
+    .toContainEqual(`WaitsForNothing ${stuck} is open and waits for nothing`);
+  const breaks = await breaksOf('I8');
+  expect(breaks).toContainEqual(expect.stringContaining(`onboarding ${tokenId} is open, and has no open run`));
+  expect(breaks).toContainEqual(expect.stringContaining(`token ${other} has ended, and is open`));
+  await expect
+    .poll(() => breaksOf('I8'), { timeout: 10_000, interval: 500 })
+    .toContainEqual(`PartnerOnboarding ${third} is open, and its row is ended`);
+  expect(await breaksOf('I11')).toContainEqual(expect.stringContaining('TMPRL1100'));
+  await Promise.all([stuck, third].map((id) => workflow.getHandle(id).terminate()));
+  vi.restoreAllMocks();
+});
+
+it('an answer that nothing explains is told', async () => {
+  const call = { ...callOf('take-in'), status: 500, unexpected: '500 internal_error' };
+  expect(await breaksOf('answers', withCall(call))).toEqual([expect.stringContaining('500 internal_error')]);
+});
