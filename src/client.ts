@@ -112,6 +112,8 @@ export function connectHandoffClient(options: HandoffClientOptions = {}): Handof
             // One run for a token, while it runs and after; Postgres says so for ever.
             workflowIdReusePolicy: 'REJECT_DUPLICATE',
             workflowIdConflictPolicy: 'FAIL',
+            // By this alone the task of a worker that died comes to another one; steps under way renew it.
+            workflowTaskTimeout: '8s',
             typedSearchAttributes: new TypedSearchAttributes([
               { key: HANDOFF_STATUS, value: 'minting' },
               { key: HANDOFF_ISSUER, value: run.issuerId },

@@ -69,6 +69,9 @@ interface WorkerParts {
 /** Longer than any normal activity, so that a SIGTERM does not cancel one. */
 const GRACE = { shutdownGraceTime: '25s', shutdownForceTime: '40s' } as const;
 
+/** A worker that died is found out by nothing else: for so long its tasks wait for it before another worker gets them. */
+const WAIT_FOR_CACHE = { stickyQueueScheduleToStartTimeout: '5s' } as const;
+
 /** They mostly wait for receivers; with few slots, those that hang would hold the others up. */
 const MAX_ATTEMPTS_OF_RUNS = 1_000;
 
@@ -261,6 +264,7 @@ async function connectWorker(
   const creating = Worker.create({
     ...options,
     ...GRACE,
+    ...WAIT_FOR_CACHE,
     connection,
     namespace,
     workflowBundle: bundle,

@@ -1,4 +1,4 @@
-import { hkdfSync, randomBytes } from 'node:crypto';
+import { createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto';
 import type { JsonValue } from '../domain/json.ts';
 import type { ContentSealer, DataKey, SealContext } from '../sharing/ports.ts';
 import { open, seal } from './aead.ts';
@@ -54,14 +54,14 @@ const MAX_DERIVED_KEYS = 10_000;
  *   by a key derived for that application or use; authenticated is the row's place.
  */
 export function createSealer({ content, secrets }: SealingKeys): Sealer {
-  const derived = new Map<string, Buffer>();
-  const derive = (ring: KeyRing, kid: string, info: string): Buffer | null => {
+  const derived = new Map<string, KeyObject>();
+  const derive = (ring: KeyRing, kid: string, info: string): KeyObject | null => {
     const name = `${info} ${kid}`;
     const known = derived.get(name);
     if (known !== undefined) return known;
     const root = ring.get(kid);
     if (root === undefined) return null;
-    const key = Buffer.from(hkdfSync('sha256', root, Buffer.alloc(0), info, 32));
+    const key = createSecretKey(Buffer.from(hkdfSync('sha256', root, Buffer.alloc(0), info, 32)));
     if (derived.size >= MAX_DERIVED_KEYS) derived.clear();
     derived.set(name, key);
     return key;
@@ -73,7 +73,7 @@ export function createSealer({ content, secrets }: SealingKeys): Sealer {
     if (secrets === null) throw new Error('this process has no keys of secrets');
     return { ring: secrets, info: 'handoff secrets v1' };
   };
-  const wrappingKey = (kid: string, applicationId: string): Buffer | null =>
+  const wrappingKey = (kid: string, applicationId: string): KeyObject | null =>
     derive(content, kid, `handoff data keys v1 ${applicationId}`);
 
   const wrap = (dataKey: Uint8Array, keyId: string, applicationId: string): Buffer => {
@@ -83,8 +83,8 @@ export function createSealer({ content, secrets }: SealingKeys): Sealer {
     return Buffer.concat([header, seal(key, placeOf([applicationId, keyId]), dataKey)]);
   };
   // A session's parts come one after the other.
-  let last: (DataKey & { readonly applicationId: string; readonly dataKey: Buffer }) | null = null;
-  const unwrap = ({ keyId, wrapped }: DataKey, context: SealContext): Buffer => {
+  let last: (DataKey & { readonly applicationId: string; readonly dataKey: KeyObject }) | null = null;
+  const unwrap = ({ keyId, wrapped }: DataKey, context: SealContext): KeyObject => {
     const { applicationId } = context;
     if (last?.keyId === keyId && last.applicationId === applicationId && last.wrapped.equals(wrapped)) {
       return last.dataKey;
@@ -93,8 +93,9 @@ export function createSealer({ content, secrets }: SealingKeys): Sealer {
     const { kid, rest } = splitHeader(wrapped);
     const key = wrappingKey(kid, applicationId);
     if (key === null) throw unknownKey(context, 'CONTENT_ENCRYPTION_KEYS');
-    const dataKey = open(key, placeOf([applicationId, keyId]), rest);
-    if (dataKey === null) throw unreadable('malformed', context, 'its data key was altered, or wrapped for another');
+    const bytes = open(key, placeOf([applicationId, keyId]), rest);
+    if (bytes === null) throw unreadable('malformed', context, 'its data key was altered, or wrapped for another');
+    const dataKey = createSecretKey(bytes);
     // Its own bytes: the caller's lie in the buffer of a row.
     last = { keyId, applicationId, wrapped: Buffer.from(wrapped), dataKey };
     return dataKey;
@@ -173,7 +174,7 @@ export function createSealer({ content, secrets }: SealingKeys): Sealer {
     }),
     wrapFor: (key, from, to) => {
       const context = { applicationId: from, sessionId: key.keyId, category: 'data_key', position: 0 };
-      return { keyId: key.keyId, wrapped: wrap(unwrap(key, context), key.keyId, to) };
+      return { keyId: key.keyId, wrapped: wrap(unwrap(key, context).export(), key.keyId, to) };
     },
   };
 }

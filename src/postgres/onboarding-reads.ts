@@ -144,8 +144,9 @@ export async function listOnboardings(
 ): Promise<{ count: number; rows: OnboardingRow[] }> {
   const values = [applicationId, filter.role ?? null, filter.status ?? null, filter.sessionKind ?? null];
   const [rows, [total]] = await Promise.all([
-    tx.query<StoredOnboarding>(PAGE, [...values, page.limit, page.offset]),
-    tx.query<{ count: number }>(COUNT, values),
+    // Planned for the filters that are named.
+    tx.query<StoredOnboarding>(PAGE, [...values, page.limit, page.offset], ''),
+    tx.query<{ count: number }>(COUNT, values, ''),
   ]);
   return { count: total?.count ?? 0, rows: rows.map((row) => opened(sealer, row)) };
 }
