@@ -30,6 +30,9 @@ export async function attemptDelivery(
   limits: { readonly maxAttempts: number } = { maxAttempts: MAX_ATTEMPTS },
 ): Promise<AttemptRecord> {
   const { deliveryId, attemptId, trigger, scheduledSoFar, applicationId, destinationId } = delivery;
+  // Receivers refuse what a machine with a wrong clock would sign.
+  const begun = performance.now();
+  const nowMs = () => delivery.claimedAtMs + performance.now() - begun;
   const isPing = delivery.eventType === 'webhook.ping';
   const about = {
     deliveryId,
@@ -54,7 +57,7 @@ export async function attemptDelivery(
   let composed;
   let outcome;
   try {
-    composed = await composeAttempt(delivery, tools, Math.floor(Date.now() / 1000));
+    composed = await composeAttempt(delivery, tools, Math.floor(nowMs() / 1000));
     const { body, headers } = composed;
     outcome = await tools.poster.post({ destinationId, url: delivery.url, body, headers });
   } catch (error) {
@@ -63,7 +66,7 @@ export async function attemptDelivery(
     return faulty('internal_error', error);
   }
   const { headers, leftOut } = composed;
-  const verdict = judgeReply(outcome, { scheduledDelayMs, nowMs: Date.now() });
+  const verdict = judgeReply(outcome, { scheduledDelayMs, nowMs: nowMs() });
   const state = stateAfter(verdict, last);
   return {
     ...about,

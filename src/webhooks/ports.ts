@@ -26,6 +26,8 @@ export interface ClaimedDelivery {
   readonly destinationId: string;
   /** Unix seconds of the event. */
   readonly createdAt: number;
+  /** Unix milliseconds by the database's clock, which all senders share, when it was claimed. */
+  readonly claimedAtMs: number;
   /** Number of the event among those about its subject that this application has, from 1. */
   readonly sequence: number;
   readonly payload: JsonObject;

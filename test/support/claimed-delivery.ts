@@ -17,6 +17,7 @@ export function claimedDelivery(more: Partial<ClaimedDelivery> = {}): ClaimedDel
     applicationId: randomUUID(),
     destinationId: randomUUID(),
     createdAt: 1_790_000_000,
+    claimedAtMs: Date.now(),
     sequence: 1,
     payload: { webhook_type: eventType },
     media: null,

@@ -106,6 +106,7 @@ export function fakeLedger(
             applicationId: parties.partnerId,
             destinationId: String(row.destination),
             createdAt: token.issuedAt,
+            claimedAtMs: Date.now(),
             payload: event.body,
             media: null,
             url: `https://d${row.destination}.partner.example/`,

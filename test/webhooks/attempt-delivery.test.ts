@@ -69,3 +69,9 @@ it('waits when the key of its share token is gone, whose revocation is on its wa
   expect(record).toMatchObject({ state: 'retrying', reason: 'signing_key_removed' });
   expect(record.retryInMs).toBeGreaterThan(0);
 });
+
+it('signs and dates by the database’s clock, whatever the sender’s own says', async () => {
+  const { posts } = await echoed({ claimedAtMs: Date.now() - 600_000 });
+  const stamp = Number(posts[0]?.headers['webhook-timestamp']);
+  expect(Math.abs(Date.now() / 1_000 - 600 - stamp)).toBeLessThan(60);
+});
