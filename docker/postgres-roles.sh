@@ -8,9 +8,9 @@ psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \
   --set webhooks_password="$HANDOFF_WEBHOOKS_DB_PASSWORD" --set worker_password="$HANDOFF_WORKER_DB_PASSWORD" \
   --set temporal_password="$TEMPORAL_DB_PASSWORD" <<'SQL'
 create role handoff login createrole password :'handoff_password';
-create role handoff_server login noinherit password :'server_password';
-create role handoff_webhooks login noinherit password :'webhooks_password';
-create role handoff_worker login noinherit password :'worker_password';
+create role handoff_server login noinherit connection limit 50 password :'server_password';
+create role handoff_webhooks login noinherit connection limit 50 password :'webhooks_password';
+create role handoff_worker login noinherit connection limit 50 password :'worker_password';
 create database handoff owner handoff;
 revoke connect on database handoff from public;
 grant connect on database handoff to handoff_server, handoff_webhooks, handoff_worker;
@@ -20,7 +20,7 @@ SQL
 # The codec server's, where docker-compose.codec.yml is in use.
 if [ -n "${HANDOFF_CODEC_DB_PASSWORD:-}" ]; then
   psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres --set codec_password="$HANDOFF_CODEC_DB_PASSWORD" <<'SQL'
-create role handoff_codec_server login noinherit password :'codec_password';
+create role handoff_codec_server login noinherit connection limit 20 password :'codec_password';
 grant connect on database handoff to handoff_codec_server;
 SQL
 fi

@@ -40,7 +40,10 @@ export const crashPoints: Fault = {
   },
 };
 
-/** All points of a kind; each of its processes takes the next one that is left. */
+/**
+ * All points of a kind, one after the other at the first of its processes: the others of its kind go on with what it was
+ * at, as they do where processes die one by one. That all of them die is F2's.
+ */
 async function killAtAll(
   rig: Rig,
   resumption: Resumption,
@@ -49,18 +52,16 @@ async function killAtAll(
 ): Promise<void> {
   const points = CRASH_POINTS.filter((point) => point.kind === kind);
   const left: Turn[] = Array.from({ length: rounds }, () => points.map((point) => ({ ...point, turn: 1 }))).flat();
-  await Promise.all(
-    rig.fleet.of(kind).map(async (member) => {
-      for (let next = left.shift(); next !== undefined; next = left.shift()) {
-        if (await killAt(rig, resumption, member, next)) {
-          const listed = points.find(({ point }) => point === next?.point) ?? next;
-          tally.reached.set(listed, (tally.reached.get(listed) ?? 0) + 1);
-        } else if (next.turn < TURNS) left.push({ ...next, turn: next.turn + 1 });
-        else tally.missed.push(`${kind} at ${next.point}, by ${next.reachedBy}`);
-      }
-      if (!member.isRunning()) await member.start();
-    }),
-  );
+  const [member] = rig.fleet.of(kind);
+  if (member === undefined) throw new Error(`the fleet has no ${kind}`);
+  for (let next = left.shift(); next !== undefined; next = left.shift()) {
+    if (await killAt(rig, resumption, member, next)) {
+      const listed = points.find(({ point }) => point === next?.point) ?? next;
+      tally.reached.set(listed, (tally.reached.get(listed) ?? 0) + 1);
+    } else if (next.turn < TURNS) left.push({ ...next, turn: next.turn + 1 });
+    else tally.missed.push(`${kind} at ${next.point}, by ${next.reachedBy}`);
+  }
+  if (!member.isRunning()) await member.start();
 }
 
 /** Whether the process came to its point in time, and died of it. */

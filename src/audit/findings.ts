@@ -3,6 +3,7 @@ export type FindingCode =
   | 'event_altered'
   | 'event_removed'
   | 'event_lost'
+  | 'trigger_unknown'
   | 'not_sealed'
   | 'not_anchored'
   | 'rows_removed'

@@ -1,4 +1,5 @@
 import type { AuditSnapshot, LooseEvent, WaitingEvents } from '../postgres/audit-snapshot.ts';
+import type { Interference } from '../postgres/audit-interference.ts';
 import { createAnchorJudge, type Anchor, type AnchorFacts } from './anchors.ts';
 import {
   collectAnchors,
@@ -96,6 +97,7 @@ export async function verifyDatabase({ open, anchoring, onRow }: DatabaseToVerif
       findings: [
         ...findings,
         ...(await snapshot.loose()).map(looseFinding),
+        ...(await snapshot.interference()).map(interferenceFinding),
         ...(kept?.findings ?? []),
         ...(copies?.findings ?? []),
         ...unknown,
@@ -136,6 +138,13 @@ function looseFinding({ applicationId, eventId, type }: LooseEvent): Finding {
       ? `Event ${eventId} of ${applicationId} was removed before it was sealed.`
       : `Event ${eventId} (${type}) of ${applicationId} is in no chain and does not wait for it: its place was taken away, or it was put in.`;
   return findingOf(applicationId)('event_lost', sentence, { eventId });
+}
+
+function interferenceFinding({ kind, table, name, isMissing }: Interference): Finding {
+  const sentence = isMissing
+    ? `The ${kind} ${name} of ${table} is missing, switched off or not as this build makes it: events may have gone unqueued.`
+    : `A ${kind} of ${table} that this build does not know, ${name}, acts on what is written: events may never have come in. Look at what it does, and drop it.`;
+  return findingOf(null)('trigger_unknown', sentence);
 }
 
 type Copies = Pick<CollectedAnchors, 'byApplication' | 'findings' | 'unknown'>;

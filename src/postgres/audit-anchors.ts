@@ -12,10 +12,12 @@ export const ANCHOR_BATCH = 500;
 export async function takeChainsToAnchor(tx: Transaction, everySeconds: number): Promise<AnchorFacts[]> {
   return tx.query<AnchorFacts & Record<string, unknown>>(
     `update audit_head h set anchor_begun_at = handoff_now()
-     from (select application_id from audit_head
-           where position > anchored_position
-             and (anchor_begun_at is null or anchor_begun_at <= handoff_now() - make_interval(secs => $1))
-           order by application_id limit ${ANCHOR_BATCH} for update skip locked) due
+     from (select e.application_id from audit_head e
+           -- Whoever wrote the head alone has nothing signed.
+           join audit_chain c using (application_id, position, chain_sha256)
+           where e.position > e.anchored_position
+             and (e.anchor_begun_at is null or e.anchor_begun_at <= handoff_now() - make_interval(secs => $1))
+           order by e.application_id limit ${ANCHOR_BATCH} for update of e skip locked) due
      where h.application_id = due.application_id
      returning h.application_id, h.position::float8 as position, encode(h.chain_sha256, 'hex') as chain_sha256,
        ${isoColumn('h.anchor_begun_at')} as anchored_at`,

@@ -6,6 +6,7 @@ import { canonicalJson } from '../crypto/canonical-json.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
 import { ANCHOR_COLUMNS, anchorCopy, SEALED_COLUMNS, type AnchorCopyRow, type SealedEventRow } from './audit-reads.ts';
 import { auditedEvent } from './audit-rows.ts';
+import { readInterference, type Interference } from './audit-interference.ts';
 import { sealContextOfEvent } from './events.ts';
 import { isoColumn } from './session-rows.ts';
 import type { Transaction } from './tenants.ts';
@@ -42,6 +43,8 @@ export interface AuditSnapshot {
   /** The first hundred events that are neither sealed nor wait for it in their own application's name, or wait and are gone. */
   loose(): Promise<LooseEvent[]>;
   anchorCopies(): AsyncIterable<Anchor>;
+  /** What acts on writes to the trail's tables and is not this build's, or not as this build made it. */
+  interference(): Promise<Interference[]>;
   close(): Promise<void>;
 }
 
@@ -157,6 +160,7 @@ export async function openAuditSnapshot(databaseUrl: string, sealer: PayloadSeal
         if (page.length < PAGE) return;
       }
     },
+    interference: () => readInterference({ query }),
     close: () => client.end(),
   };
 }

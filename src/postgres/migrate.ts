@@ -33,7 +33,7 @@ export async function migrate(databaseUrl: string): Promise<string[]> {
     advisoryLockMode: 'wait',
     log: () => {},
   });
-  await applyIsolation(databaseUrl, applied.length > 0);
+  await applyIsolation(databaseUrl);
   return applied.map((migration) => migration.name);
 }
 

@@ -48,6 +48,29 @@ describe('anchors', () => {
     expect(await codes()).toEqual([]);
   });
 
+  it('are made of what the chain holds, whatever somebody writes into its head', async () => {
+    const victim = randomUUID();
+    await lab.write(victim, 3);
+    await lab.seal();
+    const lines = () => readFileSync(file, 'utf8').trim().split('\n').length;
+    const before = lines();
+    const head = (change: string) => lab.rows(`update audit_head set ${change} where application_id = $1`, [victim]);
+    await head(`position = position + 5, chain_sha256 = decode(repeat('ab', 32), 'hex')`);
+    await lab.anchor();
+    await head(`position = position - 5`);
+    await lab.anchor();
+    expect(lines()).toBe(before);
+    await head(
+      `chain_sha256 = (select c.chain_sha256 from audit_chain c where c.application_id = $1 and c.position = audit_head.position)`,
+    );
+    await lab.anchor();
+    expect(lines()).toBe(before + 1);
+    expect(await codes()).toEqual([]);
+    for (const table of ['event', 'event_payload', 'audit_chain', 'audit_head', 'audit_anchor']) {
+      await lab.tamper(`delete from ${table} where application_id = $1`, [victim]);
+    }
+  });
+
   it('may come twice', async () => {
     keep([...kept, ...kept]);
     expect(await codes()).toEqual([]);

@@ -178,6 +178,55 @@ describe('an event', () => {
     expect(unqueued).toMatchObject([{ code: 'event_lost' }]);
   });
 
+  it.each([
+    [
+      'a trigger that lets it not be written',
+      `create function drop_it() returns trigger language plpgsql as 'begin return null; end';
+       create trigger aa before insert on event for each row when (new.type = 'session.deleted') execute function drop_it()`,
+      'drop function drop_it() cascade',
+      'A trigger of event that this build does not know, aa,',
+    ],
+    [
+      'a rule that lets it not be written',
+      `create rule aa as on insert to event where new.type = 'session.deleted' do instead nothing`,
+      'drop rule aa on event',
+      'A rule of event that this build does not know, aa,',
+    ],
+    [
+      'a trigger of the chain',
+      `create function drop_it() returns trigger language plpgsql as 'begin return null; end';
+       create trigger aa before insert on audit_chain for each row execute function drop_it()`,
+      'drop function drop_it() cascade',
+      'A trigger of audit_chain that this build does not know, aa,',
+    ],
+    [
+      'its own trigger switched off',
+      'alter table event disable trigger event_queued_for_audit',
+      'alter table event enable trigger event_queued_for_audit',
+      'The trigger event_queued_for_audit of event is missing, switched off or not as this build makes it',
+    ],
+    [
+      'its own trigger with another work',
+      `alter function queue_for_audit() rename to kept;
+       create function queue_for_audit() returns trigger language plpgsql as 'begin return null; end';
+       create or replace trigger event_queued_for_audit after insert on event for each row execute function queue_for_audit()`,
+      `create or replace trigger event_queued_for_audit after insert on event for each row execute function kept();
+       drop function queue_for_audit(); alter function kept() rename to queue_for_audit`,
+      'The trigger event_queued_for_audit of event is missing, switched off or not as this build makes it',
+    ],
+  ])('may not have been written at all: %s is named', async (_what, install, remove, sentence) => {
+    await lab.rows(install);
+    try {
+      const { findings } = await lab.verify();
+      expect(findings).toMatchObject([
+        { code: 'trigger_unknown', applicationId: null, sentence: expect.stringContaining(sentence) as string },
+      ]);
+    } finally {
+      await lab.rows(remove);
+    }
+    expect((await lab.verify()).findings).toEqual([]);
+  });
+
   it('is named when it is queued in another application’s name, which no relay seals it by', async () => {
     let written = '';
     const moved = await findAfter(async () => {

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,12 +11,14 @@ import { startCodecServer } from '../../src/codec-server.ts';
 import { readCodecServerConfig } from '../../src/config.ts';
 import { createDatabase, startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/dev/embedded-database.ts';
 import { freePort } from '../../src/dev/free-port.ts';
+import { PLATFORM_ID } from '../../src/domain/ids.ts';
 import { runKeys } from '../../src/keys.ts';
 import { LOGINS, ROLES } from '../../src/postgres/isolation/roles.ts';
 import { TABLES, UNPOLICED } from '../../src/postgres/isolation/tables.ts';
 import { migrate } from '../../src/postgres/migrate.ts';
 import { createTenants, type Tenants } from '../../src/postgres/tenants.ts';
 import { testContentEnv } from '../support/app-parts.ts';
+import { listedPrivileges } from '../support/isolation.ts';
 import { KID, newBrand, userDocument, verbs, type LabBrand } from '../support/share-lab.ts';
 import { nameKeys } from '../support/signing-keys.ts';
 
@@ -79,6 +81,29 @@ async function outcomes(url: string, statements: readonly string[]): Promise<str
   }
 }
 
+const EVENT = (changes: Readonly<Record<string, string>>) => {
+  const columns = {
+    event_id: `'${randomUUID()}'`,
+    application_id: `'${PLATFORM_ID}'`,
+    type: `'temporal.decoded'`,
+    subject_id: 'gen_random_uuid()',
+    actor_kind: `'operator'`,
+    salt: `''`,
+    ...changes,
+  };
+  const row = { dedupe_key: `${columns.type} || ':' || ${columns.event_id}`, ...columns };
+  return `insert into event (${Object.keys(row).join(', ')}) values (${Object.values(row).join(', ')})`;
+};
+
+const FORGERIES = {
+  CODEC_EVENT: EVENT({}),
+  ofTenant: EVENT({ application_id: 'gen_random_uuid()' }),
+  ofAnotherKind: EVENT({ type: `'signing_key.removed'` }),
+  withAnothersKey: EVENT({ dedupe_key: `gen_random_uuid() || ':share.imported:' || gen_random_uuid()` }),
+  backDated: EVENT({ created_at: `'2020-01-01'` }),
+  queued: 'insert into audit_unsealed (application_id, event_id) values (gen_random_uuid(), gen_random_uuid())',
+};
+
 const SETS_ROLE = (operation: string) => `begin; set local role handoff_${operation}; rollback`;
 
 describe.each(Object.keys(LOGINS))('%s', (login) => {
@@ -96,11 +121,57 @@ describe.each(Object.keys(LOGINS))('%s', (login) => {
 
   it('may do nothing without a role', async () => {
     const tables = [...Object.keys(TABLES), ...Object.keys(UNPOLICED)];
-    const statements = [...tables.map((table) => `select from ${table}`), 'create table mine ()', 'create role mine'];
+    const statements = [
+      ...tables.map((table) => `select from ${table}`),
+      'create table mine ()',
+      'create temp table mine ()',
+      'create schema mine',
+      'create role mine',
+    ];
     const found = await outcomes(urlOf(login), statements);
     expect(found.filter((outcome) => !outcome.includes('permission denied'))).toEqual([]);
-    expect(found).toHaveLength(tables.length + 2);
+    expect(found).toHaveLength(tables.length + 4);
   });
+});
+
+it('has no function of the owner that a login could put under a table of its own', async () => {
+  const admin = postgres.url('handoff');
+  await query(admin, 'grant temporary on database handoff to handoff_codec_server');
+  const found = await outcomes(urlOf('handoff_codec_server'), [
+    'create temp table mine (object_key text)',
+    `create trigger mine after delete on mine referencing old table as gone for each statement
+       execute function public.look_at_media_objects()`,
+  ]);
+  expect(found).toEqual(['done', 'permission denied for function public.look_at_media_objects']);
+  // What was granted by hand is gone with the next migration.
+  await migrate(urlOf('handoff'));
+  expect(await outcomes(urlOf('handoff_codec_server'), ['create temp table mine ()'])).toEqual([
+    'permission denied to create temporary tables in database "handoff"',
+  ]);
+});
+
+it('lets the fetcher of files tell that one was fetched, and nothing else', async () => {
+  const fetched = {
+    application_id: 'gen_random_uuid()',
+    type: `'session.changed'`,
+    reason: `'file_fetched'`,
+    actor_kind: `'system'`,
+  };
+  const id = randomUUID();
+  const event = (changes: Readonly<Record<string, string>> = {}) =>
+    EVENT({ ...fetched, event_id: `'${id}'`, dedupe_key: `'${id}'`, ...changes });
+  const found = await outcomes(
+    urlOf('handoff_webhooks'),
+    [
+      event(),
+      event({ type: `'session.deleted'` }),
+      event({ reason: `'by_hand'` }),
+      event({ actor_kind: `'account'` }),
+      event({ dedupe_key: `'another'` }),
+    ].map((statement) => `begin; set local role handoff_media; ${statement}`),
+  );
+  const refused = 'new row violates row-level security policy for table "event"';
+  expect(found).toEqual(['done', refused, refused, refused, refused]);
 });
 
 describe('the codec server with its own login', () => {
@@ -149,6 +220,22 @@ describe('the codec server with its own login', () => {
     expect(told).toEqual([{ actor_kind: 'operator', actor_id: 'ada' }]);
   });
 
+  it('writes those two facts of the platform, under keys of their own, at the time of the database, and nothing else', async () => {
+    const { CODEC_EVENT, ...others } = FORGERIES;
+    const found = await outcomes(
+      urlOf('handoff_codec_server'),
+      [CODEC_EVENT, ...Object.values(others)].map((statement) => `begin; set local role handoff_codec; ${statement}`),
+    );
+    expect(found[0]).toBe('done');
+    expect(found.slice(1)).toEqual([
+      ...['of a tenant', 'of another kind', 'with another’s key'].map(
+        () => 'new row violates row-level security policy for table "event"',
+      ),
+      'permission denied for table event',
+      'new row violates row-level security policy for table "audit_unsealed"',
+    ]);
+  });
+
   it('names the role that another login lacks', async () => {
     await query(postgres.url('postgres'), `create role lacks login noinherit password '${password}'`);
     await query(postgres.url('postgres'), 'grant connect on database handoff to lacks');
@@ -180,20 +267,48 @@ it.each([
   expect(complaints.join()).toContain(said);
 });
 
+/** Logins whose operations may do something with a column, by all that these have. */
+const reach = (table: string, command: string, column = '*') =>
+  Object.keys(LOGINS).filter((login) =>
+    (LOGINS[login] ?? []).some((operation) => {
+      const columns = listedPrivileges(operation).get(table)?.get(command);
+      return columns !== undefined && (columns.has('*') || columns.has(column) || (column === '*' && columns.size > 0));
+    }),
+  );
+
 it('keeps secrets where they are used', () => {
-  const reach = (table: string, column: string) =>
-    Object.keys(LOGINS).filter((login) =>
-      (LOGINS[login] ?? []).some((operation) => {
-        const grants: Readonly<Record<string, string>> = ROLES[operation].grants;
-        const selected = /select(?: \(([^)]*)\))?/.exec(grants[table] ?? '');
-        return selected !== null && (selected[1] === undefined || selected[1].split(', ').includes(column));
-      }),
-    );
-  expect(reach('webhook_secret', 'sealed')).toEqual(['handoff_server', 'handoff_webhooks']);
-  expect(reach('signing_key', 'sealed')).toEqual(['handoff_server', 'handoff_webhooks']);
-  expect(reach('api_key', 'secret_sha256')).toEqual(['handoff_server']);
-  expect(reach('ingest_secret', 'sealed')).toEqual(['handoff_server']);
-  expect(reach('account', 'password_hash')).toEqual(['handoff_server']);
+  expect(reach('webhook_secret', 'select', 'sealed')).toEqual(['handoff_server', 'handoff_webhooks']);
+  expect(reach('signing_key', 'select', 'sealed')).toEqual(['handoff_server', 'handoff_webhooks']);
+  expect(reach('api_key', 'select', 'secret_sha256')).toEqual(['handoff_server']);
+  expect(reach('ingest_secret', 'select', 'sealed')).toEqual(['handoff_server']);
+  expect(reach('account', 'select', 'password_hash')).toEqual(['handoff_server']);
+  expect(reach('session', 'update', 'hosted_token_sha256')).toEqual(['handoff_server']);
+});
+
+it('leaves to the server alone what only calls of the API change', () => {
+  for (const [table, command, column] of [
+    ['webhook_destination', 'insert'],
+    ['webhook_destination', 'update', 'url'],
+    ['webhook_destination', 'update', 'payload_mode'],
+    ['webhook_secret', 'insert'],
+    ['webhook_secret', 'update'],
+    ['webhook_secret', 'delete'],
+    ['ingest_secret', 'insert'],
+    ['ingest_secret', 'update'],
+    ['ingest_secret', 'delete'],
+    ['session', 'delete'],
+    ['session', 'update', 'status'],
+    ['session_check', 'update'],
+    ['session_check', 'delete'],
+    ['entity_comment', 'select'],
+    ['verification_workflow', 'update'],
+    ['verification_workflow', 'delete'],
+    ['application', 'update', 'deleted_at'],
+    ['api_key', 'insert'],
+    ['account', 'update'],
+  ] as const) {
+    expect(reach(table, command, column), `${command} ${table} ${column ?? ''}`).toEqual(['handoff_server']);
+  }
 });
 
 describe('a deployment whose logins are members of their roles alone', () => {
@@ -257,24 +372,90 @@ describe('a deployment whose logins are members of their roles alone', () => {
     await off.end();
   });
 
-  it('is left alone by a migration that finds nothing new, and mended by one that does', async () => {
-    const policies = () => query(postgres.url('handoff'), `select oid::text from pg_policy order by 1`);
+  it('is left alone by a migration that finds it as it was left', async () => {
     const before = await policies();
     expect(before.length).toBeGreaterThan(100);
     await migrate(urlOf('handoff'));
     expect(await policies()).toEqual(before);
-    await query(
-      postgres.url('handoff'),
-      `comment on function handoff_tenant() is 'isolation of another build'; grant delete on event to handoff_tenant`,
+  });
+
+  it.each([
+    ['a role of another’s work', 'grant handoff_keys to handoff_codec_server with inherit false, set true'],
+    ['what it holds at all times', 'grant handoff_relay to handoff_worker with inherit true'],
+    ['the right to give its role away', 'grant handoff_codec to handoff_codec_server with admin option'],
+    ['every tenant’s rows', 'grant handoff_across to handoff_codec'],
+    ['a role of the server’s', 'grant pg_read_all_data to handoff_webhooks'],
+    ['a table', 'grant select on session to handoff_codec_server'],
+    ['a column', 'grant select (payload) on session_check to handoff_codec'],
+    ['a function', 'grant execute on function look_at_media_objects() to public, handoff_worker'],
+    ['the schema', 'grant create on schema public to handoff_worker'],
+    ['a command that no operation has', 'grant delete on event to handoff_tenant'],
+    ['a table for everybody', 'grant select on session to public'],
+    ['a policy', 'create policy sneaky on session for select using (true)'],
+    ['a policy that is gone', 'drop policy handoff_own on session'],
+    ['policies that are lifted', 'alter table session disable row level security'],
+    ['policies that the owner is free of', 'alter table session no force row level security'],
+    [
+      'a function that was changed',
+      `create or replace function handoff_tenant() returns uuid language sql stable as 'select null::uuid'`,
+    ],
+    ['an ending that may be changed', 'drop trigger handoff_ended on share_token'],
+  ])('is mended by a migration, whatever was given or taken by hand: %s', async (_what, statement) => {
+    const admin = postgres.url('handoff');
+    const state = async () => [await query(admin, STATE), (await policies()).length] as const;
+    const before = await state();
+    await query(admin, statement);
+    expect(await state()).not.toEqual(before);
+    // The owner could not take back what a superuser gave of other roles: it says so, and a superuser migrates.
+    await Promise.all([1, 2].map(() => migrate(admin)));
+    expect(await state()).toEqual(before);
+  });
+
+  it('does not migrate over a membership that the owner may not take back, and says what to run', async () => {
+    const admin = postgres.url('handoff');
+    await query(admin, 'grant pg_read_all_data to handoff_webhooks');
+    await expect(migrate(urlOf('handoff'))).rejects.toThrow(
+      /let a superuser run this, and migrate again:\nrevoke "?pg_read_all_data"? from "?handoff_webhooks"? granted by "?\w+"? cascade;$/,
     );
-    await Promise.all([1, 2, 3].map(() => migrate(urlOf('handoff'))));
-    expect(await policies()).toHaveLength(before.length);
-    expect(await policies()).not.toEqual(before);
-    await expect(server.withTenant(brands[0].id, (tx) => tx.query('delete from event'))).rejects.toThrow(
-      /permission denied/,
-    );
+    await query(admin, 'revoke pg_read_all_data from handoff_webhooks');
+    await migrate(urlOf('handoff'));
+  });
+
+  it('is migrated by one at a time, under a lock that no login can hold', async () => {
+    for (const login of Object.keys(LOGINS)) {
+      const locks = (LOGINS[login] ?? []).map(
+        (operation) =>
+          `begin; set local role handoff_${operation}; lock table schema_migration in share row exclusive mode`,
+      );
+      const found = await outcomes(urlOf(login), locks);
+      expect(found).toEqual(locks.map(() => 'permission denied for table schema_migration'));
+    }
   });
 });
+
+const policies = () => query(postgres.url('handoff'), `select oid::text from pg_policy order by 1`);
+
+/** Whatever the listing decides, as text. */
+const STATE = `
+  select concat_ws(' ', 'member', member::regrole, roleid::regrole, inherit_option, set_option, admin_option) as line
+  from pg_auth_members where member in (select oid from pg_roles where rolname like 'handoff\\_%') and member <> 'handoff'::regrole
+  union all
+  select concat_ws(' ', c.oid::regclass, c.relrowsecurity, c.relforcerowsecurity, a.grantee, a.privilege_type)
+  from pg_class c left join lateral aclexplode(c.relacl) a on true where c.relnamespace = 'public'::regnamespace
+  union all
+  select concat_ws(' ', attrelid::regclass, attname, a.grantee, a.privilege_type)
+  from pg_attribute cross join lateral aclexplode(attacl) a where attrelid::regclass::text not like 'pg\\_%'
+  union all
+  select concat_ws(' ', tablename, policyname, roles, cmd, qual, with_check) from pg_policies
+  union all
+  select concat_ws(' ', p.oid::regprocedure, prosrc, a.grantee, a.privilege_type)
+  from pg_proc p left join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a on true where pronamespace = 'public'::regnamespace
+  union all
+  select concat_ws(' ', 'schema', a.grantee, a.privilege_type)
+  from pg_namespace cross join lateral aclexplode(nspacl) a where nspname = 'public'
+  union all
+  select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
+  order by 1`;
 
 it('says what a superuser has to run when the migrating role may not make roles', async () => {
   const admin = postgres.url('postgres');

@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ROLES, type Operation, type RoleListing } from '../../src/postgres/isolation/roles.ts';
 import { TABLES } from '../../src/postgres/isolation/tables.ts';
-import { asRole, rowsAs, type Acting } from '../support/isolation.ts';
+import { asRole, listedPrivileges, rowsAs, type Acting } from '../support/isolation.ts';
 import { businessDocument, shareLab, userDocument } from '../support/share-lab.ts';
 
 const lab = shareLab();
 const AS_TENANTS = (Object.keys(ROLES) as Operation[]).filter((operation) => {
   const listing: RoleListing = ROLES[operation];
-  return operation === 'tenant' || listing.asTenant === true;
+  return ['tenant', 'own', 'onboarding'].includes(listing.base ?? '');
 });
 
 /** Columns that say whose a row is. */
@@ -164,17 +164,23 @@ describe('a transaction', () => {
     const { issuer, partner } = lab;
     const write = (text: string, values: readonly unknown[]) =>
       rowsAs(lab.database.pool, operation, { tenant: issuer.id }, text, values);
+    // Where it may write at all: the others are refused the command itself.
+    const mayWrite = (table: string, command: string) => listedPrivileges(operation).get(table)?.has(command) === true;
     await expect(
-      write(`insert into entity (entity_id, application_id, session_kind) values ($1, $2, 'user')`, [
+      write(`insert into entity (entity_id, application_id, session_kind, vendor_data) values ($1, $2, 'user', 'x')`, [
         randomUUID(),
         partner.id,
       ]),
-    ).rejects.toThrow(/row-level security/);
-    const changes = [
-      'update session set status = $2 where application_id = $1 returning 1',
-      'delete from session where application_id = $1 and $2 <> $1::text returning 1',
-    ];
-    for (const text of changes) expect(await write(text, [partner.id, 'Declined'])).toEqual([]);
+    ).rejects.toThrow(mayWrite('entity', 'insert') ? /row-level security/ : /permission denied/);
+    for (const [command, text] of [
+      ['update', 'update session set updated_at = $2 where application_id = $1 returning 1'],
+      ['delete', 'delete from session where application_id = $1 and $2 <> $1::text returning 1'],
+    ] as const) {
+      const written = write(text, [partner.id, '2030-01-01']);
+      if (mayWrite('session', command)) expect(await written).toEqual([]);
+      else await expect(written).rejects.toThrow(/permission denied/);
+    }
+    if (!mayWrite('session', 'update')) return;
     expect(await write(`select 1 from session where application_id = $1 for update`, [partner.id])).toEqual([]);
   });
 

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { expect, it } from 'vitest';
-import { ROLES, type Operation } from '../../src/postgres/isolation/roles.ts';
+import { ROLES, type Operation, type RoleListing } from '../../src/postgres/isolation/roles.ts';
 import { ROLE_NAMES } from '../../src/postgres/isolation/statements.ts';
 import { TABLES, UNPOLICED } from '../../src/postgres/isolation/tables.ts';
 import { testDatabase } from '../support/database.ts';
@@ -71,9 +71,14 @@ it('has roles that own nothing, cannot log in and are under every policy', async
     `select m.rolname || ' of ' || r.rolname from pg_auth_members a join pg_roles r on r.oid = a.roleid
        join pg_roles m on m.oid = a.member where m.rolname in (${names}) order by 1`,
   );
-  const groupOf = (operation: Operation) => ('asTenant' in ROLES[operation] ? 'handoff_tenant' : 'handoff_across');
-  const others = OPERATIONS.filter((operation) => operation !== 'tenant');
-  expect(members).toEqual(others.map((operation) => `handoff_${operation} of ${groupOf(operation)}`).toSorted());
+  const baseOf = (operation: Operation): string => {
+    const listing: RoleListing = ROLES[operation];
+    return listing.base ?? 'across';
+  };
+  const based = OPERATIONS.filter((operation) => baseOf(operation) !== 'nothing');
+  expect(members).toEqual(based.map((operation) => `handoff_${operation} of handoff_${baseOf(operation)}`).toSorted());
+  // They may write facts of the trail, and none that others tell.
+  expect(OPERATIONS.filter((operation) => !based.includes(operation))).toEqual(['codec', 'media']);
 });
 
 it('has views that are under the reader’s policies, and functions of the owner that find only its own objects', async () => {
@@ -86,19 +91,31 @@ it('has views that are under the reader’s policies, and functions of the owner
     name: string;
     owner: string;
     settings: string;
-    everybodys: boolean;
+    callers: string[];
   }>(
-    `select proname as name, proowner::regrole::text as owner, proconfig::text as settings,
-       has_function_privilege('handoff_health', oid, 'execute') as everybodys
-     from pg_proc where pronamespace = ${SCHEMA} and prosecdef`,
+    `select p.proname as name, p.proowner::regrole::text as owner, p.proconfig::text as settings, array(
+       select coalesce(nullif(a.grantee, 0)::regrole::text, 'everybody')
+       from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+       where a.privilege_type = 'EXECUTE' and a.grantee <> p.proowner) as callers
+     from pg_proc p where p.pronamespace = ${SCHEMA} and p.prosecdef`,
   );
   expect(definers.map(({ settings }) => settings)).toEqual(definers.map(() => '{"search_path=public, pg_temp"}'));
-  // What runs as the tables' owner is a trigger, which nobody can call.
-  expect(definers.filter(({ owner }) => owner !== 'handoff_lookup').map(({ name }) => name)).toEqual([
-    'look_at_media_objects',
-  ]);
   expect(definers.length).toBeGreaterThan(5);
-  expect(definers.filter(({ owner, everybodys }) => owner === 'handoff_lookup' && everybodys)).toEqual([]);
+  const callers = Map.groupBy(definers, ({ owner }) => owner === 'handoff_lookup');
+  // What runs as the tables' owner is a trigger: nobody may call it, nor put it on a table of their own.
+  expect(callers.get(false)?.map(({ name, callers: who }) => [name, ...who])).toEqual([['look_at_media_objects']]);
+  expect(callers.get(true)?.filter(({ callers: who }) => who.join() !== 'handoff_own')).toEqual([]);
+});
+
+it('lets nobody say when a row was made, where the database says it', async () => {
+  const { rows: made } = await database.pool.query(
+    `select c.relname, a.attname, role from pg_attribute a join pg_class c on c.oid = a.attrelid
+       join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum cross join unnest($1::text[]) role
+     where c.relnamespace = ${SCHEMA} and a.attname in ('created_at', 'recorded_at')
+       and pg_get_expr(d.adbin, d.adrelid) = 'handoff_now()' and has_column_privilege(role, c.oid, a.attnum, 'insert')`,
+    [OPERATIONS.map((operation) => `handoff_${operation}`)],
+  );
+  expect(made).toEqual([]);
 });
 
 it('has unique keys that tell a tenant nothing of another’s: they hold its id, or ids and digests that we make', async () => {

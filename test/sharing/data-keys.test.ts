@@ -385,7 +385,7 @@ describe('the keys of a token', () => {
       await lab.handoff.withTenant(
         ids.applicationId,
         (tx, sql) => deleteApplication(tx, applicationStore(sql), ids, { kind: 'account', id: ids.organizationId }),
-        'onboarding',
+        'delete_application',
       );
       expect(await heldBy(tokenId)).toEqual([]);
     }

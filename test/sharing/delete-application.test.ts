@@ -30,7 +30,7 @@ function remove(ids: { applicationId: string; organizationId: string }, handoff 
   return handoff.withTenant(
     ids.applicationId,
     (tx, sql) => deleteApplication(tx, applicationStore(sql), ids, { kind: 'account', id: ids.organizationId }),
-    'onboarding',
+    'delete_application',
   );
 }
 

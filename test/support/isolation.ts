@@ -57,7 +57,8 @@ export function listedPrivileges(operation: Operation): ReadonlyMap<string, Priv
       }
     }
   };
-  if (listing.asTenant === true) add(ROLES.tenant.grants);
+  const bases = { tenant: ROLES.tenant.grants, onboarding: ROLES.onboarding.grants, own: {}, nothing: {} };
+  if (listing.base !== undefined) add(bases[listing.base]);
   add(listing.grants);
   return tables;
 }

@@ -186,7 +186,7 @@ export function organizationRoutes(app: FastifyInstance, { tenants }: AppDeps): 
       await tenants.withTenant(
         ids.applicationId,
         (tx, sql) => deleteApplication(tx, applicationStore(sql), ids, actor),
-        'onboarding',
+        'delete_application',
       );
       return reply.code(204).send();
     },

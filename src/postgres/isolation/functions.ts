@@ -45,6 +45,14 @@ begin return exists (
   select 1 from share_token t where t.token_id = of_token and t.issuer_id = handoff_tenant());
 end $$;
 
+-- Whether this is a token that is open, of this session and these sides, and the tenant its partner.
+create or replace function handoff_may_redeem(of_token uuid, session uuid, issuer uuid, partner uuid) returns boolean
+  language plpgsql stable security definer set search_path from current as $$
+begin return partner = handoff_tenant() and exists (
+  select 1 from share_token t where (t.token_id, t.session_id, t.issuer_id, t.partner_id) = (of_token, session, issuer, partner)
+    and t.closed_at is null);
+end $$;
+
 -- Whether an event, or a delivery's, is about a share of the transaction, and told to one of its sides.
 create or replace function handoff_is_shared_event(of_event uuid) returns boolean
   language plpgsql stable security definer set search_path from current as $$
@@ -108,4 +116,22 @@ begin
   then return shared; end if;
   return '{}';
 end $$;
+`;
+
+/** What has ended stays so, whichever statement an operation thinks of: nobody under the policies changes an ending. */
+export const ENDINGS = `
+create or replace function handoff_refuse_reopening() returns trigger language plpgsql as $$
+begin raise exception 'what has ended is not changed' using errcode = '42501';
+end $$;
+create or replace trigger handoff_ended before update on share_token for each row
+  when ((new.closed_at, new.closed_as, new.closed_reason) is distinct from (old.closed_at, old.closed_as, old.closed_reason)
+    and old.closed_at is not null and row_security_active('share_token'::regclass))
+  execute function handoff_refuse_reopening();
+create or replace trigger handoff_ended before update on onboarding for each row
+  when ((new.ended_at, new.status, new.imported_session_id) is distinct from (old.ended_at, old.status, old.imported_session_id)
+    and old.ended_at is not null and row_security_active('onboarding'::regclass))
+  execute function handoff_refuse_reopening();
+create or replace trigger handoff_ended before update on redemption for each row
+  when (new.released_at is distinct from old.released_at and old.released_at is not null and row_security_active('redemption'::regclass))
+  execute function handoff_refuse_reopening();
 `;

@@ -1,16 +1,27 @@
+import { PLATFORM_ID } from '../../domain/ids.ts';
+import { NEW } from './inserts.ts';
 import type { Rows } from './tables.ts';
 
 /** Table → its privileges, as GRANT takes them. */
 export type Grants = Readonly<Record<string, string>>;
 
+/**
+ * What an operation stands on:
+ *   tenant      all that tenants may do, with the rows of the one that the transaction names
+ *   own         those rows, under its own grants alone
+ *   onboarding  all that this operation may do
+ *   nothing     its own grants, and its own rows
+ */
+export type Base = 'tenant' | 'own' | 'onboarding' | 'nothing';
+
 /** What one operation may do. */
 export interface RoleListing {
   /** What it is for. */
   readonly does: string;
-  /** It has all that the role of tenants has too, for the rows of the tenant that the transaction names. */
-  readonly asTenant?: true;
+  /** What it has besides; left out, every tenant's rows of what it is granted. */
+  readonly base?: Base;
   readonly grants: Grants;
-  /** Rows beyond the tenant's, for one that acts for a tenant. The others reach all rows of what they are granted. */
+  /** Rows beyond those of its base. */
   readonly rows?: Readonly<Record<string, Rows>>;
 }
 
@@ -20,8 +31,8 @@ const IDEMPOTENCY = { idempotency_key: 'select, insert, update (route, body_sha2
 /** To tell something, and to wish for what follows from it. Events are never changed, by nobody. */
 const TELLING = {
   audit_unsealed: 'insert (application_id, event_id)',
-  event: 'select (event_id, dedupe_key), insert',
-  event_payload: 'insert',
+  event: `select (event_id, dedupe_key), ${NEW.event}`,
+  event_payload: NEW.event_payload,
   event_sequence: 'select, insert, update (last)',
   outbox: 'select (outbox_id), insert (wish, token_id, subject_id, signal)',
 };
@@ -31,13 +42,42 @@ const SHARES = {
   acknowledgement: 'select, update (state, spent_code, spent_field)',
   delivery: 'select, update (state, lease_until, last_reason, ended_at)',
   delivery_attempt: 'select (attempt_id, delivery_id, state), update (state, reason)',
-  event: 'select (event_id, dedupe_key, token_id, type), insert',
+  event: `select (event_id, dedupe_key, token_id, type), ${NEW.event}`,
   onboarding: 'select, update (acceptance, status, reason, imported_session_id, ended_at)',
   onboarding_step: 'select, insert, update (finished_at, attempts, result)',
   redemption: 'select',
   share_token: 'select, update (closed_at, closed_as, closed_reason)',
   signing_key: 'select (kid, state)',
   token_key: 'select (token_id, session_id), update (expires_at), delete',
+};
+
+/** A session as it is taken in or cloned: no hosted flow leads to it. */
+const NEW_SESSION = `insert (session_id, application_id, session_kind, session_number, status, environment, workflow_id, vendor_data,
+  external_id, features, nfc_skip_reason, document_expires_on, shared_from_session, parent_import, created_at, expires_at,
+  updated_at, session_type, workflow_version, first_status, country, document_type, warnings)`;
+
+/** To write sessions, with the entities that they are of and what they are found by. */
+const SESSIONS = {
+  application: 'select (application_id, environment, deleted_at)',
+  entity: `select (entity_id, application_id, session_kind, vendor_data, status, first_session_at, last_session_at),
+    ${NEW.entity}, update (first_session_at, last_session_at)`,
+  session: `select, ${NEW_SESSION}`,
+  session_check: 'insert',
+  session_counter: 'select, insert, update (last_number, living)',
+  session_home: 'insert',
+  session_key: 'insert',
+  session_media: NEW.session_media,
+  session_person: 'insert',
+  session_search: 'insert',
+};
+
+/** What the rules of a share ask. */
+const RULES = {
+  connection: 'select',
+  session_person: 'select',
+  session_person_found: 'select',
+  verification_workflow: 'select',
+  verification_workflow_version: 'select (version_id, workflow_id, application_id, version, status)',
 };
 
 /** The share that the transaction names. */
@@ -56,6 +96,9 @@ const TO_A_SIDE = 'handoff_is_side(token_id, application_id)';
 const SHARED_EVENT = 'handoff_is_shared_event(event_id)';
 const SHARED_DELIVERY = 'handoff_is_shared_delivery(delivery_id)';
 
+/** Of the platform itself, which is no tenant. */
+const OF_PLATFORM = `application_id = '${PLATFORM_ID}'`;
+
 /** What is told of a share goes to both sides, and stops what was still to be sent of it. */
 const TO_BOTH_SIDES = {
   audit_unsealed: { insert: 'true' },
@@ -73,6 +116,7 @@ const TO_BOTH_SIDES = {
 export const ROLES = {
   tenant: {
     does: 'everything that an application does with its own rows',
+    base: 'own',
     grants: {
       ...TELLING,
       ...IDEMPOTENCY,
@@ -81,16 +125,15 @@ export const ROLES = {
       audit_anchor: 'select',
       audit_chain: 'select',
       audit_unsealed: 'select (application_id), insert (application_id, event_id)',
-      delivery:
-        'select, insert, update (state, owner, trigger, next_at, schedule_start, lease_until, last_reason, ended_at)',
-      delivery_attempt: 'select, insert, update (state, reason, response_head)',
-      entity: 'select, insert, update (status, profile, first_session_at, last_session_at, updated_at), delete',
-      entity_comment: 'select, insert',
-      event: 'select, insert',
-      event_payload: 'select, insert, delete',
+      delivery: `select, ${NEW.delivery}, update (state, owner, trigger, next_at, schedule_start, lease_until, last_reason, ended_at)`,
+      delivery_attempt: `select, ${NEW.delivery_attempt}, update (state, reason, response_head)`,
+      entity: `select, ${NEW.entity}, update (status, profile, first_session_at, last_session_at, updated_at), delete`,
+      entity_comment: `select, ${NEW.entity_comment}`,
+      event: `select, ${NEW.event}`,
+      event_payload: `select, ${NEW.event_payload}, delete`,
       ingest_secret:
         'select (application_id, sealed, previous_until, updated_at), insert, update (sealed, previous, previous_until, updated_at), delete',
-      media_fetch: 'select (media_id, session_id, application_id, state), insert, delete',
+      media_fetch: `select (media_id, session_id, application_id, state), ${NEW.media_fetch}, delete`,
       outbox: 'select (outbox_id, wish, subject_id), insert (wish, token_id, subject_id, signal), delete',
       redemption: 'select, update (released_at)',
       session: `select, insert, delete, update (status, first_status, vendor_data, features, nfc_skip_reason, document_expires_on,
@@ -99,26 +142,24 @@ export const ROLES = {
       session_check: 'select, insert, update (payload), delete',
       session_counter: 'select, insert, update (last_number, living)',
       session_home: 'select, insert, update (payload), delete',
-      session_import: 'select, insert, update (status, last_error, updated_at, completed_at)',
+      session_import: `select, ${NEW.session_import}, update (status, last_error, updated_at, completed_at)`,
       session_import_error: 'select',
       session_import_part: 'select (import_id, application_id, position), insert, delete',
       session_key: 'select, insert',
-      session_media: 'select, insert, delete',
+      session_media: `select, ${NEW.session_media}, delete`,
       session_person: 'select, insert, delete',
       session_person_found: 'select',
       session_provenance: 'select',
       session_search: 'select, insert, delete',
       share_token: 'select (token_id, issuer_id)',
       token_key: 'select (token_id, session_id), update (expires_at), delete',
-      verification_workflow: 'select, insert, update (label, is_default, published_version, last_version), delete',
-      verification_workflow_version:
-        'select, insert, update (status, label, features, settings, updated_at, published_at), delete',
-      webhook_destination: `select, insert, update (label, url, enabled, subscribed_events, payload_mode, didit_headers_signed_with,
+      verification_workflow: `select, ${NEW.verification_workflow}, update (label, is_default, published_version, last_version), delete`,
+      verification_workflow_version: `select, ${NEW.verification_workflow_version}, update (status, label, features, settings, updated_at, published_at), delete`,
+      webhook_destination: `select, ${NEW.webhook_destination}, update (label, url, enabled, subscribed_events, payload_mode, didit_headers_signed_with,
         disabled_reason, disabled_at, updated_at, deleted_at)`,
       webhook_health: `select, insert, update (consecutive_failures, circuit_open_until, probe_until, circuit_closed_at, slow_until,
         single_until, failing_since, told_percent)`,
-      webhook_secret:
-        'select (secret_id, destination_id, application_id, expires_at), insert, update (expires_at), delete',
+      webhook_secret: `select (secret_id, destination_id, application_id, expires_at), ${NEW.webhook_secret}, update (expires_at), delete`,
     },
   },
 
@@ -129,7 +170,7 @@ export const ROLES = {
       ...IDEMPOTENCY,
       account: 'select, insert (account_id, email_index, email, password_hash), update (password_hash)',
       api_key: `select (key_id, application_id, name, last_four, privileges, allowed_addresses, created_by, created_at, expires_at,
-        revoked_at, last_used_at), insert, update (name, privileges, allowed_addresses, expires_at, revoked_at)`,
+        revoked_at, last_used_at), ${NEW.api_key}, update (name, privileges, allowed_addresses, expires_at, revoked_at)`,
       application: `select, update (name, environment, website_url, redirect_uris, terms_url, privacy_url, description,
         updated_at)`,
       email_throttle: `select, insert (email_index), update (failed_logins, locked_until, lock_checked_until, mailed_at,
@@ -143,7 +184,7 @@ export const ROLES = {
 
   audit: {
     does: 'reads the line of a session, with the names of applications that the reader is connected with',
-    asTenant: true,
+    base: 'tenant',
     grants: {
       acknowledgement: 'select (acknowledgement_id, token_id, partner_id, accept, state, spent_code, created_at)',
       application: 'select (name)',
@@ -172,7 +213,7 @@ export const ROLES = {
   carry_out: {
     does: 'carries out what a transaction wished for: makes deliveries due, and finds runs to start',
     grants: {
-      delivery: 'select, insert',
+      delivery: `select, ${NEW.delivery}`,
       event: 'select (event_id, application_id, type, token_id, subject_id)',
       onboarding: 'select (token_id, session_kind, issuer_id, partner_id, ended_at)',
       outbox: 'select, delete',
@@ -182,16 +223,23 @@ export const ROLES = {
 
   codec: {
     does: 'tells of payloads of Temporal that were decoded or refused',
-    grants: { audit_unsealed: 'insert (application_id, event_id)', event: 'insert' },
+    base: 'nothing',
+    grants: { audit_unsealed: 'insert (application_id, event_id)', event: NEW.event },
+    rows: {
+      audit_unsealed: { insert: OF_PLATFORM },
+      event: {
+        insert: `${OF_PLATFORM} and type in ('temporal.decoded', 'temporal.payload_refused') and dedupe_key = type || ':' || event_id`,
+      },
+    },
   },
 
   connection: {
     does: 'proposes and changes connections: finds the partner, and reads what it signed',
-    asTenant: true,
+    base: 'tenant',
     grants: {
-      connection: `select, insert, update (status, acceptance, trust_review, user_workflow_id, business_workflow_id,
+      connection: `select, ${NEW.connection}, update (status, acceptance, trust_review, user_workflow_id, business_workflow_id,
         vendor_data_rule, suspended_by_issuer_at, suspended_by_partner_at, updated_at)`,
-      connection_agreement: 'select, insert',
+      connection_agreement: `select, ${NEW.connection_agreement}`,
     },
     rows: {
       application: { select: 'true' },
@@ -201,16 +249,22 @@ export const ROLES = {
     },
   },
 
+  delete_application: {
+    does: 'deletes an application, and ends its shares on both sides',
+    base: 'onboarding',
+    grants: { application: 'update (deleted_at, updated_at)' },
+  },
+
   delivery: {
     does: 'sends: takes what is due of every tenant, and notes what came of it',
     grants: {
       ...TELLING,
       acknowledgement: 'select',
       application: 'select (application_id, environment)',
-      delivery: 'select, insert, update (state, owner, attempts, next_at, lease_until, last_reason, ended_at)',
-      delivery_attempt: 'select, insert, update',
-      event: 'select, insert',
-      event_payload: 'select, insert',
+      delivery: `select, ${NEW.delivery}, update (state, owner, attempts, next_at, lease_until, last_reason, ended_at)`,
+      delivery_attempt: `select, ${NEW.delivery_attempt}, update`,
+      event: `select, ${NEW.event}`,
+      event_payload: `select, ${NEW.event_payload}`,
       onboarding: 'select, update (status)',
       onboarding_step: 'select, insert, update (finished_at, attempts, result)',
       redemption: 'select (token_id, session_id)',
@@ -230,7 +284,7 @@ export const ROLES = {
 
   ingest: {
     does: 'takes in what Didit sends: nobody has logged in, its signature is proof',
-    asTenant: true,
+    base: 'tenant',
     grants: { ingest_secret: 'select (previous)' },
   },
 
@@ -244,8 +298,8 @@ export const ROLES = {
       delivery_attempt: 'select, update (response_head)',
       entity: 'select, update (profile)',
       entity_comment: 'select, update (payload)',
-      event: 'select, insert',
-      event_payload: 'select, insert, update (payload)',
+      event: `select, ${NEW.event}`,
+      event_payload: `select, ${NEW.event_payload}, update (payload)`,
       ingest_secret: 'select, update (sealed, previous)',
       media_fetch: 'select, update (url)',
       media_object: 'select, update (check_at)',
@@ -259,7 +313,7 @@ export const ROLES = {
       session_key: 'select, insert, update (wrapped)',
       session_media: 'select, update (object_key)',
       share_token: 'select',
-      signing_key: 'select, insert, update',
+      signing_key: `select, ${NEW.signing_key}, update`,
       token_key: 'select, update (wrapped)',
       webhook_secret: 'select, update (sealed)',
     },
@@ -267,14 +321,25 @@ export const ROLES = {
 
   media: {
     does: 'stores files, fetches those that are still with their source, and sweeps what nobody refers to',
+    base: 'nothing',
     grants: {
       audit_unsealed: 'insert (application_id, event_id)',
-      event: 'insert',
+      event: NEW.event,
       media_fetch: 'select, update (url, state, attempts, next_at, last_reason), delete',
       media_object: 'select, insert, update (stored_at, check_at), delete',
       session: 'select (session_id), update (updated_at)',
       session_key: 'select',
       session_media: 'select, update (object_key, content_type, byte_length)',
+    },
+    rows: {
+      audit_unsealed: { insert: 'true' },
+      event: {
+        insert: `type = 'session.changed' and reason = 'file_fetched' and actor_kind = 'system' and dedupe_key = event_id::text`,
+      },
+      media_fetch: 'true',
+      session: { select: 'true', lock: 'true' },
+      session_key: { select: 'true' },
+      session_media: { select: 'true', update: 'true' },
     },
   },
 
@@ -295,11 +360,11 @@ export const ROLES = {
 
   mint: {
     does: 'mints tokens and opens onboardings: finds the partner',
-    asTenant: true,
+    base: 'tenant',
     grants: {
       acknowledgement: 'select',
       connection: 'select',
-      onboarding: 'select, insert',
+      onboarding: `select, ${NEW.onboarding}`,
       onboarding_step: 'select, insert, update (finished_at, attempts, result)',
       share_token: 'select, insert',
       signing_key: 'select (kid, state)',
@@ -310,14 +375,25 @@ export const ROLES = {
 
   onboarding: {
     does: 'acts on shares as either side of them; and as the run of the one that is named, which acts for neither',
-    asTenant: true,
+    base: 'own',
     grants: {
+      ...TELLING,
+      ...IDEMPOTENCY,
       ...SHARES,
+      ...RULES,
       acknowledgement: 'select, insert, update (state, spent_code, spent_field)',
-      application: 'select (organization_id), update (deleted_at)',
-      connection: 'select',
+      application: 'select (application_id, environment, deleted_at, organization_id)',
+      delivery_attempt: `select, ${NEW.delivery_attempt}, update (state, reason)`,
+      entity: 'select (application_id, session_kind, vendor_data, status)',
+      event: `select, ${NEW.event}`,
+      event_payload: `select, ${NEW.event_payload}`,
+      // To lock it, while it is read.
+      session: 'select, update (updated_at)',
+      session_key: 'select',
       share_token: 'select, insert, update (closed_at, closed_as, closed_reason)',
       token_key: 'select (token_id, session_id), insert, update (expires_at), delete',
+      webhook_destination: 'select (destination_id, application_id, enabled, deleted_at)',
+      webhook_health: 'select, update (consecutive_failures)',
     },
     rows: {
       ...TO_BOTH_SIDES,
@@ -340,17 +416,17 @@ export const ROLES = {
       ...TELLING,
       ...IDEMPOTENCY,
       account: 'select, update (organization_id, password_hash, verified_at)',
-      api_key: 'select (key_id, application_id), insert',
-      application: 'select, insert',
+      api_key: `select (key_id, application_id), ${NEW.api_key}`,
+      application: `select, ${NEW.application}`,
       login: 'select, insert (login_id, account_id, expires_at), delete',
       one_time_code: 'select, update (attempts), delete',
-      organization: 'select, insert',
+      organization: `select, ${NEW.organization}`,
       refresh_token: 'insert (token_sha256, login_id)',
-      verification_workflow: 'select, insert, update (is_default, last_version)',
-      verification_workflow_version: 'select, insert',
-      webhook_destination: 'select (destination_id, application_id, url, deleted_at), insert',
+      verification_workflow: `select, ${NEW.verification_workflow}, update (is_default, last_version)`,
+      verification_workflow_version: `select, ${NEW.verification_workflow_version}`,
+      webhook_destination: `select (destination_id, application_id, url, deleted_at), ${NEW.webhook_destination}`,
       webhook_health: 'insert',
-      webhook_secret: 'select (destination_id), insert',
+      webhook_secret: `select (destination_id), ${NEW.webhook_secret}`,
     },
   },
 
@@ -361,11 +437,20 @@ export const ROLES = {
 
   redeem: {
     does: 'imports: what the named token shares is seen by its partner, its content once it is redeemed',
-    asTenant: true,
+    base: 'own',
     grants: {
+      ...TELLING,
+      ...IDEMPOTENCY,
+      ...SESSIONS,
       ...SHARES,
-      connection: 'select',
+      ...RULES,
       redemption: 'select, insert',
+      session: `select, ${NEW_SESSION}, update (updated_at)`,
+      session_check: 'select, insert',
+      session_home: 'select, insert',
+      session_key: 'select, insert',
+      session_media: `select, ${NEW.session_media}`,
+      session_person: 'select, insert',
       session_provenance: 'select, insert',
       token_key: 'select, update (expires_at), delete',
     },
@@ -393,12 +478,12 @@ export const ROLES = {
       audit_chain: 'select, insert',
       audit_head: 'select, insert, update (position, chain_sha256, anchored_position, anchor_begun_at)',
       audit_unsealed: 'select, insert (application_id, event_id), delete',
-      delivery: `select, insert, delete, update (state, owner, trigger, next_at, schedule_start, lease_until, last_reason, checked_at,
+      delivery: `select, ${NEW.delivery}, delete, update (state, owner, trigger, next_at, schedule_start, lease_until, last_reason, checked_at,
         ended_at)`,
-      delivery_attempt: 'select, insert, update (state, reason, response_head), delete',
+      delivery_attempt: `select, ${NEW.delivery_attempt}, update (state, reason, response_head), delete`,
       email_throttle: 'select, delete',
-      event: 'select, insert',
-      event_payload: 'select (event_id, application_id, created_at), insert, update (created_at), delete',
+      event: `select, ${NEW.event}`,
+      event_payload: `select (event_id, application_id, created_at), ${NEW.event_payload}, update (created_at), delete`,
       idempotency_key: 'select (scope, key, created_at), delete',
       media_fetch: 'select (media_id, session_id, application_id, state, next_at), update (next_at)',
       onboarding: 'select, update (status, reason, imported_session_id, ended_at, checked_at)',
@@ -416,7 +501,7 @@ export const ROLES = {
 
   reveal_secret: {
     does: 'shows a webhook secret to its owner',
-    asTenant: true,
+    base: 'tenant',
     grants: { webhook_secret: 'select (sealed)' },
   },
 
@@ -425,15 +510,18 @@ export const ROLES = {
     grants: {
       ...TELLING,
       ingest_secret: 'select, update (sealed, previous)',
-      signing_key: 'select, insert, update (state, sealed, activated_at, retired_at)',
+      signing_key: `select, ${NEW.signing_key}, update (state, sealed, activated_at, retired_at)`,
       webhook_secret: 'select, update (sealed)',
     },
   },
 
   session_import: {
     does: 'takes in a file of sessions, as the tenant that it is of',
-    asTenant: true,
+    base: 'own',
     grants: {
+      ...SESSIONS,
+      audit_unsealed: 'insert (application_id, event_id)',
+      event: NEW.event,
       session_import: `select, update (status, next_part, processed_rows, created_count, updated_count, skipped_count, failed_count,
         checkpoint_row, total_media_bytes, last_error, updated_at, started_at, completed_at)`,
       session_import_error: 'insert',
@@ -476,6 +564,7 @@ export const LOGINS: Readonly<Record<string, readonly Operation[]>> = {
     'carry_out',
     'codec',
     'connection',
+    'delete_application',
     'health',
     'ingest',
     'media',

@@ -23,7 +23,7 @@ const OF_SHARE = 'handoff_has_share(token_id)';
 
 /** Tables under row-level security, enabled and forced: which rows are the tenant's. */
 export const TABLES: Readonly<Record<string, Rows>> = {
-  acknowledgement: { select: OF_SHARE, insert: AS_PARTNER, update: OF_SHARE },
+  acknowledgement: { select: OF_SHARE, insert: `${AS_PARTNER} and ${OF_SHARE}`, update: OF_SHARE },
   api_key: OWN,
   application: OWN,
   audit_anchor: OWN,
@@ -43,7 +43,11 @@ export const TABLES: Readonly<Record<string, Rows>> = {
   media_fetch: OWN,
   onboarding: { select: EITHER_SIDE, insert: AS_ISSUER, update: EITHER_SIDE },
   onboarding_step: OF_SHARE,
-  redemption: { select: EITHER_SIDE, insert: AS_PARTNER, update: AS_PARTNER },
+  redemption: {
+    select: EITHER_SIDE,
+    insert: 'handoff_may_redeem(token_id, source_session_id, issuer_id, partner_id)',
+    update: AS_PARTNER,
+  },
   session: OWN,
   session_check: OWN,
   session_counter: OWN,
