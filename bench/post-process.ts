@@ -1,5 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { Pool } from 'undici';
+import { parseKeyRing } from '../src/crypto/key-ring.ts';
+import type { JsonObject } from '../src/domain/json.ts';
+import { attemptDelivery } from '../src/webhooks/attempt-delivery.ts';
 import { createWebhookPoster } from '../src/webhooks/http-post.ts';
+import { claimedDelivery } from '../test/support/claimed-delivery.ts';
 import { inFlight } from './in-flight.ts';
 import type { PostOutcome, PostWork } from './posts.ts';
 
@@ -18,12 +23,17 @@ async function byUndici({ targets, perTarget, headers, body, count }: PostWork):
   return { seconds };
 }
 
-/** Posts by the service's own poster: guarded, bounded in time and size. */
-async function byPoster({ targets, perTarget, headers, body, count }: PostWork): Promise<PostOutcome> {
+/** Makes the service's own attempts: composed, signed, guarded, bounded in time and size, and judged. */
+async function byAttempts({ targets, perTarget, body, count }: PostWork): Promise<PostOutcome> {
   const poster = createWebhookPoster({ allowHttp: true, allowedPorts: 'any', allowedCidrs: ['127.0.0.0/8'] });
+  const shareTokenKeys = parseKeyRing(`bench-1:${randomBytes(32).toString('base64url')}`);
+  const tools = { poster, shareTokenKeys, mediaUrl: () => '', docsUrl: 'https://handoff.example/docs/' };
+  const payload = JSON.parse(body) as JsonObject;
+  const eventType = String(payload['webhook_type']);
   const { seconds } = await inFlight(posts(targets, count), targets.length * perTarget, async (url) => {
-    const outcome = await poster.post({ destinationId: url, url, headers, body });
-    if (outcome.kind !== 'reply' || outcome.status !== 204) throw new Error(`posting ended as ${outcome.kind}`);
+    const delivery = claimedDelivery({ eventType, payload, url, destinationId: url });
+    const { state } = await attemptDelivery(delivery, tools);
+    if (state !== 'delivered') throw new Error(`an attempt ended as ${state}`);
   });
   await poster.close();
   return { seconds };
@@ -34,7 +44,7 @@ function posts(targets: readonly string[], count: number): string[] {
 }
 
 process.on('message', (work: PostWork) => {
-  const posting = work.by === 'undici' ? byUndici(work) : byPoster(work);
+  const posting = work.by === 'undici' ? byUndici(work) : byAttempts(work);
   posting.then(
     (outcome) => process.send?.(outcome),
     (error: unknown) => process.send?.({ failed: String((error as Error).stack ?? error) }),

@@ -1,6 +1,6 @@
 /** What the process that posts is asked for: the same request, so often, to each target in turn. */
 export interface PostWork {
-  readonly by: 'undici' | 'poster';
+  readonly by: 'undici' | 'attempts';
   /** URLs of one origin. */
   readonly targets: readonly string[];
   /** Requests under way at once for each target, each over a connection of its own. */

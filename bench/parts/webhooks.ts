@@ -18,10 +18,10 @@ const PER_DESTINATION = 10;
 /** A receiver elsewhere that does something with what it gets. */
 const ANSWER_MS = 50;
 
-/** The sender at committed deliveries against undici with the same requests, and its signatures against one HMAC. */
+/** Attempts and the sender at committed deliveries against undici with the same requests; signatures against one HMAC. */
 export const webhooks: Part = {
   name: 'webhooks',
-  shows: 'the sender at committed deliveries against bare undici; signing against a bare HMAC',
+  shows: 'attempts, and the sender at committed deliveries, against bare undici; signing against a bare HMAC',
   run: async (lab) => {
     const receiver = await startReceiver(lab);
     const database = await openDatabase(lab);
@@ -52,7 +52,7 @@ export const webhooks: Part = {
     const post: (work: PostWork) => Promise<PostOutcome> = startAsked(lab, 'post-process.ts');
     const committed = amount(lab, { full: 4_000, quick: 600 });
     const posted = amount(lab, { full: 40_000, quick: 6_000 });
-    for (const by of ['undici', 'poster'] as const) await post({ ...request, by, count: warmUp });
+    for (const by of ['undici', 'attempts'] as const) await post({ ...request, by, count: warmUp });
 
     const counted = async (count: number, work: () => Promise<number>) => {
       const before = receiver.count();
@@ -74,20 +74,20 @@ export const webhooks: Part = {
     const postBy = (by: PostWork['by'], count: number) =>
       counted(count, async () => (await post({ ...request, by, count })).seconds);
     const rounds = await race(lab, {
-      sender: () => send(committed),
-      poster: () => postBy('poster', posted),
+      attempts: () => postBy('attempts', posted),
+      drain: () => send(committed),
       undici: () => postBy('undici', posted),
     });
     receiver.answerAfter(ANSWER_MS);
-    const slow = await race(lab, { sender: () => send(committed), undici: () => postBy('undici', committed) });
+    const slow = await race(lab, { drain: () => send(committed), undici: () => postBy('undici', committed) });
     const signing = await race(lab, signers(lab, request.body));
     return {
       ratios: {
-        webhook_vs_undici: rounds.map(({ sender: own, undici }) => own.perSecond / undici.perSecond),
-        [`webhook_vs_undici_answer_${ANSWER_MS}ms`]: slow.map(
-          (round) => round.sender.perSecond / round.undici.perSecond,
+        webhook_vs_undici: rounds.map(({ attempts, undici }) => attempts.perSecond / undici.perSecond),
+        delivery_vs_undici: rounds.map(({ drain, undici }) => drain.perSecond / undici.perSecond),
+        [`delivery_vs_undici_answer_${ANSWER_MS}ms`]: slow.map(
+          ({ drain, undici }) => drain.perSecond / undici.perSecond,
         ),
-        poster_vs_undici: rounds.map(({ poster, undici }) => poster.perSecond / undici.perSecond),
         signing_vs_hmac: signing.map(({ signed, hmac }) => signed.perSecond / hmac.perSecond),
       },
       figures: {

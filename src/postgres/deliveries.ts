@@ -1,13 +1,17 @@
 import { isUuid } from '../domain/ids.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
-import type { DeliveryLedger, DisabledDestination } from '../webhooks/ports.ts';
+import type { AttemptRecord, DeliveryLedger, DisabledDestination } from '../webhooks/ports.ts';
 import { claimDue } from './claim-deliveries.ts';
 import { claimOne } from './claim-one.ts';
+import { inBatches } from './in-batches.ts';
 import { recordAttempts } from './record-attempt.ts';
 import type { Tenants, Transaction } from './tenants.ts';
 
 /** Channel on which senders are woken; nothing is said on it but "look". */
 export const DELIVERIES_CHANNEL = 'handoff_deliveries';
+
+/** Attempts that are recorded in one transaction: it holds the rows of their destinations for some milliseconds. */
+const MOST_RECORDS = 50;
 
 /**
  * Makes the deliveries of events and takes their wishes away, in one statement: no event without its deliveries, none
@@ -55,15 +59,16 @@ export function deliveryLedger(
   sealer: PayloadSealer,
   onDisabled: (destination: DisabledDestination) => void = () => {},
 ): DeliveryLedger {
+  const record = inBatches<AttemptRecord>(async (records) => {
+    const disabled = await tenants.acrossTenants('delivery', (tx) => recordAttempts(tx, sealer, records));
+    disabled.forEach(onDisabled);
+  }, MOST_RECORDS);
   return {
     claimDue: (limit) => tenants.acrossTenants('delivery', (tx) => claimDue(tx, sealer, limit)),
     claimOne: async (deliveryId) => {
       if (!isUuid(deliveryId)) return { ended: true, state: 'stopped' };
       return tenants.acrossTenants('delivery', (tx) => claimOne(tx, sealer, deliveryId));
     },
-    record: async (record) => {
-      const disabled = await tenants.acrossTenants('delivery', (tx) => recordAttempts(tx, sealer, [record]));
-      disabled.forEach(onDisabled);
-    },
+    record,
   };
 }
