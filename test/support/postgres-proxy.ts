@@ -47,8 +47,9 @@ export async function postgresProxy(databaseUrl: string): Promise<PostgresProxy>
         lose();
       });
     }
-    client.on('data', (chunk) => {
-      if (marked !== undefined && chunk.includes(marked.text)) named = true;
+    const statements = statementReader();
+    client.on('data', (chunk: Buffer) => {
+      for (const text of statements(chunk)) if (marked !== undefined && text.includes(marked.text)) named = true;
       database.write(chunk);
     });
     database.on('data', (chunk) => {
@@ -85,5 +86,32 @@ export async function postgresProxy(databaseUrl: string): Promise<PostgresProxy>
       for (const socket of sockets) socket.destroy();
       await close();
     },
+  };
+}
+
+/**
+ * Reads what a client sends (Postgres' protocol, version 3): the text of each statement that it runs, also of those that
+ * it prepared before and names only.
+ */
+function statementReader(): (chunk: Buffer) => string[] {
+  const prepared = new Map<string, string>();
+  let rest = Buffer.alloc(0);
+  // The first message has no type.
+  let typeBytes = 0;
+  return (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    const texts: string[] = [];
+    for (;;) {
+      if (rest.length < typeBytes + 4) return texts;
+      const length = typeBytes + rest.readInt32BE(typeBytes);
+      if (rest.length < length) return texts;
+      const type = typeBytes === 0 ? '' : String.fromCharCode(rest[0] ?? 0);
+      const [first = '', second = ''] = rest.toString('latin1', typeBytes + 4, length).split('\0');
+      rest = rest.subarray(length);
+      typeBytes = 1;
+      if (type === 'P') prepared.set(first, second);
+      else if (type === 'B') texts.push(prepared.get(second) ?? '');
+      else if (type === 'Q') texts.push(first);
+    }
   };
 }
