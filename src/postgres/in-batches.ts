@@ -18,7 +18,7 @@ export function inBatches<T>(work: (batch: readonly T[]) => Promise<void>, most:
         for (const { done } of batch) done(Promise.resolve());
       } catch (error) {
         for (const { one, done } of batch) {
-          const alone = batch.length === 1 ? Promise.reject(error as Error) : work([one]);
+          const alone = batch.length === 1 ? failWith(error) : work([one]);
           done(alone);
           await alone.catch(() => {});
         }
@@ -32,4 +32,8 @@ export function inBatches<T>(work: (batch: readonly T[]) => Promise<void>, most:
       waiting.push({ one, done: resolve });
       if (!underWay) void workOff();
     });
+}
+
+async function failWith(error: unknown): Promise<void> {
+  throw error;
 }
