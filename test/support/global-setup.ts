@@ -37,6 +37,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const folder = await mkdtemp(join(tmpdir(), 'handoff-test-'));
   // Postgres runs under another account when the tests run as root.
   await chmod(folder, 0o711);
+  // What tests put down for a while goes with it.
+  process.env['TMPDIR'] = folder;
   const cleanups: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
   let cleaning: Promise<void> | undefined;
   const cleanUp = (): Promise<void> => (cleaning ??= runBackwards(cleanups));
