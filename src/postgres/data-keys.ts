@@ -59,8 +59,9 @@ export async function keysToShare(tx: Transaction, sessionId: string, issuerId: 
        select $1::uuid as session_id
        union
        select p.session_id
-       from session s join session_person_found l on l.session_id = s.session_id
-       join session p on p.session_id = l.person_session_id
+       -- An array, so that people are found by their ids: joined, all sessions of the application may be read.
+       from session s join session p on p.session_id = any (
+         array(select person_session_id from session_person_found where session_id = $1))
        where s.session_id = $1 and s.application_id = $2 and p.application_id = $2 and p.environment = s.environment
          and p.status = any ($3)
      ) shared join session_key k on k.session_id = shared.session_id and k.application_id = $2`,

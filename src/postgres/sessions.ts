@@ -109,7 +109,7 @@ async function importFacts(
     ),
     tx.query<SessionRow>(
       `select ${sessionColumns('p')} from session p
-       where p.session_id in (select person_session_id from session_person_found where session_id = $1)
+       where p.session_id = any (array(select person_session_id from session_person_found where session_id = $1))
          and p.application_id = $2 and p.environment = $3 and p.status = any ($4)
        order by p.session_id for share of p`,
       [share.sessionId, share.issuerId, share.environment, FINISHED_STATUSES],
