@@ -97,7 +97,7 @@ test('onboardings whose worker was killed get on, and all of them end', async ()
   expect(figures['recovery_only_underWay']?.[0]).toBeGreaterThan(0);
   expect(figures['recovery_seconds']).toHaveLength(1);
   const each = Math.round(60 * lab.scale);
-  expect((await importedAndTold(stack.database)) - before).toBe(3 * each);
+  expect((await importedAndTold(stack.database)) - before).toBeGreaterThanOrEqual(3 * each);
 });
 
 test('an onboarding that does not come about is no measurement', async () => {

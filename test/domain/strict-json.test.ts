@@ -45,6 +45,8 @@ const word = fc.oneof(
   ),
   fc.string({ unit: 'binary', maxLength: 6 }).map((text) => JSON.stringify(text)),
 );
+// Without a backslash: after one in a key, V8 of Node 24 takes it for an escaped key of an object that begins the same way.
+const keyWord = word.filter((text) => !text.includes('\\\\'));
 const number = fc.oneof(
   fc.constantFrom('0', '-0', '-0.0e0', '1e400', '-1e999', '1e-400', '0e999', '0.0e-999', '9007199254740991'),
   fc.constantFrom('9007199254740992', '-9007199254740991', '-9007199254740993', '12345678901234567890', '1e21', '1E+5'),
@@ -78,7 +80,7 @@ const text: fc.Arbitrary<string> = fc.letrec<{ node: string }>((tie) => ({
         fc.constantFrom('true', 'false', 'null'),
         fc.array(tie('node'), { maxLength: 4 }).map((items) => `[${items.join(',')}]`),
         fc
-          .array(fc.tuple(space, word, space, tie('node')), { maxLength: 4 })
+          .array(fc.tuple(space, keyWord, space, tie('node')), { maxLength: 4 })
           .map(
             (members) =>
               `{${members.map(([before, key, after, node]) => `${before}${key}${after}:${node}`).join(',')}}`,
