@@ -45,8 +45,6 @@ const word = fc.oneof(
   ),
   fc.string({ unit: 'binary', maxLength: 6 }).map((text) => JSON.stringify(text)),
 );
-// Without a backslash: after one in a key, V8 of Node 24 takes it for an escaped key of an object that begins the same way.
-const keyWord = word.filter((text) => !text.includes('\\\\'));
 const number = fc.oneof(
   fc.constantFrom('0', '-0', '-0.0e0', '1e400', '-1e999', '1e-400', '0e999', '0.0e-999', '9007199254740991'),
   fc.constantFrom('9007199254740992', '-9007199254740991', '-9007199254740993', '12345678901234567890', '1e21', '1E+5'),
@@ -80,7 +78,7 @@ const text: fc.Arbitrary<string> = fc.letrec<{ node: string }>((tie) => ({
         fc.constantFrom('true', 'false', 'null'),
         fc.array(tie('node'), { maxLength: 4 }).map((items) => `[${items.join(',')}]`),
         fc
-          .array(fc.tuple(space, keyWord, space, tie('node')), { maxLength: 4 })
+          .array(fc.tuple(space, word, space, tie('node')), { maxLength: 4 })
           .map(
             (members) =>
               `{${members.map(([before, key, after, node]) => `${before}${key}${after}:${node}`).join(',')}}`,
@@ -104,6 +102,14 @@ const spoiled = fc
   });
 
 describe('the strict reader', () => {
+  it.each(['"\\u0061"', '"a"'])('reads the key %s alike, whatever was read before', (key) => {
+    readJson('{"same":true,"\\\\":1}');
+    expect(readJson(`{"same":true,${key}:{"\\u006bey  0":[2]},"key 0":3}`)).toEqual({
+      ok: true,
+      value: { same: true, a: { 'key  0': [2] }, 'key 0': 3 },
+    });
+  });
+
   it('finds what a plain one finds, and else reads what JSON.parse reads', () => {
     fc.assert(
       fc.property(fc.oneof(text, spoiled), (given) => {
@@ -111,8 +117,9 @@ describe('the strict reader', () => {
         const problem = problemOf(given);
         if ('value' in naive) {
           expect(problem).toBeNull();
-          expect(readJson(given)).toEqual({ ok: true, value: JSON.parse(given) as unknown });
-          expect(naive.value).toEqual(JSON.parse(given));
+          expect(readJson(given)).toEqual({ ok: true, value: naive.value });
+          // V8 misreads some escaped keys.
+          if (!given.includes('\\')) expect(naive.value).toEqual(JSON.parse(given));
         } else if (naive.problem !== 'syntax' && problem?.problem === 'syntax') {
           // The plain one stops at the first problem; that the rest is no JSON is told before all others.
           expect(() => JSON.parse(given) as unknown).toThrow(SyntaxError);
