@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { Pool } from 'pg';
 import { startDevTemporal, type DevTemporal } from '../src/dev/dev-temporal.ts';
 import {
@@ -15,6 +14,7 @@ import { freePort } from '../src/dev/free-port.ts';
 import type { Progress } from '../src/dev/progress.ts';
 import { findTemporalBinary } from '../src/dev/temporal-binaries.ts';
 import { migrate } from '../src/postgres/migrate.ts';
+import { processSettings } from '../test/support/process-settings.ts';
 import { startOwnProcess, type OwnProcess } from '../test/support/worker-process.ts';
 
 /** How much is measured. */
@@ -140,19 +140,6 @@ export async function openDatabase(lab: Lab): Promise<LabDatabase> {
   return { url, pool };
 }
 
-const key = () => randomBytes(32).toString('base64url');
-
-/** Keys by which the processes of a run understand each other. */
-const KEYS = {
-  SHARE_TOKEN_KEYS: `bench-1:${key()}`,
-  KEY_ENCRYPTION_KEYS: `bench-1:${key()}`,
-  CONTENT_ENCRYPTION_KEYS: `bench-1:${key()}`,
-  AUDIT_SIGNING_KEY: key(),
-  ACCESS_TOKEN_KEY: key(),
-  BLIND_INDEX_KEY: key(),
-  MEDIA_LINK_KEY: key(),
-};
-
 /**
  * What our processes are started with: everything at its default, but that loopback is open to webhooks and no rate limit
  * is reached.
@@ -164,23 +151,7 @@ export function environment(
   database: LabDatabase,
   more: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
-  const inherited = Object.entries(process.env).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith('TEMPORAL_'),
-  );
-  return {
-    ...Object.fromEntries(inherited),
-    ...KEYS,
-    LOG_LEVEL: 'warn',
-    DATABASE_URL: database.url,
-    WEBHOOK_ALLOWED_CIDRS: '127.0.0.0/8,::1/128',
-    TEMPORAL_ADDRESS: '127.0.0.1:1',
-    PUBLIC_URL: 'http://localhost:8080',
-    MEDIA_STORE: pathToFileURL(join(lab.folder, 'media')).href,
-    AUDIT_ANCHORS: pathToFileURL(join(lab.folder, 'anchors')).href,
-    RATE_LIMIT_READS: '10000000',
-    RATE_LIMIT_WRITES: '10000000',
-    ...more,
-  };
+  return processSettings(lab.folder, database.url, { LOG_LEVEL: 'warn', ...more });
 }
 
 /** The real HTTP server as a process of its own, until the part has ended. */

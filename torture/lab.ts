@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { Pool } from 'pg';
 import { createDatabase, dropDatabase } from '../src/dev/embedded-database.ts';
 import type { Progress } from '../src/dev/progress.ts';
+import { processSettings } from '../test/support/process-settings.ts';
 import type { Servers } from './servers.ts';
 
 /** What a part works in. Whatever it starts is undone when the part has ended, the last first. */
@@ -56,40 +55,11 @@ export async function openDatabase(lab: Lab): Promise<LabDatabase> {
   return { url: url.href, pool };
 }
 
-/** 32 random bytes, as our settings have them. */
-const key = () => randomBytes(32).toString('base64url');
-
-/** Keys by which the processes of a part understand each other. */
-const KEYS = {
-  SHARE_TOKEN_KEYS: `torture-1:${key()}`,
-  KEY_ENCRYPTION_KEYS: `torture-1:${key()}`,
-  CONTENT_ENCRYPTION_KEYS: `torture-1:${key()}`,
-  ACCESS_TOKEN_KEY: key(),
-  BLIND_INDEX_KEY: key(),
-  MEDIA_LINK_KEY: key(),
-  AUDIT_SIGNING_KEY: key(),
-};
-
 /** What our processes are started with. Loopback is open to webhooks, and there is no Temporal, unless `more` says so. */
 export function environment(
   lab: Lab,
   database: LabDatabase,
   more: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
-  const inherited = Object.entries(process.env).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith('TEMPORAL_'),
-  );
-  return {
-    ...Object.fromEntries(inherited),
-    ...KEYS,
-    DATABASE_URL: database.url,
-    WEBHOOK_ALLOWED_CIDRS: '127.0.0.0/8,::1/128',
-    TEMPORAL_ADDRESS: '127.0.0.1:1',
-    PUBLIC_URL: 'http://localhost:8080',
-    MEDIA_STORE: pathToFileURL(join(lab.folder, 'media')).href,
-    AUDIT_ANCHORS: pathToFileURL(join(lab.folder, 'anchors')).href,
-    RATE_LIMIT_READS: '10000000',
-    RATE_LIMIT_WRITES: '10000000',
-    ...more,
-  };
+  return processSettings(lab.folder, database.url, more);
 }
