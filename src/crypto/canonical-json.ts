@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonValue } from '../domain/json.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
 
 /** A place in a body that other languages would serialise otherwise. The pointer (RFC 6901) may hold free keys: don't log it. */
 export type CanonicalProblem = { pointer: string; reason: string };
@@ -73,10 +73,40 @@ export function canonicalProblem(value: JsonValue): CanonicalProblem | null {
  * provided that {@link canonicalProblem} finds nothing: ask it first.
  */
 export function canonicalJson(value: JsonValue): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (isJsonObject(value)) {
-    const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-    return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(',')}}`;
+  return reordered(value) ?? JSON.stringify(value);
+}
+
+/**
+ * Canonical text of a value; null when its keys are in order already, so that `JSON.stringify`, which is several times
+ * faster than any writer of ours, writes the same. Looks at each member once.
+ */
+function reordered(value: JsonValue): string | null {
+  if (Array.isArray(value)) return reorderedArray(value);
+  return isJsonObject(value) ? reorderedObject(value) : null;
+}
+
+function reorderedArray(items: readonly JsonValue[]): string | null {
+  let texts: Map<number, string> | null = null;
+  for (let index = 0; index < items.length; index += 1) {
+    const text = reordered(items[index] ?? null);
+    if (text !== null) (texts ??= new Map()).set(index, text);
   }
-  return JSON.stringify(value);
+  if (texts === null) return null;
+  return `[${items.map((item, index) => texts.get(index) ?? JSON.stringify(item)).join(',')}]`;
+}
+
+function reorderedObject(object: JsonObject): string | null {
+  let texts: Map<string, string> | null = null;
+  let inOrder = true;
+  let last = '';
+  const keys = Object.keys(object);
+  for (const key of keys) {
+    inOrder &&= last <= key;
+    last = key;
+    const text = reordered(object[key] ?? null);
+    if (text !== null) (texts ??= new Map()).set(key, text);
+  }
+  if (inOrder && texts === null) return null;
+  const members = keys.sort().map((key) => `${JSON.stringify(key)}:${texts?.get(key) ?? JSON.stringify(object[key])}`);
+  return `{${members.join(',')}}`;
 }

@@ -53,6 +53,11 @@ export function isMediaReference(text: string): boolean {
   return text.startsWith(PREFIX);
 }
 
+/** False when no text in this JSON text can be one of our references. */
+export function mayHoldMediaReference(json: string): boolean {
+  return json.includes(`"${PREFIX}`);
+}
+
 /** The media id in a reference; null when the text is none. */
 export function referencedMediaId(text: string): string | null {
   const mediaId = text.startsWith(PREFIX) ? text.slice(PREFIX.length) : '';

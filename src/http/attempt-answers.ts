@@ -1,9 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { canonicalJson } from '../crypto/canonical-json.ts';
-import { isJsonObject, type JsonObject } from '../domain/json.ts';
+import { readMember, textOfMembers } from '../crypto/canonical-members.ts';
+import { isJsonObject } from '../domain/json.ts';
 import { putLinksInDecision } from '../domain/media-references.ts';
 import type { AttemptDetail, AttemptRow } from '../postgres/delivery-log.ts';
-import { contentOf, withoutMembers } from '../webhooks/compose-attempt.ts';
+import { contentOf, leaveOut } from '../webhooks/compose-attempt.ts';
 
 /** Didit's limit for the synchronous resend. */
 export const RESEND_WAIT_MS = 5_000;
@@ -64,12 +65,11 @@ export function attemptDetail(row: AttemptDetail) {
 }
 
 /** The body as it went out at this time, without its share token and its links to files. */
-function bodySent(row: AttemptDetail & { readonly payload: JsonObject }, timestamp: number): string {
-  const content = withoutMembers(contentOf({ ...row, createdAt: row.eventAt }, timestamp), row.leftOut);
-  const { decision } = content;
-  return canonicalJson({
-    ...content,
-    ...(isJsonObject(decision) && { decision: putLinksInDecision(decision, () => null) }),
-    ...(row.carriesToken !== null && { share_token: null }),
-  });
+function bodySent(row: AttemptDetail & { readonly payload: string }, timestamp: number): string {
+  const content = contentOf({ ...row, createdAt: row.eventAt }, timestamp);
+  leaveOut(content, row.leftOut);
+  const decision = readMember(content, 'decision');
+  if (isJsonObject(decision)) content.set('decision', canonicalJson(putLinksInDecision(decision, () => null)));
+  if (row.carriesToken !== null) content.set('share_token', 'null');
+  return textOfMembers(content);
 }

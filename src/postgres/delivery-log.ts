@@ -1,4 +1,3 @@
-import type { JsonObject } from '../domain/json.ts';
 import type { EventType } from '../domain/events.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
 import type { AttemptTrigger } from '../webhooks/ports.ts';
@@ -50,7 +49,8 @@ export interface AttemptDetail extends AttemptRow {
   /** Unix seconds. */
   readonly eventAt: number;
   /** Null when it was deleted, with its session or at the end of its retention. */
-  readonly payload: JsonObject | null;
+  /** As `ClaimedDelivery` has it; null when it was deleted. */
+  readonly payload: string | null;
   /** Members of the payload that the body lacked. */
   readonly leftOut: readonly string[];
   readonly requestHeaders: Readonly<Record<string, string>> | null;
@@ -162,7 +162,7 @@ export async function readAttempt(
   return {
     ...rest,
     responseBody: reply === null ? null : sealer.openBytes(replyContext(applicationId, attemptId), reply).toString(),
-    payload: payload === null ? null : (sealer.openPayload(context, payload) as JsonObject),
+    payload: payload === null ? null : sealer.openBytes(context, payload).toString(),
   };
 }
 

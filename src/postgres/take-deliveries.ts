@@ -1,4 +1,3 @@
-import type { JsonObject } from '../domain/json.ts';
 import type { SessionKind } from '../domain/decision-categories.ts';
 import type { PayloadSealer } from '../sharing/ports.ts';
 import type { ClaimedDelivery } from '../webhooks/ports.ts';
@@ -143,10 +142,10 @@ function opened(sealer: PayloadSealer, row: TakenRow): ClaimedDelivery {
   const { applicationId } = rest;
   const media = sessionId === null ? null : { applicationId, sessionId, mediaIds, nowSeconds };
   const keys = orNull(() => secrets.map((one) => openSecret(sealer, applicationId, rest.destinationId, one)));
-  if (keys === null) return { ...rest, media, payload: {}, secrets: [], unreadable: 'secret_unreadable' };
+  if (keys === null) return { ...rest, media, payload: '', secrets: [], unreadable: 'secret_unreadable' };
   const context = sealContextOfEvent({ applicationId, sessionId, eventId: rest.eventId });
-  const body = orNull(() => sealer.openPayload(context, payload) as JsonObject);
-  if (body === null) return { ...rest, media, payload: {}, secrets: keys, unreadable: 'payload_unreadable' };
+  const body = orNull(() => sealer.openBytes(context, payload).toString());
+  if (body === null) return { ...rest, media, payload: '', secrets: keys, unreadable: 'payload_unreadable' };
   return { ...rest, media, payload: body, secrets: keys };
 }
 

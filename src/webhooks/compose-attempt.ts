@@ -1,7 +1,15 @@
 import { canonicalJson } from '../crypto/canonical-json.ts';
+import {
+  bytesOfMembers,
+  membersOf,
+  readMember,
+  textOfMembers,
+  type CanonicalMembers,
+} from '../crypto/canonical-members.ts';
 import { signShareToken } from '../crypto/share-token.ts';
 import { signWebhook } from '../crypto/webhook-signature.ts';
-import { isJsonObject, type JsonObject, type JsonValue } from '../domain/json.ts';
+import { isJsonObject } from '../domain/json.ts';
+import { mayHoldMediaReference } from '../domain/media-references.ts';
 import { withLinks } from '../sharing/decision.ts';
 import type { AttemptTools } from './attempt-delivery.ts';
 import type { ClaimedDelivery } from './ports.ts';
@@ -21,18 +29,21 @@ export async function composeAttempt(
   delivery: ClaimedDelivery,
   { shareTokenKeys, mediaUrl, docsUrl }: Pick<AttemptTools, 'shareTokenKeys' | 'mediaUrl' | 'docsUrl'>,
   nowSeconds: number,
-): Promise<{ body: string; headers: Record<string, string>; leftOut: readonly string[] }> {
-  const full = withFreshLinks(contentOf(delivery, nowSeconds), delivery, mediaUrl);
-  const leftOut = leftOutOf(full, delivery);
-  const content = withoutMembers(full, leftOut);
+): Promise<{ body: Buffer; headers: Record<string, string>; leftOut: readonly string[] }> {
+  const content = contentOf(delivery, nowSeconds);
+  putFreshLinks(content, delivery, mediaUrl);
+  const leftOut = leftOutOf(content, delivery);
+  leaveOut(content, leftOut);
   if (delivery.token !== null) {
     const { kid, claims } = delivery.token;
-    content['share_token'] = await signShareToken(shareTokenKeys, kid, claims);
+    content.set('share_token', canonicalJson(await signShareToken(shareTokenKeys, kid, claims)));
   }
   const [current, ...previous] = delivery.secrets;
   if (current === undefined) throw new Error('a webhook destination has a secret');
-  const body = canonicalJson(content);
-  const { session_id: sessionId, status } = content;
+  // Encoded once, for what is signed and what is sent.
+  const body = Buffer.from(textOfMembers(content));
+  const sessionId = readMember(content, 'session_id');
+  const status = readMember(content, 'status');
   const headers = signWebhook({
     eventId: delivery.eventId,
     webhookType: delivery.eventType,
@@ -50,26 +61,25 @@ export async function composeAttempt(
   return { body, headers, leftOut };
 }
 
-function withFreshLinks(
-  content: JsonObject,
+function putFreshLinks(
+  content: CanonicalMembers,
   { media }: ClaimedDelivery,
   mediaUrl: AttemptTools['mediaUrl'],
-): JsonObject {
-  const { decision } = content;
-  if (media === null || !isJsonObject(decision)) return content;
-  return { ...content, decision: withLinks(decision, media, media, { mediaUrl }) };
+): void {
+  if (media === null || !mayHoldMediaReference(content.get('decision') ?? '')) return;
+  const decision = readMember(content, 'decision');
+  if (isJsonObject(decision)) content.set('decision', canonicalJson(withLinks(decision, media, media, { mediaUrl })));
 }
 
 /** What a thin destination fetches itself, when it wants it: whatever tells more of a person than ids and states. */
 const LEFT_OUT_OF_THIN = ['decision', 'changes', 'metadata'];
 
 /** Members that a body has no place for: those that a thin destination lacks, and a decision that is too large with its links. */
-function leftOutOf(content: JsonObject, { eventType, payloadMode }: ClaimedDelivery): readonly string[] {
+function leftOutOf(content: CanonicalMembers, { eventType, payloadMode }: ClaimedDelivery): readonly string[] {
   // A ping's metadata is a mark of ours.
   if (eventType === 'webhook.ping') return [];
-  if (payloadMode === 'thin') return LEFT_OUT_OF_THIN.filter((name) => content[name] !== undefined);
-  const fits = content['decision'] === undefined || Buffer.byteLength(canonicalJson(content)) <= MAX_BODY_BYTES;
-  return fits ? [] : ['decision'];
+  if (payloadMode === 'thin') return LEFT_OUT_OF_THIN.filter((name) => content.has(name));
+  return content.has('decision') && bytesOfMembers(content) > MAX_BODY_BYTES ? ['decision'] : [];
 }
 
 /**
@@ -80,14 +90,15 @@ function leftOutOf(content: JsonObject, { eventType, payloadMode }: ClaimedDeliv
 export function contentOf(
   { eventId, createdAt, sequence, payload }: Pick<ClaimedDelivery, 'payload' | 'eventId' | 'createdAt' | 'sequence'>,
   timestamp: number,
-): JsonObject {
-  return { ...payload, event_id: eventId, sequence, created_at: createdAt, timestamp };
+): CanonicalMembers {
+  return membersOf(payload)
+    .set('event_id', canonicalJson(eventId))
+    .set('sequence', canonicalJson(sequence))
+    .set('created_at', canonicalJson(createdAt))
+    .set('timestamp', canonicalJson(timestamp));
 }
 
-/** The same with `<member>_omitted: true` in the place of each of these members that is there. */
-export function withoutMembers(content: JsonObject, names: readonly string[]): JsonObject {
-  const members = Object.entries(content).map(([name, value]): [string, JsonValue] =>
-    names.includes(name) ? [`${name}_omitted`, true] : [name, value],
-  );
-  return Object.fromEntries(members);
+/** Puts `<member>_omitted: true` in the place of each of these members that is there. */
+export function leaveOut(content: CanonicalMembers, names: readonly string[]): void {
+  for (const name of names) if (content.delete(name)) content.set(`${name}_omitted`, 'true');
 }

@@ -217,6 +217,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** The beginning of the body as text that PostgreSQL can hold, which has no NUL. */
   body(cut: boolean): { bodyHead: string; bodyTruncated: boolean } {
     const bodyTruncated = cut || this.#received > this.#keep;
+    if (this.#received === 0) return { bodyHead: '', bodyTruncated };
     const bytes = Buffer.concat(this.#kept);
     // Streaming drops a character that was cut in two.
     const text = bodyTruncated ? new TextDecoder().decode(bytes, { stream: true }) : bytes.toString('utf8');

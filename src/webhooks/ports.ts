@@ -1,4 +1,3 @@
-import type { JsonObject } from '../domain/json.ts';
 import type { ReadableMedia } from '../sharing/ports.ts';
 import type { ShareTokenClaims } from '../crypto/share-token.ts';
 import type { RetryHint } from './reply-policy.ts';
@@ -30,7 +29,8 @@ export interface ClaimedDelivery {
   readonly claimedAtMs: number;
   /** Number of the event among those about its subject that this application has, from 1. */
   readonly sequence: number;
-  readonly payload: JsonObject;
+  /** What the event says, as JSON text of the form that it is kept in: see `membersOf`. Empty when `unreadable`. */
+  readonly payload: string;
   /** The files of the event's session that its application can read at this moment; null when there is no session. */
   readonly media: (ReadableMedia & { readonly applicationId: string; readonly sessionId: string }) | null;
   readonly url: string;

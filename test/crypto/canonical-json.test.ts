@@ -2,8 +2,16 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { canonicalJson, canonicalProblem, MAX_CANONICAL_DEPTH } from '../../src/crypto/canonical-json.ts';
-import type { JsonValue } from '../../src/domain/json.ts';
+import { isJsonObject, type JsonValue } from '../../src/domain/json.ts';
 import { canonicalObject } from '../support/canonical-arbitrary.ts';
+
+/** The form's own definition: each member by itself, sorted. */
+function byDefinition(value: JsonValue): string {
+  if (Array.isArray(value)) return `[${value.map(byDefinition).join(',')}]`;
+  if (!isJsonObject(value)) return JSON.stringify(value);
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${byDefinition(member)}`).join(',')}}`;
+}
 
 const nested = (levels: number): JsonValue => (levels === 0 ? 1 : [nested(levels - 1)]);
 
@@ -26,6 +34,34 @@ describe('canonicalJson', () => {
 
   test('keeps a key named __proto__', () => {
     expect(canonicalJson(JSON.parse('{"__proto__":{"x":1},"a":2}') as JsonValue)).toBe('{"__proto__":{"x":1},"a":2}');
+  });
+
+  test('is what its definition says, of any JSON, in order already or not', () => {
+    const anyJson = fc.json().map((text) => JSON.parse(text) as JsonValue);
+    const odd = fc.constantFrom<JsonValue[]>(-0, 1e21, 1e-7, 2 ** 53, 0.1, '\ud800', '\u2028"\\', '', { b: 1, a: [] });
+    const key = fc.constantFrom('a', 'b', 'aa', 'a_', 'a-', 'A', '_', '10', '9', '__proto__', '', 'ë', 'a"', '\ud800');
+    const { tree } = fc.letrec<{ tree: JsonValue }>((tie) => ({
+      tree: fc.oneof(
+        { maxDepth: 5, withCrossShrink: true },
+        odd,
+        fc.array(tie('tree'), { maxLength: 4 }),
+        fc.array(fc.tuple(key, tie('tree')), { maxLength: 5 }).map((members) => Object.fromEntries(members)),
+      ),
+    }));
+    let inOrder = 0;
+    let reordered = 0;
+    fc.assert(
+      fc.property(fc.oneof(anyJson, tree, canonicalObject), (value) => {
+        const text = canonicalJson(value);
+        expect(text).toBe(byDefinition(value));
+        const again = JSON.parse(text) as JsonValue;
+        expect(canonicalJson(again)).toBe(byDefinition(again));
+        if (text === JSON.stringify(value)) inOrder += 1;
+        else reordered += 1;
+      }),
+      { numRuns: 1_000 },
+    );
+    expect(Math.min(inOrder, reordered)).toBeGreaterThan(50);
   });
 
   test('parses back to what it was made from, and is the same whatever the order of keys', () => {

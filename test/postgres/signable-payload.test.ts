@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { canonicalJson, canonicalProblem } from '../../src/crypto/canonical-json.ts';
+import { memberLines } from '../../src/crypto/canonical-members.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { MAX_PAYLOAD_BYTES, signablePayload } from '../../src/postgres/signable-payload.ts';
 import { canonicalObject } from '../support/canonical-arbitrary.ts';
@@ -13,7 +14,7 @@ describe('a payload', () => {
     fc.assert(
       fc.property(canonicalObject, (decision) => {
         const body = { ...HEAD, decision };
-        expect(signablePayload(body)).toEqual({ body, text: canonicalJson(body) });
+        expect(signablePayload(body)).toEqual({ body, text: canonicalJson(body), lines: memberLines(body) });
       }),
     );
   });

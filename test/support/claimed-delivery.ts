@@ -19,7 +19,7 @@ export function claimedDelivery(more: Partial<ClaimedDelivery> = {}): ClaimedDel
     createdAt: 1_790_000_000,
     claimedAtMs: Date.now(),
     sequence: 1,
-    payload: { webhook_type: eventType },
+    payload: `{\n"webhook_type":"${eventType}"\n}`,
     media: null,
     url: 'https://receiver.example/',
     payloadMode: 'full',

@@ -107,7 +107,7 @@ export function fakeLedger(
             destinationId: String(row.destination),
             createdAt: token.issuedAt,
             claimedAtMs: Date.now(),
-            payload: event.body,
+            payload: JSON.stringify(event.body),
             media: null,
             url: `https://d${row.destination}.partner.example/`,
             payloadMode: 'full',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { memberLines } from '../../src/crypto/canonical-members.ts';
 import { parseKeyRing } from '../../src/crypto/key-ring.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { composeAttempt } from '../../src/webhooks/compose-attempt.ts';
@@ -11,10 +12,12 @@ const tools = {
   docsUrl: 'https://handoff.example/docs/',
 };
 
-async function compose(more: Partial<ClaimedDelivery>) {
-  const delivery = claimedDelivery({ payload: { webhook_type: 'status.updated', status: 'Approved' }, ...more });
+type Delivery = Omit<Partial<ClaimedDelivery>, 'payload'> & { readonly payload?: JsonObject };
+
+async function compose({ payload = { webhook_type: 'status.updated', status: 'Approved' }, ...more }: Delivery) {
+  const delivery = claimedDelivery({ ...more, payload: memberLines(payload) });
   const { body, headers, leftOut } = await composeAttempt(delivery, tools, 1_790_000_005);
-  return { headers, leftOut, content: JSON.parse(body) as JsonObject };
+  return { headers, leftOut, content: JSON.parse(body.toString()) as JsonObject };
 }
 
 describe('an attempt', () => {
@@ -32,7 +35,7 @@ describe('an attempt', () => {
     expect(ping.headers['x-didit-test-webhook']).toBe('true');
   });
 
-  it.each<[string, Partial<ClaimedDelivery>, string[]]>([
+  it.each<[string, Delivery, string[]]>([
     [
       'a thin one what tells of people',
       { payloadMode: 'thin', payload: { decision: {}, changes: {}, metadata: { name: 'Ada' }, vendor_data: 'crm-1' } },
