@@ -107,8 +107,6 @@ export function isSubscribable(text: string): text is SubscribableEvent {
 
 const NOT_DISPATCHED: ReadonlySet<string> = new Set([
   ...AUDIT_EVENT_TYPES,
-  // The run of an onboarding delivers its token itself.
-  'share.received',
   // Goes to one destination, whatever that subscribed to: whoever writes it makes the delivery.
   'webhook.ping',
 ]);

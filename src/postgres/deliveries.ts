@@ -39,6 +39,8 @@ export async function dispatchEvents(
          and d.deleted_at is null and e.type = any (d.subscribed_events)
          -- Bad news of a destination goes to the others.
          and (e.type not like 'webhook.%' or e.subject_id <> d.destination_id)
+         -- Nothing of a share that comes and goes is held.
+         and (e.type <> 'share.received' or d.enabled)
        on conflict (event_id, destination_id) do nothing
        returning state
      )

@@ -14,7 +14,7 @@ export function eventStore(tx: Transaction, sealer: PayloadSealer): EventStore {
       const wishes = events.flatMap((event) => {
         const eventId = newId();
         insertEvent(tx, sealer, eventId, event, actor);
-        if (!isDispatched(event.type)) return [];
+        if (event.byRun === true || !isDispatched(event.type)) return [];
         return [{ wish: 'dispatch' as const, tokenId: event.tokenId, subjectId: eventId, signal: null }];
       });
       if (wishes.length > 0) tx.wish(...wishes);
@@ -46,7 +46,7 @@ export function insertEvent(
   event: NewEvent,
   actor: Actor,
 ): void {
-  const { body, text } = signablePayload(event.body);
+  const { text, lines } = signablePayload(event.body);
   const salt = randomBytes(16);
   tx.send(
     `with numbered as (
@@ -73,7 +73,7 @@ export function insertEvent(
       salt,
       saltedHash(salt, text),
       event.dedupeKey,
-      sealer.sealPayload(sealContextOfEvent({ ...event, eventId }), body),
+      sealer.sealBytes(sealContextOfEvent({ ...event, eventId }), Buffer.from(lines)),
       requestNamedIn(event.applicationId, actor),
       event.sessionId ?? event.tokenId ?? event.subjectId ?? eventId,
       event.reason ?? null,

@@ -6,7 +6,7 @@ import { isFinished } from '../domain/session-status.ts';
 import { DataKeyMissing } from './data-key-missing.ts';
 import type { HandoffTransaction, MintFacts, SessionDataKey } from './ports.ts';
 import { answerOf } from './share-answer.ts';
-import { mintedEvent } from './share-events.ts';
+import { mintedEvent, receivedEvent, type ShareParties } from './share-events.ts';
 import { wrapKeys } from './share-keys.ts';
 
 /** What an issuer asks for. `ttlSeconds` is 60 to 86400 (contract row 13). */
@@ -95,6 +95,11 @@ export async function mintForOnboarding(tx: HandoffTransaction, tokenId: string,
   tx.onboardings.setAcceptance(tokenId, acceptance);
   tx.onboardings.advance(tokenId, 'delivering');
   tx.onboardings.endStep(tokenId, 'mint', 'minted', attempt);
+  if (acceptance === 'automatic') {
+    const { expiresAt } = token;
+    tx.events.insert([receivedEvent(token, { expiresAt, acceptance, withToken: false })], actor);
+    tx.onboardings.endStep(tokenId, 'deliver', 'noticed');
+  }
   return {
     state: 'minted',
     acceptance,
@@ -149,7 +154,7 @@ function writeToken(
     nowSeconds: number;
   },
   actor: Actor,
-): MintedToken {
+): MintedToken & ShareParties {
   if (!made.keys.some(({ sessionId }) => sessionId === order.sessionId)) throw new DataKeyMissing(order.sessionId);
   const token = {
     tokenId: made.tokenId,

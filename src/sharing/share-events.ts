@@ -32,8 +32,8 @@ export function mintedEvent(share: ShareParties, expiresAt: number): NewEvent {
 }
 
 /**
- * `share.received`, to the partner. With `withToken` the sender adds the token itself at each attempt;
- * without, it is the notice that an automatic import is on its way.
+ * `share.received`, to the partner. With `withToken` the run delivers it, and the token is added at each attempt; without,
+ * it is the notice that an automatic import is on its way, and goes out as all events do.
  */
 export function receivedEvent(
   share: ShareParties,
@@ -43,7 +43,8 @@ export function receivedEvent(
     acceptance: details.acceptance,
     expires_at: new Date(details.expiresAt * 1000).toISOString(),
   });
-  return { ...event, dedupeKey: `${event.dedupeKey}:${details.withToken ? 'token' : 'notice'}` };
+  const { withToken } = details;
+  return { ...event, dedupeKey: `${event.dedupeKey}:${withToken ? 'token' : 'notice'}`, byRun: withToken };
 }
 
 /**

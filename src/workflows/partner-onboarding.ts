@@ -5,6 +5,7 @@ import {
   defineQuery,
   defineSignal,
   isCancellation,
+  patched,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
@@ -69,7 +70,7 @@ export async function PartnerOnboarding(ref: TokenRef): Promise<OnboardingResult
   try {
     enter('minting', 'Minting the share token');
     const result = await tell(await handOff());
-    // Its notice holds nothing up but the end of an automatic run, and that not for long.
+    // Where the run itself sends the notice of an automatic import: it holds nothing up but the end, and that not for long.
     if (acceptance === 'automatic' && delivery !== undefined) {
       await condition(delivery.settled, '20s', { summary: 'the notice to the partner' });
       delivery.stop();
@@ -89,10 +90,12 @@ export async function PartnerOnboarding(ref: TokenRef): Promise<OnboardingResult
     const minted = await mint();
     if (minted.state === 'ended') return minted.answer;
     ({ acceptance, expiresAt } = minted);
-    delivery = deliver(minted.remainingMs);
+    // An automatic import's notice goes out with its other events. Runs from before 2026-11-24 sent it themselves: see the
+    // history imported-automatic.
+    if (acceptance !== 'automatic' || !patched('notice-by-sender')) delivery = deliver(minted.remainingMs);
     const answer = await race(minted.remainingMs);
     // What is still being tried has no use any more.
-    if (acceptance !== 'automatic') delivery.stop();
+    if (acceptance !== 'automatic') delivery?.stop();
     return answer;
   }
 

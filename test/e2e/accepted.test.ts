@@ -205,7 +205,7 @@ describe('automatic', () => {
     await brands.connect(issuer, partner, { acceptance: 'automatic' });
     const tokenId = await brands.open(issuer, partner, await brands.takeIn(issuer, 'kyc-in-review'));
     const { issuerView } = await stack.expectEnding(partner, tokenId, { status: 'imported' });
-    expect(stepsOf(issuerView)).toMatchObject({ deliver: { result: 'not_noticed', attempts: 1 } });
+    expect(stepsOf(issuerView)).toMatchObject({ deliver: { result: 'noticed' } });
   });
 });
 

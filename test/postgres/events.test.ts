@@ -148,7 +148,7 @@ describe('an event', () => {
   });
 
   it('wants to be dispatched, unless the run delivers it itself', async () => {
-    const [notice, received] = [newEvent({}), newEvent({}, { type: 'share.received' })];
+    const [notice, received] = [newEvent({}), newEvent({}, { type: 'share.received', byRun: true })];
     await insert(notice, received);
     const wished = await lab.rows<{ subject_id: string; token_id: string }>(
       `select subject_id, token_id from outbox where wish = 'dispatch' and token_id = any ($1)`,

@@ -151,6 +151,19 @@ describe('an onboarding', () => {
     expect(await lab.look(tokenId)).toEqual({ state: 'minting' });
   });
 
+  it('that is imported at once has the notice of it made with the token, for the sender', async () => {
+    const [from, to] = [await lab.newBrand(), await lab.newBrand()];
+    await lab.connect(from, to, { acceptance: 'automatic' });
+    const tokenId = await lab.open(await lab.takeIn(userDocument(), from), { from, to });
+    lab.wishes.length = 0;
+    expect(await lab.runMint(tokenId)).toMatchObject({ state: 'minted', acceptance: 'automatic' });
+    expect(await lab.runMint(tokenId)).toMatchObject({ state: 'minted', acceptance: 'automatic' });
+    expect(await lab.rows('select type from event where token_id = $1 and sequence is not null', [tokenId])).toEqual(
+      expect.arrayContaining([{ type: 'share.minted' }, { type: 'share.received' }]),
+    );
+    expect(lab.wishes.map(({ wish }) => wish)).toEqual(['dispatch', 'dispatch']);
+  });
+
   it('is minted once by its run, with the id that it has', async () => {
     const tokenId = await lab.open(await lab.takeIn(userDocument()), { ttlSeconds: 120 });
     const first = await lab.runMint(tokenId);

@@ -11,6 +11,8 @@ export interface NewEvent {
   /** User, business or destination that an event is about which names neither session nor token (UUID). */
   readonly subjectId?: string;
   readonly dedupeKey: string;
+  /** The run of its onboarding delivers it, and not the sender. */
+  readonly byRun?: boolean;
   /** Body of the webhook without `event_id`, `sequence`, `created_at`, `timestamp` and, for `share.received`, the token. */
   readonly body: JsonObject;
   /** Why it was done: a code or short enum, never free text. */
