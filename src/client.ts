@@ -1,4 +1,10 @@
-import { Client, Connection, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import {
+  Client,
+  Connection,
+  type ConnectionLike,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
 import { TypedSearchAttributes, type PayloadCodec } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { SessionKind } from './domain/decision-categories.ts';
@@ -79,6 +85,11 @@ export interface HandoffClientOptions {
   readonly codec?: PayloadCodec | undefined;
   /** Milliseconds before a call is given up; default 5,000. */
   readonly deadlineMs?: number;
+  /**
+   * The connection of a worker in this process, which then gets the first task of each run with the answer to its start;
+   * it is not closed here.
+   */
+  readonly connection?: ConnectionLike;
 }
 
 /**
@@ -87,7 +98,7 @@ export interface HandoffClientOptions {
  */
 export function connectHandoffClient(options: HandoffClientOptions = {}): HandoffClient {
   const deadlineMs = options.deadlineMs ?? 5_000;
-  const client = options.client ?? lazyClient(options.codec);
+  const client = options.client ?? openClient(options);
   const within = <T>(call: () => Promise<T>) => client.connection.withDeadline(Date.now() + deadlineMs, call);
 
   const describe = async (workflowId: string): Promise<RunState> => {
@@ -114,6 +125,7 @@ export function connectHandoffClient(options: HandoffClientOptions = {}): Handof
             workflowIdConflictPolicy: 'FAIL',
             // By this alone the task of a worker that died comes to another one; steps under way renew it.
             workflowTaskTimeout: '8s',
+            requestEagerStart: options.connection !== undefined,
             typedSearchAttributes: new TypedSearchAttributes([
               { key: HANDOFF_STATUS, value: 'minting' },
               { key: HANDOFF_ISSUER, value: run.issuerId },
@@ -196,13 +208,15 @@ export function connectHandoffClient(options: HandoffClientOptions = {}): Handof
       const { namespace } = client.options;
       await within(() => client.connection.workflowService.describeNamespace({ namespace }));
     },
-    close: () => (options.client === undefined ? client.connection.close() : Promise.resolve()),
+    close: async () => {
+      if (options.client === undefined && options.connection === undefined) await client.connection.close();
+    },
   };
 }
 
-function lazyClient(codec: PayloadCodec | undefined): Client {
+function openClient({ codec, connection }: HandoffClientOptions): Client {
   return new Client({
-    connection: Connection.lazy(loadClientConnectConfig().connectionOptions),
+    connection: connection ?? Connection.lazy(loadClientConnectConfig().connectionOptions),
     namespace: temporalNamespace(),
     ...(codec !== undefined && { dataConverter: { payloadCodecs: [codec] } }),
   });

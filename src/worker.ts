@@ -39,11 +39,13 @@ import { auditedCodec, type AuditedCodec } from './postgres/audited-codec.ts';
 import { deliveryLedger, DELIVERIES_CHANNEL, dispatchEvents } from './postgres/deliveries.ts';
 import { handoffTenants } from './postgres/handoff-tenants.ts';
 import { mediaFetchLedger } from './postgres/media-fetches.ts';
+import { RUNS_CHANNEL } from './postgres/outbox.ts';
 import { loadSigningKeys } from './postgres/signing-keys.ts';
 import { createTenants, type Tenants } from './postgres/tenants.ts';
 import { tokenDeliveryLedger } from './postgres/token-deliveries.ts';
 import { listen } from './postgres/wake-up.ts';
 import { startRelay } from './relay/relay.ts';
+import { startRuns } from './relay/start-runs.ts';
 import { stopWithProblems } from './stop-with-problems.ts';
 import { createGuardedGetter } from './webhooks/http-get.ts';
 import { createWebhookPoster } from './webhooks/http-post.ts';
@@ -163,7 +165,18 @@ export async function startOnboardingWorker(
     },
   });
   const worker = await connectWorker({ taskQueue: TASK_QUEUES.onboarding, activities }, parts, audited);
-  return running(worker, async () => {
+  const { connection } = worker;
+  const starter = startRuns({
+    tenants,
+    client: connectHandoffClient({ connection, codec: audited?.codec }),
+    onError: (error) => logger.error(errorKind(error), 'runs could not be started; the relay will try again'),
+  });
+  const wakeUps = listen(config.databaseUrl, RUNS_CHANNEL, () => starter.wake());
+  const stopStarting = async () => {
+    await wakeUps.stop();
+    await starter.stop();
+  };
+  return running({ ...worker, stopStarting }, async () => {
     // What it still has to tell is sealed by the relay.
     await audited?.stop();
     await relay.stop();
@@ -296,7 +309,11 @@ async function connectPatiently(options: NativeConnectionOptions, logger: Handof
 }
 
 function running(
-  { worker, connection }: { worker: Worker; connection: NativeConnection },
+  {
+    worker,
+    connection,
+    stopStarting,
+  }: { worker: Worker; connection: NativeConnection; stopStarting?: () => Promise<void> },
   close: () => Promise<void>,
 ): RunningWorker {
   const done = worker.run();
@@ -306,6 +323,7 @@ function running(
     done,
     isRunning: () => worker.getState() === 'RUNNING',
     stop: async () => {
+      await stopStarting?.();
       if (worker.getState() === 'RUNNING') worker.shutdown();
       await done.catch(() => {});
       await close();

@@ -2,6 +2,7 @@ import type { BlindIndex, ContentSealer, HandoffTransaction } from '../sharing/p
 import { eventStore } from './events.ts';
 import { newId } from './new-id.ts';
 import { onboardingStore } from './onboardings.ts';
+import { RUNS_CHANNEL } from './outbox.ts';
 import { importStore } from './session-imports.ts';
 import { sessionStore } from './sessions.ts';
 import { shareStore } from './shares.ts';
@@ -18,7 +19,10 @@ export function handoffTransaction(tx: Transaction, sealer: ContentSealer, blind
     sealer,
     blindIndex,
     newId,
-    wishStart: (tokenId) => tx.wish({ wish: 'start', tokenId, subjectId: tokenId, signal: null }),
+    wishStart: (tokenId) => {
+      tx.wish({ wish: 'start', tokenId, subjectId: tokenId, signal: null });
+      tx.send(`select pg_notify('${RUNS_CHANNEL}', '')`);
+    },
     wishSignal: (tokenId, signal, rowId) => tx.wish({ wish: 'signal', tokenId, subjectId: rowId, signal }),
     wishImport: (importId) => tx.wish({ wish: 'start_import', tokenId: null, subjectId: importId, signal: null }),
     wishMediaFetch: (sessionId) => tx.wish({ wish: 'fetch_media', tokenId: null, subjectId: sessionId, signal: null }),

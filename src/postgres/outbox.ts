@@ -28,6 +28,33 @@ export function takeWishes(tx: Transaction, limit: number): Promise<Wish[]> {
   );
 }
 
+/** Notified when a run is wished for. */
+export const RUNS_CHANNEL = 'handoff_runs';
+
+/** The wish for a run; `run` is null when its onboarding has ended meanwhile. */
+export interface WishedRun {
+  readonly outboxId: string;
+  readonly run: RunToStart | null;
+}
+
+/** Takes wishes for runs, young ones too, for a while: the relay has them when they are not taken away by then. */
+export async function takeStarts(tx: Transaction, limit: number): Promise<WishedRun[]> {
+  const rows = await tx.query<{ outboxId: string; open: boolean } & RunToStart>(
+    `with taken as (
+       update outbox set attempts = attempts + 1, due_at = handoff_now() + interval '5 seconds'
+       where outbox_id in (
+         select outbox_id from outbox where wish = 'start' and due_at <= handoff_now()
+         order by outbox_id limit $1 for update skip locked)
+       returning outbox_id, subject_id
+     )
+     select t.outbox_id as "outboxId", coalesce(o.ended_at is null and o.token_id is not null, false) as open,
+       o.token_id as "tokenId", o.issuer_id as "issuerId", o.partner_id as "partnerId", o.session_kind as "sessionKind"
+     from taken t left join onboarding o on o.token_id = t.subject_id`,
+    [limit],
+  );
+  return rows.map(({ outboxId, open, ...run }) => ({ outboxId, run: open ? run : null }));
+}
+
 /** Takes carried-out wishes away. */
 export function forgetWishes(tx: Transaction, outboxIds: readonly string[]): void {
   tx.send('delete from outbox where outbox_id = any ($1::bigint[])', [outboxIds]);
@@ -87,17 +114,17 @@ export async function unspentAcknowledgement(tx: Transaction, tokenId: string): 
   return row?.id ?? null;
 }
 
+/** What a run is started with. */
+export interface RunToStart {
+  readonly tokenId: string;
+  readonly issuerId: string;
+  readonly partnerId: string;
+  readonly sessionKind: 'user' | 'business';
+}
+
 /** What a run is started with, when its onboarding is still open. */
-export async function runToStart(
-  tx: Transaction,
-  tokenId: string,
-): Promise<{ tokenId: string; issuerId: string; partnerId: string; sessionKind: 'user' | 'business' } | null> {
-  const [row] = await tx.query<{
-    tokenId: string;
-    issuerId: string;
-    partnerId: string;
-    sessionKind: 'user' | 'business';
-  }>(
+export async function runToStart(tx: Transaction, tokenId: string): Promise<RunToStart | null> {
+  const [row] = await tx.query<RunToStart & Record<string, unknown>>(
     `select token_id as "tokenId", issuer_id as "issuerId", partner_id as "partnerId", session_kind as "sessionKind"
      from onboarding where token_id = $1 and ended_at is null`,
     [tokenId],

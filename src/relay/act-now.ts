@@ -9,7 +9,10 @@ export interface ActNow {
   readonly idle: () => Promise<void>;
 }
 
-/** The fast way from a commit to Temporal and the sender. Wishes of one transaction go in their order. */
+/**
+ * The fast way from a commit to Temporal and the sender. Wishes of one transaction go in their order; runs are left to the
+ * onboarding worker, see `startRuns`.
+ */
 export function actNow(tools: () => CarryOutTools, onError: (error: unknown) => void): ActNow {
   const underWay = new Set<Promise<void>>();
   return {
@@ -26,5 +29,7 @@ export function actNow(tools: () => CarryOutTools, onError: (error: unknown) => 
 }
 
 async function inOrder(wishes: readonly Wish[], tools: CarryOutTools): Promise<void> {
-  for (const wish of wishes) await carryOut(wish, tools);
+  for (const wish of wishes) {
+    if (wish.wish !== 'start') await carryOut(wish, tools);
+  }
 }

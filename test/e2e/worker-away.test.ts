@@ -22,9 +22,17 @@ async function begin(): Promise<Begun> {
 /** What happens while no onboarding worker runs. */
 async function withoutWorker<T>(happen: () => Promise<T>): Promise<T> {
   await stack.stopWorker('onboarding');
-  const result = await happen();
-  await stack.startWorker('onboarding');
-  return result;
+  try {
+    return await happen();
+  } finally {
+    await stack.startWorker('onboarding');
+  }
+}
+
+/** As a worker does that is gone before its first task. */
+async function startRun({ partner, tokenId }: Begun): Promise<void> {
+  const run = { tokenId, issuerId: stack.issuer.id, partnerId: partner.id, sessionKind: 'user' } as const;
+  expect(await stack.handoff.startOnboarding(run)).toBe('started');
 }
 
 /** An onboarding that the partner accepted, while `happen` comes between its word and the import. */
@@ -48,7 +56,7 @@ describe('before the mint', () => {
     const { brands, issuer, database } = stack;
     const { partner, tokenId } = await withoutWorker(async () => {
       const begun = await begin();
-      await expect.poll(() => stack.handoff.describeOnboarding(begun.tokenId)).toBe('running');
+      await startRun(begun);
       expect(await brands.acknowledge(begun.partner, begun.tokenId)).toMatchObject({
         status: 409,
         body: { code: 'onboarding_minting' },
@@ -74,7 +82,7 @@ describe('before the mint', () => {
     const { issuer } = stack;
     const { partner, tokenId } = await withoutWorker(async () => {
       const begun = await begin();
-      await expect.poll(() => stack.handoff.describeOnboarding(begun.tokenId)).toBe('running');
+      await startRun(begun);
       await deleteSession(begun.sessionId);
       return begun;
     });
