@@ -9,6 +9,7 @@ import { withSecrets } from './crypto/key-provider.ts';
 import { createSealer } from './crypto/payload-seal.ts';
 import { rememberedKeys } from './crypto/share-token-keys.ts';
 import { buildApp } from './http/app.ts';
+import { sayLastAnswers } from './http/last-answers.ts';
 import { faultFacts } from './http/logging.ts';
 import { askReadiness, sharedProbe } from './http/readiness.ts';
 import { openMediaStore } from './media/open-media-store.ts';
@@ -30,6 +31,8 @@ export interface RunningServer {
   readonly url: string;
   /** Answers what is under way, takes nothing new, and closes its connections. */
   close(): Promise<void>;
+  /** Takes its leave of callers before it closes, so that none loses a request. */
+  leave(): Promise<void>;
 }
 
 /** Starts the HTTP server. Temporal and the database may be down: `/readyz` says so. */
@@ -112,21 +115,23 @@ export async function startServer(config: ServerConfig, logger: pino.Logger): Pr
       }),
   });
   const url = await app.listen({ host: config.host, port: config.port });
+  const close = async () => {
+    await app.close();
+    await mailer?.close();
+    await preparing.stop();
+    // Temporal's client must not be closed under a call.
+    await Promise.all([act.idle(), ...[temporal, searchAttributes, database, migrations].map((probe) => probe.idle())]);
+    await client.close();
+    await audited?.stop();
+    await media.close();
+    await tenants.close();
+  };
   return {
     url,
-    close: async () => {
-      await app.close();
-      await mailer?.close();
-      await preparing.stop();
-      // Temporal's client must not be closed under a call.
-      await Promise.all([
-        act.idle(),
-        ...[temporal, searchAttributes, database, migrations].map((probe) => probe.idle()),
-      ]);
-      await client.close();
-      await audited?.stop();
-      await media.close();
-      await tenants.close();
+    close,
+    leave: async () => {
+      await sayLastAnswers(app.server);
+      await close();
     },
   };
 }
@@ -175,7 +180,7 @@ if (import.meta.main) {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       logger.info({ signal }, 'closing');
-      server.close().then(
+      server.leave().then(
         () => process.exit(0),
         (error: unknown) => {
           logger.error({ fault: faultFacts(error) }, 'closed badly');
