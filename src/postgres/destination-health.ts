@@ -5,7 +5,7 @@ import type { Transaction } from './tenants.ts';
 export const MAX_IN_FLIGHT = 10;
 
 /** How long an attempt may hold its delivery, in seconds: its 15 s limit and room for the database. */
-export const LEASE_SECONDS = 45;
+export const LEASE_SECONDS = 20;
 
 /** Consecutive failures that open the circuit of a destination. */
 const FAILURES_IN_A_ROW = 10;

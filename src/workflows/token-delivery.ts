@@ -43,7 +43,7 @@ export function startDelivery(order: {
     // Partners take turns: none waits behind another's many. A run that somebody started by hand names none.
     ...(partnerId === undefined ? {} : { priority: { fairnessKey: partnerId } }),
     // One attempt takes at most 15 s for all destinations together; the rest is for the database.
-    startToCloseTimeout: '30s',
+    startToCloseTimeout: '20s',
     // A little longer than the token lives: the activity itself sees the expiry, by the database's clock.
     scheduleToCloseTimeout: order.lifetimeMs + 60_000,
     retry: {

@@ -29,7 +29,7 @@ const LOOKS_PER_RUN = 200;
 const { attemptDelivery } = proxyActivities<WebhookActivities>({
   taskQueue: TASK_QUEUES.webhooks,
   // One attempt takes at most 15 s; the rest is for the database.
-  startToCloseTimeout: '30s',
+  startToCloseTimeout: '20s',
   // An attempt that fails to run (no worker, no database) is tried until the payload's own retention ends.
   scheduleToCloseTimeout: '30 days',
   retry: { initialInterval: '2s', maximumInterval: '1m' },
