@@ -74,6 +74,9 @@ const GRACE = { shutdownGraceTime: '25s', shutdownForceTime: '40s' } as const;
 /** A worker that died is found out by nothing else: for so long its tasks wait for it before another worker gets them. */
 const WAIT_FOR_CACHE = { stickyQueueScheduleToStartTimeout: '5s' } as const;
 
+/** They mostly wait for Postgres; a run that is started while all are taken queues for its first task. */
+const MAX_TASKS_OF_ONBOARDINGS = 100;
+
 /** They mostly wait for receivers; with few slots, those that hang would hold the others up. */
 const MAX_ATTEMPTS_OF_RUNS = 1_000;
 
@@ -164,7 +167,11 @@ export async function startOnboardingWorker(
       everySeconds: config.audit.anchorSeconds,
     },
   });
-  const worker = await connectWorker({ taskQueue: TASK_QUEUES.onboarding, activities }, parts, audited);
+  const worker = await connectWorker(
+    { taskQueue: TASK_QUEUES.onboarding, activities, maxConcurrentWorkflowTaskExecutions: MAX_TASKS_OF_ONBOARDINGS },
+    parts,
+    audited,
+  );
   const { connection } = worker;
   const starter = startRuns({
     tenants,
@@ -268,7 +275,10 @@ function openCodec(
 }
 
 async function connectWorker(
-  options: Pick<WorkerOptions, 'taskQueue' | 'maxConcurrentActivityTaskExecutions'> & { activities: object },
+  options: Pick<
+    WorkerOptions,
+    'taskQueue' | 'maxConcurrentActivityTaskExecutions' | 'maxConcurrentWorkflowTaskExecutions'
+  > & { activities: object },
   { bundle, logger }: WorkerParts,
   audited: AuditedCodec | null,
 ): Promise<{ worker: Worker; connection: NativeConnection }> {

@@ -7,6 +7,9 @@ const OVERDUE_BATCH = 200;
 /** Wishes younger than this are left to the process that made them. In seconds. */
 const GRACE_SECONDS = 2;
 
+/** When a wish that is taken now is to be had again, if it is still there. */
+const NEXT_TRY = 'handoff_now() + make_interval(secs => least(60, 5 * power(2, least(attempts, 4))))';
+
 /**
  * Takes wishes that nobody carried out yet, for a while: a relay that dies leaves them to the next one. Wishes of one
  * token come in their order, so that a signal waits for its start.
@@ -14,7 +17,7 @@ const GRACE_SECONDS = 2;
 export function takeWishes(tx: Transaction, limit: number): Promise<Wish[]> {
   return tx.query<Wish & Record<string, unknown>>(
     `update outbox set attempts = attempts + 1,
-       due_at = handoff_now() + make_interval(secs => least(60, 5 * power(2, least(attempts, 4))))
+       due_at = ${NEXT_TRY}
      where outbox_id in (
        select o.outbox_id from outbox o
        where o.due_at <= handoff_now() and o.created_at < handoff_now() - interval '${GRACE_SECONDS} seconds'
@@ -41,7 +44,7 @@ export interface WishedRun {
 export async function takeStarts(tx: Transaction, limit: number): Promise<WishedRun[]> {
   const rows = await tx.query<{ outboxId: string; open: boolean } & RunToStart>(
     `with taken as (
-       update outbox set attempts = attempts + 1, due_at = handoff_now() + interval '5 seconds'
+       update outbox set attempts = attempts + 1, due_at = ${NEXT_TRY}
        where outbox_id in (
          select outbox_id from outbox where wish = 'start' and due_at <= handoff_now()
          order by outbox_id limit $1 for update skip locked)
