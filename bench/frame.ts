@@ -13,19 +13,23 @@ export type Round<Names extends string = string, Measured extends Sample = Sampl
 
 /** What a part found. */
 export interface Findings {
-  /** By the name of a target or a name of its own: one number per round. */
+  /** By the name of a target or a name of its own: one number per round. Also a time that has a target of its own. */
   readonly ratios: Readonly<Record<string, readonly number[]>>;
   /** What stands behind the ratios, and what is only reported; one number per round, or the only one. Names end with the unit. */
   readonly figures: Readonly<Record<string, readonly number[]>>;
 }
 
-/** A part of the benchmark: it starts what it needs in the lab, measures in rounds and says what it found. */
+/**
+ * A part of the benchmark: it starts what it needs in the lab, measures in rounds and says what it found. Parts that have
+ * their `run` in common are measured together, on the same processes.
+ */
 export interface Part {
   /** As `--only` names it. */
   readonly name: string;
   /** For `--help`: what is compared with what. */
   readonly shows: string;
-  run(lab: Lab): Promise<Findings>;
+  /** @param asked names of the parts to measure, of those that it is the `run` of */
+  readonly run: (lab: Lab, asked: ReadonlySet<string>) => Promise<Findings>;
 }
 
 /**
@@ -52,20 +56,17 @@ export async function race<Names extends string, Measured extends Sample>(
   return rounds;
 }
 
-/** A contender's figures over all rounds, each under `<prefix>_<figure>`. */
-export function figuresOf(prefix: string, samples: readonly Sample[]): Record<string, number[]> {
-  const names = new Set(samples.flatMap((sample) => Object.keys(sample)));
-  return Object.fromEntries(
-    [...names].map((name) => [`${prefix}_${name}`, samples.flatMap((sample) => sample[name] ?? [])]),
-  );
-}
-
-/** All contenders' figures over all rounds, each under `<prefix>_<contender>_<figure>`. */
-export function figuresOfRounds(prefix: string, rounds: readonly Round[]): Record<string, number[]> {
-  const names = Object.keys(rounds[0] ?? {});
-  const samplesOf = (name: string) => rounds.map((round) => round[name] ?? {});
-  const figures = names.map((name) => figuresOf(`${prefix}_${name}`, samplesOf(name)));
-  return Object.assign({}, ...figures) as Record<string, number[]>;
+/** All contenders' figures over all rounds, each under `<prefix>_<contender>_<figure>`; without a prefix if that is null. */
+export function figuresOfRounds(prefix: string | null, rounds: readonly Round[]): Record<string, number[]> {
+  const figures: Record<string, number[]> = {};
+  for (const round of rounds) {
+    for (const [name, sample] of Object.entries(round)) {
+      for (const [figure, value] of Object.entries(sample)) {
+        (figures[`${prefix === null ? '' : `${prefix}_`}${name}_${figure}`] ??= []).push(value);
+      }
+    }
+  }
+  return figures;
 }
 
 /** The middle of some numbers and their ends. */

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Pool } from 'pg';
+import { buildForProduction } from '../test/support/production-build.ts';
 import { startDevTemporal, type DevTemporal } from '../src/dev/dev-temporal.ts';
 import {
   createDatabase,
@@ -36,12 +37,23 @@ export interface Lab extends LabSize {
   onEnd(undo: () => Promise<unknown>): void;
 }
 
-/** What all parts share, each started for the first that asks. */
+/** What all parts share, each started or made for the first that asks. */
 export interface Servers {
   /** With the settings of a production server where safety is concerned: every commit is on the disk. */
   postgres(): Promise<EmbeddedPostgres>;
+  /** Name of a migrated database, of which all others are copies. */
+  template(): Promise<string>;
   /** A dev server that keeps its state in a file. */
   temporal(): Promise<DevTemporal>;
+  /** Our code, as it runs in production. */
+  program(): Promise<Program>;
+}
+
+/** Files that our processes are started from. */
+export interface Program {
+  readonly server: string;
+  /** Takes its role as an argument. */
+  readonly worker: string;
 }
 
 /** A migrated database of a part's own. */
@@ -76,6 +88,13 @@ export function ownServers(folder: string, say: Progress): OwnServers {
     versions['postgres'] = await setForLoad(server.url('postgres'));
     return server;
   });
+  const template = once(async () => {
+    const server = await postgres();
+    const name = 'handoff_bench_template';
+    await createDatabase(server.url('postgres'), name);
+    await migrate(server.url(name));
+    return name;
+  });
   const temporal = once(async () => {
     say('Starting a Temporal dev server');
     const binary = await findTemporalBinary('cli', { report: say });
@@ -88,11 +107,22 @@ export function ownServers(folder: string, say: Progress): OwnServers {
   return {
     versions,
     postgres,
+    template,
     temporal,
+    program: once(() => {
+      say('Compiling');
+      return compile(folder);
+    }),
     stop: async () => {
       for (const stop of stops.toReversed()) await stop();
     },
   };
+}
+
+/** Our code with its workflow bundle, in a folder of a run. */
+export async function compile(folder: string): Promise<Program> {
+  const code = await buildForProduction(folder);
+  return { server: join(code, 'server.js'), worker: join(code, 'worker.js') };
 }
 
 /**
@@ -130,10 +160,9 @@ export async function withLab<T>(
 export async function openDatabase(lab: Lab): Promise<LabDatabase> {
   const server = await lab.servers.postgres();
   const name = `handoff_bench_${randomBytes(6).toString('hex')}`;
-  await createDatabase(server.url('postgres'), name);
+  await createDatabase(server.url('postgres'), name, await lab.servers.template());
   lab.onEnd(() => dropDatabase(server.url('postgres'), name));
   const url = server.url(name);
-  await migrate(url);
   const pool = new Pool({ connectionString: url, max: 4 });
   pool.on('error', () => undefined);
   lab.onEnd(() => pool.end());
@@ -162,7 +191,8 @@ export async function startServer(
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const answers = async () => (await fetch(new URL('/healthz', url))).ok;
-  const server = await startOwnProcess(['server.ts'], { ...env, PORT: String(port) }, answers);
+  const program = await lab.servers.program();
+  const server = await startOwnProcess([program.server], { ...env, PORT: String(port) }, answers);
   lab.onEnd(() => server.stop());
   return { ...server, url };
 }
@@ -175,7 +205,8 @@ export async function startWorker(
 ): Promise<OwnProcess> {
   const port = await freePort();
   const polls = async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).ok;
-  const worker = await startOwnProcess(['worker.ts', role], { ...env, HEALTH_PORT: String(port) }, polls);
+  const program = await lab.servers.program();
+  const worker = await startOwnProcess([program.worker, role], { ...env, HEALTH_PORT: String(port) }, polls);
   lab.onEnd(() => worker.stop());
   return worker;
 }

@@ -11,6 +11,8 @@ export interface Report {
   readonly size: { readonly quick: boolean; readonly rounds: number; readonly scale: number };
   readonly machine: Readonly<Record<string, string | number>>;
   readonly versions: Readonly<Record<string, string>>;
+  /** By the letters of parts that were measured together, and of `all`. */
+  readonly elapsed_seconds: Readonly<Record<string, number>>;
 }
 
 /**
@@ -22,6 +24,7 @@ export function reportOf(
   findings: readonly Findings[],
   size: Report['size'],
   versions: Readonly<Record<string, string>>,
+  elapsed: Report['elapsed_seconds'],
 ): Report {
   const spreads = (kind: 'ratios' | 'figures') =>
     Object.fromEntries(
@@ -33,54 +36,88 @@ export function reportOf(
     size,
     machine: machine(),
     versions: { ...ownVersions(), ...versions },
+    elapsed_seconds: elapsed,
   };
 }
 
-/** Names of what has missed its least. */
-export function missed({ ratios, figures }: Report): string[] {
-  return Object.entries({ ...ratios, ...figures })
+/** Names of ratios that have missed their least. */
+export function missed({ ratios }: Report): string[] {
+  return Object.entries(ratios)
     .filter(([name, { median }]) => judge(name, median) === 'below')
     .map(([name]) => name);
 }
 
-/** Tables of the ratios and of the figures, as text in columns or as Markdown. */
+/** What the command ends with: 1 when a part broke, and where `check` asks for it when a ratio has missed its least. */
+export function exitCode(report: Report, { check, broken }: { readonly check: boolean; readonly broken: boolean }) {
+  return broken || (check && missed(report).length > 0) ? 1 : 0;
+}
+
+/** What the figures of processor time end with. */
+const CPU = 'CpuMs';
+
+/**
+ * Three tables, each if there is something in it: the ratios with their targets, the processor time that one of each
+ * contender took in each process, and all other figures. As text in columns, or as Markdown as our formatter leaves it.
+ */
 export function tablesOf(report: Report, form: 'text' | 'markdown'): string {
-  const headed = (rows: string[][], head: string[]) => (form === 'text' ? columns : markdown)([head, ...rows]);
-  const judged = Object.keys(TARGETS).filter((name) => report.ratios[name] ?? report.figures[name]);
-  const others = (all: Readonly<Record<string, Spread>>) => Object.keys(all).filter((name) => !judged.includes(name));
-  const all = { ...report.ratios, ...report.figures };
-  const cells = (name: string) => {
-    const { median, min, max } = all[name] as Spread;
-    return [name, ...[median, min, max].map(shown)];
-  };
-  const ratios = [...judged, ...others(report.ratios)].map((name) => {
+  const named = (name: string) => (form === 'text' ? name : `\`${name}\``);
+  const judged = Object.keys(TARGETS).filter((name) => name in report.ratios);
+  const others = Object.keys(report.ratios).filter((name) => !judged.includes(name));
+  const cells = (name: string, { median, min, max }: Spread) => [named(name), ...[median, min, max].map(shown)];
+  const ratios = [...judged, ...others].map((name) => {
+    const spread = report.ratios[name] as Spread;
     const target = TARGETS[name];
     const limit = (number: number | null | undefined) =>
       number === null || number === undefined ? '–' : `${target?.better === 'more' ? '≥' : '≤'} ${number}`;
-    const verdict = judge(name, all[name]?.median ?? Number.NaN);
-    return [...cells(name), limit(target?.must), limit(target?.aim), verdict ?? '–'];
+    return [...cells(name, spread), limit(target?.must), limit(target?.aim), judge(name, spread.median) ?? '–'];
   });
-  const tables = [headed(ratios, ['ratio', 'median', 'min', 'max', 'must', 'aim', 'reached'])];
-  const figures = others(report.figures).map(cells);
-  if (figures.length > 0) tables.push(headed(figures, ['figure', 'median', 'min', 'max']));
-  return tables.join('\n\n');
+  const figures = Object.entries(report.figures).filter(([name]) => !/cpuMs$/i.test(name));
+  const tables = [
+    [['ratio', 'median', 'min', 'max', 'least', 'aim', 'reached'], ...ratios],
+    cpuTable(report.figures, named),
+    [['figure', 'median', 'min', 'max'], ...figures.map(([name, spread]) => cells(name, spread))],
+  ].filter((rows) => rows.length > 1);
+  return tables.map((rows) => (form === 'text' ? columns(rows) : markdown(rows))).join('\n\n');
+}
+
+/** One row for each contender whose processor time is known, in milliseconds for one; medians. */
+function cpuTable(figures: Report['figures'], named: (name: string) => string): string[][] {
+  const contenders = Object.keys(figures).flatMap((name) => /^(.+)_cpuMs$/.exec(name)?.[1] ?? []);
+  const processOf = (contender: string, name: string) =>
+    name.startsWith(`${contender}_`) && name.endsWith(CPU) ? name.slice(contender.length + 1, -CPU.length) : '';
+  const processes = new Set(
+    contenders.flatMap((contender) => Object.keys(figures).map((name) => processOf(contender, name))),
+  );
+  // Of contenders whose name begins with another's.
+  const names = [...processes].filter((name) => name !== '' && !name.includes('_'));
+  const cell = (figure: string) => (figures[figure] === undefined ? '–' : shown(figures[figure].median));
+  const rows = contenders.map((contender) => [
+    named(contender),
+    cell(`${contender}_cpuMs`),
+    ...names.map((name) => cell(`${contender}_${name}${CPU}`)),
+  ]);
+  return [['CPU ms for one', 'all', ...names], ...rows];
 }
 
 function columns(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
-        .join('  '),
-    )
-    .join('\n');
+  const widths = widthsOf(rows);
+  return rows.map((row) => padded(row, widths).join('  ')).join('\n');
 }
 
-function markdown([head = [], ...rows]: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map((_, column) => (column === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n');
+function markdown(rows: readonly (readonly string[])[]): string {
+  // A rule has three characters at least, and ends with a colon where the column is right-aligned.
+  const widths = widthsOf(rows).map((width) => Math.max(width, 3));
+  const rule = widths.map((width, column) => (column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
+  const [head = [], ...body] = rows.map((row) => padded(row, widths));
+  return [head, rule, ...body].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
+
+const widthsOf = (rows: readonly (readonly string[])[]): number[] =>
+  (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+
+/** The first cell to the left, numbers to the right. */
+const padded = (row: readonly string[], widths: readonly number[]): string[] =>
+  row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)));
 
 /** Three digits, whatever the size. */
 function shown(number: number): string {

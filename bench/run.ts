@@ -5,15 +5,13 @@ import { parseArgs } from 'node:util';
 import { startProgress } from '../src/dev/progress.ts';
 import type { Findings, Part } from './frame.ts';
 import { ownServers, withLab, type LabSize } from './lab.ts';
-import { dbos } from './parts/dbos.ts';
 import { growth } from './parts/growth.ts';
-import { onboarding } from './parts/onboarding.ts';
-import { recovery } from './parts/recovery.ts';
+import { dbos, onboarding, recovery } from './parts/onboarding.ts';
 import { sharing } from './parts/sharing.ts';
 import { webhooks } from './parts/webhooks.ts';
-import { missed, reportOf, tablesOf } from './report.ts';
+import { exitCode, missed, reportOf, tablesOf } from './report.ts';
 
-/** By the letter of each, in the order in which they run. */
+/** By the letter of each. */
 const PARTS: Readonly<Record<string, Part>> = {
   a: sharing,
   b: onboarding,
@@ -37,7 +35,7 @@ const USAGE = `npm run bench -- [--quick] [--only PART,…] [--rounds N] [--scal
   --markdown   prints the tables as Markdown
   --check      ends with 1 when a ratio is below its least
 
-Parts, in this order:
+Parts; those of onboardings are measured together, on the same processes:
 ${Object.entries(PARTS)
   .map(([letter, { name, shows }]) => `  ${letter}  ${name.padEnd(11)} ${shows}`)
   .join('\n')}`;
@@ -67,20 +65,26 @@ if (values.help || problems.length > 0) {
   console.log([...problems, USAGE].join('\n'));
   process.exit(problems.length > 0 ? 1 : 0);
 }
+
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 const chosen = parts.filter((part) => only.length === 0 || only.some((name) => isNamed(name, part)));
-const { findings, broken, versions } = await findingsOf(chosen.map(([, part]) => part));
-const report = reportOf(findings, size, versions);
+const { findings, elapsed, broken, versions } = await findingsOf(chosen);
+const report = reportOf(findings, size, versions, elapsed);
 console.log(`\n${tablesOf(report, values.markdown ? 'markdown' : 'text')}\n`);
+console.log(
+  `Seconds: ${Object.entries(elapsed)
+    .map(([letters, seconds]) => `${letters} ${seconds}`)
+    .join(', ')}`,
+);
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
 for (const { name, error } of broken) console.error(`${name} broke: ${String((error as Error).stack ?? error)}`);
 const below = missed(report);
 if (below.length > 0) console.log(`Below the least: ${below.join(', ')}`);
-process.exit(broken.length > 0 || (values.check && below.length > 0) ? 1 : 0);
+process.exit(exitCode(report, { check: values.check, broken: broken.length > 0 }));
 
-/** Runs parts one after the other; one that breaks is told of at the end. */
-async function findingsOf(wanted: readonly Part[]) {
+/** Runs parts one after the other, those that are measured together at once; one that breaks is told of at the end. */
+async function findingsOf(wanted: readonly (readonly [letter: string, part: Part])[]) {
   const say = startProgress();
   const folder = mkdtempSync(join(tmpdir(), 'handoff-bench-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
@@ -88,21 +92,29 @@ async function findingsOf(wanted: readonly Part[]) {
   process.env['TMPDIR'] = folder;
   const servers = ownServers(folder, say);
   const findings: Findings[] = [];
+  const elapsed: Record<string, number> = {};
   const broken: { name: string; error: unknown }[] = [];
+  const begun = performance.now();
+  const secondsSince = (then: number) => Math.round((performance.now() - then) / 1_000);
   try {
-    for (const part of wanted) {
-      say(`${part.name}: begins`);
+    for (const [run, parts] of Map.groupBy(wanted, ([, part]) => part.run)) {
+      const letters = parts.map(([letter]) => letter).join('');
+      const name = parts.map(([, part]) => part.name).join(', ');
+      const partBegun = performance.now();
+      say(`${name}: begins`);
       try {
-        const lab = { ...size, servers, say, folder: join(folder, part.name) };
-        findings.push(await withLab(lab, (opened) => part.run(opened)));
-        say(`${part.name}: done`);
+        const lab = { ...size, servers, say, folder: join(folder, letters) };
+        const asked = new Set(parts.map(([, part]) => part.name));
+        findings.push(await withLab(lab, (opened) => run(opened, asked)));
+        say(`${name}: done`);
       } catch (error) {
-        broken.push({ name: part.name, error });
-        say(`${part.name}: broke`);
+        broken.push({ name, error });
+        say(`${name}: broke`);
       }
+      elapsed[letters] = secondsSince(partBegun);
     }
   } finally {
     await servers.stop();
   }
-  return { findings, broken, versions: servers.versions };
+  return { findings, elapsed: { ...elapsed, all: secondsSince(begun) }, broken, versions: servers.versions };
 }

@@ -9,6 +9,8 @@ export interface CrashPoint {
   readonly kind: ProcessKind;
   /** What brings the process there. */
   readonly reachedBy: string;
+  /** That comes so late that another process, which was not killed meanwhile, is at it: it has to be handed over. */
+  readonly late?: true;
 }
 
 /** Crash points between a call's commit and its answer. */
@@ -29,8 +31,6 @@ const beforeAndAfter = (name: string, kind: ProcessKind, reachedBy: string): Cra
 
 /** Every point, in the order in which the processes of a kind are killed at them. */
 export const CRASH_POINTS: readonly CrashPoint[] = [
-  // Leaves a start to the relay, whose own points come first too.
-  ...beforeAndAfter('start-workflow', 'server', 'an opened onboarding'),
   ...around('take-in', 'server', 'a session that is taken in'),
   ...around('open', 'server', 'an opened onboarding'),
   ...around('mint', 'server', 'a minted token'),
@@ -48,7 +48,7 @@ export const CRASH_POINTS: readonly CrashPoint[] = [
   })),
 
   { point: 'claim-wishes:after-commit', kind: 'onboarding', reachedBy: 'a wish that a killed process left' },
-  ...beforeAndAfter('start-workflow', 'onboarding', 'a start or retry that a killed process left'),
+  ...beforeAndAfter('start-workflow', 'onboarding', 'an opened onboarding, or what a killed process left'),
   ...around('mint-step', 'onboarding', 'an opened onboarding'),
   ...around('import', 'onboarding', 'an accepted or automatic share'),
   ...around('notify', 'onboarding', 'an onboarding that ends'),
@@ -58,7 +58,10 @@ export const CRASH_POINTS: readonly CrashPoint[] = [
   ...beforeAndAfter('importSharedSession', 'onboarding', 'an accepted or automatic share'),
   ...beforeAndAfter('lookAtShareToken', 'onboarding', "a partner's own import, or a revocation"),
   ...beforeAndAfter('notifyParties', 'onboarding', 'an onboarding that ends'),
-  ...beforeAndAfter('closeShareToken', 'onboarding', 'a share that runs out'),
+  ...beforeAndAfter('closeShareToken', 'onboarding', 'a share that runs out').map((point): CrashPoint => ({
+    ...point,
+    late: true,
+  })),
 
   ...around('claim-delivery', 'webhooks', 'a delivery that is due'),
   { point: 'webhook:before-send', kind: 'webhooks', reachedBy: 'a delivery that is due' },

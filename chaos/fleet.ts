@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { startChild, type RunningChild } from '../src/dev/child-process.ts';
 import { freePort } from '../src/dev/free-port.ts';
 
@@ -34,7 +33,7 @@ export interface Member {
   ended(): Promise<void>;
 }
 
-/** Two servers and two workers for each queue, as processes of their own. */
+/** Our processes, at least two of each kind. */
 export interface Fleet {
   readonly members: readonly Member[];
   of(kind: ProcessKind): readonly Member[];
@@ -44,37 +43,44 @@ export interface Fleet {
   stop(): Promise<void>;
 }
 
-/** Ports that the members keep for their lives. */
-export interface FleetPorts {
-  readonly servers: readonly number[];
-  readonly workers: readonly number[];
-}
+/** Ports that the members of each kind keep for their lives. */
+export type FleetPorts = Readonly<Record<ProcessKind, readonly number[]>>;
 
-const COUNT = 2;
-const SOURCES = fileURLToPath(new URL('../src/', import.meta.url));
+/** Most points to die at are the onboarding workers': two of them can be killed in turn, and one goes on. */
+const COUNTS = { server: 2, onboarding: 3, webhooks: 2 } as const;
 /** Longer than a worker's own patience with activities under way. */
 const GRACE_MS = 50_000;
-/** A worker bundles its workflows first, and all may start at once on a busy machine. */
+/** All may start at once, on a busy machine. */
 const READY_MS = 120_000;
 
-/** Ports for two servers, and for what says of four workers that they poll. */
+/** Free ports for all of them: a worker says there that it polls. */
 export async function fleetPorts(): Promise<FleetPorts> {
-  const ports = async (count: number) => Promise.all(Array.from({ length: count }, () => freePort()));
-  return { servers: await ports(COUNT), workers: await ports(2 * COUNT) };
+  const ports = (kind: ProcessKind) => Promise.all(Array.from({ length: COUNTS[kind] }, () => freePort()));
+  return { server: await ports('server'), onboarding: await ports('onboarding'), webhooks: await ports('webhooks') };
 }
 
-/** The fleet, of which nothing runs yet. @param env what each process is started with */
-export function createFleet(folder: string, ports: FleetPorts, env: Readonly<Record<string, string>>): Fleet {
-  const logs = join(folder, 'logs');
-  const worker = (kind: 'onboarding' | 'webhooks', port: number, index: number) =>
-    createMember({ name: `${kind}-${index + 1}`, kind, port, args: ['worker.ts', kind], logs, env });
-  const members = [
-    ...ports.servers.map((port, index) =>
-      createMember({ name: `server-${index + 1}`, kind: 'server', port, args: ['server.ts'], logs, env }),
+/** What a fleet's processes are started with. */
+export interface FleetOptions {
+  /** Their logs are kept here. */
+  readonly logs: string;
+  /** Folder of `server.js` and `worker.js`. */
+  readonly code: string;
+  readonly ports: FleetPorts;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The fleet, of which nothing runs yet. */
+export function createFleet({ logs, code, ports, env }: FleetOptions): Fleet {
+  const args = {
+    server: [join(code, 'server.js')],
+    onboarding: [join(code, 'worker.js'), 'onboarding'],
+    webhooks: [join(code, 'worker.js'), 'webhooks'],
+  } as const;
+  const members = (['server', 'onboarding', 'webhooks'] as const).flatMap((kind) =>
+    ports[kind].map((port, index) =>
+      createMember({ name: `${kind}-${index + 1}`, kind, port, args: args[kind], logs, env }),
     ),
-    ...ports.workers.slice(0, COUNT).map((port, index) => worker('onboarding', port, index)),
-    ...ports.workers.slice(COUNT).map((port, index) => worker('webhooks', port, index)),
-  ];
+  );
   const of = (kind: ProcessKind) => members.filter((member) => member.kind === kind);
   return {
     members,
@@ -94,13 +100,13 @@ interface MemberOptions {
   readonly name: string;
   readonly kind: ProcessKind;
   readonly port: number;
-  /** Entry point below `src`, and its arguments. */
-  readonly args: readonly [string, ...string[]];
+  /** Of Node.js. */
+  readonly args: readonly string[];
   readonly logs: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
-function createMember({ name, kind, port, args: [entry, ...args], logs, env }: MemberOptions): Member {
+function createMember({ name, kind, port, args, logs, env }: MemberOptions): Member {
   const origin = `http://127.0.0.1:${port}`;
   const logFile = join(logs, `${name}.log`);
   const own = kind === 'server' ? { HOST: '127.0.0.1', PORT: String(port) } : { HEALTH_PORT: String(port) };
@@ -112,7 +118,7 @@ function createMember({ name, kind, port, args: [entry, ...args], logs, env }: M
       const begun = await startChild({
         name,
         command: process.execPath,
-        args: [join(SOURCES, entry), ...args],
+        args,
         logFile,
         env: { ...env, ...own, ...more },
         ready: async () => (await fetch(`${origin}/healthz`)).ok,

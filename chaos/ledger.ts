@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import type { IncomingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
 import type { JsonObject } from '../src/domain/json.ts';
@@ -50,15 +50,18 @@ export interface Ledger {
 /** The files that a ledger keeps in its folder. They hold what clients saw, personal data included. */
 export const LEDGER_FILES = { calls: 'calls.ndjson', heard: 'webhooks.ndjson' } as const;
 
-/** Opens a ledger on two files of this folder, which is made when missing. Each line is there before the call returns. */
+/**
+ * Opens a ledger on two files of this folder, which is made when missing. Each line is there before the call returns.
+ * Memory holds what is looked for; bodies and headers are read back from the file each time they are asked for.
+ */
 export function openLedger(folder: string): Ledger {
   mkdirSync(folder, { recursive: true });
+  const files = {
+    calls: openLines<Call>(join(folder, LEDGER_FILES.calls)),
+    heard: openLines<Heard>(join(folder, LEDGER_FILES.heard)),
+  };
   const calls: Call[] = [];
   const heard: Heard[] = [];
-  const files = {
-    calls: openSync(join(folder, LEDGER_FILES.calls), 'a', 0o600),
-    heard: openSync(join(folder, LEDGER_FILES.heard), 'a', 0o600),
-  };
   // What is cut off by a sudden end still comes to an end itself.
   let closed = false;
   return {
@@ -66,18 +69,54 @@ export function openLedger(folder: string): Ledger {
     heard,
     note: (call) => {
       if (closed) return;
-      writeSync(files.calls, `${JSON.stringify(call)}\n`);
-      calls.push(call);
+      const read = files.calls.append(call);
+      const { body, ...rest } = call;
+      calls.push(body === null ? call : withLater(rest, { body: () => read().body }));
     },
     hear: (one) => {
       if (closed) return;
-      writeSync(files.heard, `${JSON.stringify(one)}\n`);
-      heard.push(one);
+      const read = files.heard.append(one);
+      const { rawBody: _rawBody, headers: _headers, ...rest } = one;
+      heard.push(withLater(rest, { rawBody: () => read().rawBody, headers: () => read().headers }));
     },
     close: () => {
       closed = true;
-      closeSync(files.calls);
-      closeSync(files.heard);
+      files.calls.close();
+      files.heard.close();
     },
+  };
+}
+
+/** An object with members that are read each time. */
+function withLater<Now extends object, Later extends object>(
+  now: Now,
+  later: { readonly [Name in keyof Later]: () => Later[Name] },
+): Now & Later {
+  const getters = Object.entries<() => unknown>(later).map(([name, get]) => [name, { get, enumerable: true }] as const);
+  return Object.defineProperties(now, Object.fromEntries(getters)) as Now & Later;
+}
+
+/** A file of one JSON text a line. */
+interface Lines<T> {
+  /** @returns reads the line again, as long as the file is open */
+  append(value: T): () => T;
+  close(): void;
+}
+
+function openLines<T>(path: string): Lines<T> {
+  const file = openSync(path, 'a+', 0o600);
+  let end = fstatSync(file).size;
+  return {
+    append: (value) => {
+      const line = Buffer.from(`${JSON.stringify(value)}\n`);
+      const [from, { length }] = [end, line];
+      end += writeSync(file, line);
+      return () => {
+        const again = Buffer.alloc(length);
+        readSync(file, again, 0, length, from);
+        return JSON.parse(again.toString('utf8')) as T;
+      };
+    },
+    close: () => closeSync(file),
   };
 }

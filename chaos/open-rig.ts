@@ -7,9 +7,11 @@ import { createFleet, fleetPorts } from './fleet.ts';
 import { openLedger } from './ledger.ts';
 import { startPartnerSimulator } from './partner-simulator.ts';
 import { startPostgresServer } from './postgres-server.ts';
+import { buildForProduction } from '../test/support/production-build.ts';
 import { createRandom } from './random.ts';
 import type { Rig } from './rig.ts';
 import { settingsFor } from './settings.ts';
+import { startTemporalOnPostgres, type TemporalPrograms } from './temporal-on-postgres.ts';
 import { startTemporalServer } from './temporal-server.ts';
 
 /** What a rig is opened with. */
@@ -20,6 +22,8 @@ export interface RigOptions {
   /** There already, and empty. */
   readonly folder: string;
   readonly say: Progress;
+  /** The real server in the place of the dev server; null for the dev server. */
+  readonly temporalPrograms: TemporalPrograms | null;
 }
 
 /** A rig, and what takes it away again: the last that was started first, whatever of it there is. */
@@ -43,7 +47,7 @@ export function openRig(options: RigOptions): OpenRig {
 }
 
 async function startAll(options: RigOptions, onEnd: Rig['onEnd']): Promise<Rig> {
-  const { folder, seed, say } = options;
+  const { folder, seed, say, temporalPrograms } = options;
   const random = createRandom(seed);
   // Postgres runs under another account when this runs as root.
   chmodSync(folder, 0o711);
@@ -53,10 +57,14 @@ async function startAll(options: RigOptions, onEnd: Rig['onEnd']): Promise<Rig> 
   const ledger = openLedger(join(folder, 'ledger'));
   onEnd(() => Promise.resolve(ledger.close()));
 
-  say('Starting Postgres and Temporal');
+  say('Building our processes, starting Postgres and Temporal');
+  const code = await buildForProduction(folder);
   const postgres = await startPostgresServer(folder);
   onEnd(() => postgres.stop());
-  const temporal = await startTemporalServer(folder, say);
+  const temporal =
+    temporalPrograms === null
+      ? await startTemporalServer(folder, say)
+      : await startTemporalOnPostgres(folder, temporalPrograms);
   onEnd(() => temporal.stop());
   const open = async (port: string) => {
     const proxy = await startFaultProxy(Number(port));
@@ -76,11 +84,11 @@ async function startAll(options: RigOptions, onEnd: Rig['onEnd']): Promise<Rig> 
     folder,
     databaseUrl: through(proxies.postgres, postgres.url),
     temporalAddress: proxies.temporal.address,
-    publicUrl: `http://127.0.0.1:${ports.servers[0]}`,
+    publicUrl: `http://127.0.0.1:${ports.server[0]}`,
   });
-  const fleet = createFleet(folder, ports, env);
+  const fleet = createFleet({ logs: join(folder, 'logs'), code, ports, env });
   onEnd(() => fleet.stop());
-  say('Starting two servers, two onboarding workers and two webhooks workers');
+  say('Starting two servers, three onboarding workers and two webhooks workers');
   await fleet.heal();
 
   const brands = await createBrands({

@@ -36,8 +36,8 @@ export async function takeShare({ caller, random, partner, event }: ReceivedShar
   const say = (accept: boolean) => caller.insist(acknowledgement(partner, token.tokenId, accept));
   const take = (key?: string | null) => caller.insist(importWish(partner, token, key));
   const chance = random.next();
-  if (chance < 0.06) return;
-  if (chance < 0.12) await pause(random.between(500, 8_000));
+  if (chance < 0.1) return;
+  if (chance < 0.16) await pause(random.between(500, 8_000));
   if (chance > 0.94) {
     await say(false);
     return;

@@ -17,6 +17,13 @@ type QuietRig = Pick<Rig, 'postgres' | 'fleet' | 'brands' | 'ledger' | 'partner'
 /** A token that lives for longer may wait for its partner while the invariants are checked; nothing happens to it. */
 const LEFT_ALONE = `interval '5 minutes'`;
 
+/**
+ * Delivery `v` was made for onboarding `o`, which ended without it, so that nobody sends it any more: our housekeeping
+ * ends it, some two minutes after.
+ */
+export const LEFT_TO_HOUSEKEEPING = `(v.owner = 'onboarding' and o.ended_at > handoff_now() - interval '3 minutes'
+  and (v.lease_until is null or v.lease_until < handoff_now()))`;
+
 /** What keeps the run from being at rest. Times by the database's clock. */
 const UNDER_WAY = `
   select
@@ -24,7 +31,7 @@ const UNDER_WAY = `
     (select count(*)::int from delivery v join event e on e.event_id = v.event_id
      left join share_token t on t.token_id = e.token_id
      left join onboarding o on o.token_id = e.token_id
-     where v.ended_at is null and v.state <> 'held'
+     where v.ended_at is null and v.state <> 'held' and ${LEFT_TO_HOUSEKEEPING} is not true
        and not (v.owner = 'onboarding' and o.ended_at is null and t.expires_at > handoff_now() + ${LEFT_ALONE}
                 and v.lease_until is null)) as deliveries,
     (select count(*)::int from onboarding o left join share_token t on t.token_id = o.token_id

@@ -46,6 +46,8 @@ export interface PostgresServer {
 export interface TemporalServer {
   /** `host:port`, direct, for the oracle. */
   readonly address: string;
+  /** Direct, of the superuser: where its state is kept, if that is in Postgres. */
+  readonly databases: readonly string[];
   kill(): Promise<void>;
   start(): Promise<void>;
 }

@@ -10,27 +10,32 @@ import { INVARIANTS } from './invariants/index.ts';
 import { openRig } from './open-rig.ts';
 import { machine, versions, writeReport } from './report.ts';
 import type { Fault } from './rig.ts';
+import { programsIn, type TemporalPrograms } from './temporal-on-postgres.ts';
 import { torment } from './torment.ts';
 
 /** Onboardings and shares a second that two cores carry beside all that is broken. */
-const RATE = 8;
+const RATE = 6;
 
 const list = (all: readonly { readonly id: string; readonly text: string }[]) =>
   all.map(({ id, text }) => `  ${id.padEnd(4)} ${text}`).join('\n');
 
 const USAGE = `npm run chaos -- [--seed N] [--minutes M] [--faults F2,F4,…] [--quick] [--rate N] [--json FILE] [--keep]
 
-  Starts Postgres, Temporal, two servers and four workers as processes of their own, has brands share sessions with each
+  Starts Postgres, Temporal, two servers and five workers as processes of their own, has brands share sessions with each
   other through them, and breaks one thing after the other meanwhile. Then all is mended, and what clients were told and
   partners heard is held against what is stored. It needs nothing but this checkout, and ends with 1 when a row failed.
 
   --seed N         repeats the order of faults, victims and pauses; by default a new one, which is printed
-  --minutes M      goes round the faults until so much time is over; by default each has its turn once
+  --minutes M      goes round the faults under load, in their short form and in another order each time, until so much
+                   time is over; then those in labs, once. By default each has its turn once
   --faults A,B     these alone
-  --quick          shorter faults: about ten minutes for all of them in the place of some hours
+  --quick          short faults, and small labs: about 25 minutes for all in the place of some six hours
   --rate N         stories a second that clients begin, default ${RATE}
   --json FILE      writes the rows there, with the seed, the machine and the versions
   --keep           leaves data, logs and ledgers behind, and says where
+  --temporal-server FOLDER
+                   with the real Temporal server on a Postgres of its own, in the place of the dev server; the folder
+                   holds its programs server and sql
 
 Faults, in an order that the seed gives:
 ${list(FAULTS.map(({ id, what }) => ({ id, text: what })))}
@@ -47,6 +52,7 @@ const { values } = parseArgs({
     rate: { type: 'string', default: String(RATE) },
     json: { type: 'string' },
     keep: { type: 'boolean', default: false },
+    'temporal-server': { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -68,6 +74,14 @@ function chosenFaults(text: string | undefined): readonly Fault[] {
     .map((id) => FAULTS.find((fault) => fault.id === id.trim()) ?? refuse(`No fault is called ${id}.`));
 }
 
+function programs(folder: string | undefined): TemporalPrograms | null {
+  try {
+    return folder === undefined ? null : programsIn(folder);
+  } catch (error) {
+    return refuse(`--temporal-server needs a folder with the programs server and sql: ${(error as Error).message}`);
+  }
+}
+
 if (values.help) {
   console.log(USAGE);
   process.exit(0);
@@ -76,6 +90,7 @@ const seed = values.seed === undefined ? randomInt(2 ** 31) : Math.floor(numberO
 const minutes = values.minutes === undefined ? null : numberOf('minutes', values.minutes, 0);
 const rate = numberOf('rate', values.rate, 0.1);
 const faults = chosenFaults(values.faults);
+const temporalPrograms = programs(values['temporal-server']);
 
 const say = startProgress();
 const begun = new Date();
@@ -87,7 +102,7 @@ process.once('exit', () => {
   else rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 say(`Seed ${seed}`);
-const opened = openRig({ seed, quick: values.quick, minutes, folder, say });
+const opened = openRig({ seed, quick: values.quick, minutes, folder, say, temporalPrograms });
 let interrupted = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {

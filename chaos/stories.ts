@@ -34,8 +34,8 @@ export const onboard: Story = async (scene) => {
   if (tokenId === null) return;
   const chance = random.next();
   if (chance < 0.3) await pause(random.between(0, 3_000));
-  if (chance < 0.08) await revoke(caller, issuer, tokenId);
-  else if (chance < 0.12) await remove(caller, issuer, sessionId);
+  if (chance < 0.12) await revoke(caller, issuer, tokenId);
+  else if (chance < 0.16) await remove(caller, issuer, sessionId);
   else if (chance < 0.4) {
     const reader = random.pick([issuer, partner]);
     await caller.insist({

@@ -22,6 +22,7 @@ export async function startTemporalServer(
   let server: DevTemporal | null = await start();
   return {
     address: server.address,
+    databases: [],
     kill: async () => {
       if (server === null) return;
       process.kill(server.pid, 'SIGKILL');

@@ -45,9 +45,13 @@ export function noFaults(what: string, told: Told): Row {
  * it to the first one that began after.
  */
 export function writeGap({ ledger }: Pick<Rig, 'ledger'>, moment: number): number {
-  const writes = ledger.calls.filter((call) => call.method !== 'GET' && isYes(call));
-  const before = Math.max(...writes.map(({ at, ms }) => at + ms).filter((end) => end <= moment));
-  const after = Math.min(...writes.filter(({ at }) => at > moment).map(({ at, ms }) => at + ms));
+  let [before, after] = [-Infinity, Infinity];
+  for (const call of ledger.calls) {
+    if (call.method === 'GET' || !isYes(call)) continue;
+    const end = call.at + call.ms;
+    if (end <= moment) before = Math.max(before, end);
+    if (call.at > moment) after = Math.min(after, end);
+  }
   return after - before;
 }
 

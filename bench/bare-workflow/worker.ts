@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { serveHealth } from '../../src/health-port.ts';
@@ -6,7 +5,7 @@ import { createLogger, temporalLogger } from '../../src/logging.ts';
 import { bareActivities } from './activities.ts';
 import { BARE_QUEUE } from './queue.ts';
 
-// A worker with the SDK's defaults throughout.
+// A worker with the SDK's defaults throughout; its argument is the file of the bundled workflow.
 Runtime.install({
   logger: temporalLogger(createLogger('bare-worker', 'warn')),
   shutdownSignals: ['SIGTERM', 'SIGINT'],
@@ -14,7 +13,7 @@ Runtime.install({
 const worker = await Worker.create({
   connection: await NativeConnection.connect(loadClientConnectConfig().connectionOptions),
   taskQueue: BARE_QUEUE,
-  workflowsPath: fileURLToPath(new URL('workflows.ts', import.meta.url)),
+  workflowBundle: { codePath: String(process.argv[2]) },
   activities: bareActivities,
 });
 const stopAnswering = await serveHealth(Number(process.env['HEALTH_PORT']), () => worker.getState() === 'RUNNING');

@@ -11,7 +11,8 @@ import { meetBrands, type OnboardingBrands } from '../onboarding/stack.ts';
 /** The same onboarding on DBOS. */
 export interface DbosStack extends OnboardingBrands {
   readonly database: LabDatabase;
-  readonly pids: readonly number[];
+  /** Their ids. */
+  readonly processes: Readonly<Record<'server' | 'sender', number>>;
 }
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
@@ -48,23 +49,24 @@ export async function startDbosStack(lab: Lab): Promise<DbosStack> {
     lab.onEnd(() => child.stop());
     return child.pid;
   };
-  const pids = [
-    await start('server.ts', `http://127.0.0.1:${port}/healthz`),
-    await start('sender.ts', `http://127.0.0.1:${healthPort}/healthz`),
-  ];
+  const [server, sender] = await Promise.all([
+    start('server.ts', `http://127.0.0.1:${port}/healthz`),
+    start('sender.ts', `http://127.0.0.1:${healthPort}/healthz`),
+  ]);
 
-  /** Asks until the workflow has ended, which it mostly has when both sides were told. */
-  const completed = async (tokenId: string) => {
+  /** Asks until all have ended, which they mostly have once both sides were told. */
+  const ended = async (tokenIds: readonly string[]) => {
     for (;;) {
-      const { rows } = await system.query<{ status: string }>(
-        'select status from dbos.workflow_status where workflow_uuid = $1',
-        [tokenId],
+      const { rows } = await system.query<{ id: string; status: string }>(
+        'select workflow_uuid as id, status from dbos.workflow_status where workflow_uuid = any ($1)',
+        [tokenIds],
       );
-      const status = rows[0]?.status;
-      if (status === 'SUCCESS') return;
-      if (status !== 'PENDING') throw new Error(`the workflow of ${tokenId} is ${String(status)}`);
-      await pause(5);
+      const other = rows.find(({ status }) => status !== 'SUCCESS' && status !== 'PENDING');
+      if (other !== undefined) throw new Error(`the workflow of ${other.id} is ${other.status}`);
+      if (rows.filter(({ status }) => status === 'SUCCESS').length === tokenIds.length) return;
+      await pause(20);
     }
   };
-  return { ...(await meetBrands(lab, database, `http://127.0.0.1:${port}`, completed)), database, pids };
+  const brands = await meetBrands(lab, database, `http://127.0.0.1:${port}`, ended);
+  return { ...brands, database, processes: { server, sender } };
 }

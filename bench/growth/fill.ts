@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { escapeIdentifier } from 'pg';
+import { inFlight } from '../in-flight.ts';
 
 /** Of how many days the sessions are that an application is filled with. */
 const DAYS = 365;
@@ -60,53 +61,64 @@ const COPIES: readonly {
   },
 ];
 
+/** Tables are written by so many connections at a time: one for each core of a small machine. */
+const AT_A_TIME = 2;
+
+/** The plan of the copies to come; of no use afterwards. */
+const PLAN = 'bench_copy';
+
 /**
  * Fills an application up to so many sessions, as if it had taken one in at a time for a year: each is a copy of one that
  * it took in itself, with its rows in all tables, its own ids (time-ordered where ours are), customer and search terms.
- * Their events count as sealed in the audit trail. Planner statistics are taken then.
+ * Their events count as sealed in the audit trail. Indexes that no other table refers to are made anew afterwards, which
+ * takes a fraction of the time. Planner statistics are taken then. Nothing else may use the database meanwhile.
  *
- * @param pool of the superuser
+ * @param pool of the superuser, with as many connections as are used at a time
  * @throws Error when the application has no session yet, or not `count` in the end
  */
 export async function fillSessions(pool: Pool, applicationId: string, count: number): Promise<void> {
-  const client = await pool.connect();
-  try {
-    await client.query('begin');
-    // Neither foreign keys nor triggers: what is copied was checked when it was taken in.
-    await client.query(`set local session_replication_role = replica`);
-    await client.query(`set local work_mem = '256MB'`);
-    await planCopies(client, applicationId, count);
-    for (const copy of COPIES) await copyRows(client, copy);
-    await client.query(
-      `update session_counter set last_number = $2, living = $2 where application_id = $1 and session_kind = 'user'`,
-      [applicationId, count],
-    );
-    await client.query('commit');
-    await client.query('vacuum (analyze)');
-    await client.query('checkpoint');
-    const { rows } = await client.query<{ stored: number; entities: number }>(
-      `select (select count(*) from session where application_id = $1)::float8 as stored,
-         (select count(*) from entity where application_id = $1)::float8 as entities`,
-      [applicationId],
-    );
-    if (rows[0]?.stored !== count || rows[0].entities !== count) {
-      throw new Error(`${rows[0]?.stored} sessions of ${rows[0]?.entities} customers instead of ${count}`);
+  await planCopies(pool, applicationId, count);
+  await inFlight(COPIES, AT_A_TIME, async (copy) => {
+    const client = await pool.connect();
+    try {
+      await client.query('begin');
+      // Neither foreign keys nor triggers: what is copied was checked when it was taken in.
+      await client.query(`set local session_replication_role = replica`);
+      await client.query(`set local work_mem = '256MB'`);
+      await client.query(`set local maintenance_work_mem = '512MB'`);
+      await withoutIndexes(client, copy.table, () => copyRows(client, copy));
+      await client.query('commit');
+    } catch (error) {
+      await client.query('rollback');
+      throw error;
+    } finally {
+      client.release();
     }
-  } catch (error) {
-    await client.query('rollback');
-    throw error;
-  } finally {
-    client.release();
+  });
+  await pool.query(`drop table ${PLAN}`);
+  await pool.query(
+    `update session_counter set last_number = $2, living = $2 where application_id = $1 and session_kind = 'user'`,
+    [applicationId, count],
+  );
+  await pool.query('vacuum (analyze)');
+  await pool.query('checkpoint');
+  const { rows } = await pool.query<{ stored: number; entities: number }>(
+    `select (select count(*) from session where application_id = $1)::float8 as stored,
+       (select count(*) from entity where application_id = $1)::float8 as entities`,
+    [applicationId],
+  );
+  if (rows[0]?.stored !== count || rows[0].entities !== count) {
+    throw new Error(`${rows[0]?.stored} sessions of ${rows[0]?.entities} customers instead of ${count}`);
   }
 }
 
 /** One row for each copy to come, in the order of their time. */
-async function planCopies(client: PoolClient, applicationId: string, count: number): Promise<void> {
+async function planCopies(pool: Pool, applicationId: string, count: number): Promise<void> {
   // UUID version 7 of a copy's time, with the rest of it from a hash.
   const idOf = (what: string) => `(lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7'
     || substr(md5(n || '${what}' || $1::text), 1, 3) || '8' || substr(md5(n || '${what}' || $1::text), 4, 15))::uuid`;
-  await client.query(
-    `create temporary table copy on commit drop as
+  await pool.query(
+    `create unlogged table ${PLAN} as
      with source as (
        select session_id, vendor_data, row_number() over (order by session_id) - 1 as place, count(*) over () as sources
        from session where application_id = $1::uuid
@@ -121,7 +133,29 @@ async function planCopies(client: PoolClient, applicationId: string, count: numb
      order by n`,
     [applicationId, count],
   );
-  await client.query('analyze copy');
+  await pool.query(`analyze ${PLAN}`);
+}
+
+/** Does `write` while the table lacks its indexes, but for those that other tables refer to. */
+async function withoutIndexes(client: PoolClient, table: string, write: () => Promise<void>): Promise<void> {
+  const { rows: constraints } = await client.query<{ name: string; definition: string }>(
+    `select quote_ident(c.conname) as name, pg_get_constraintdef(c.oid) as definition from pg_constraint c
+     where c.conrelid = $1::regclass and c.contype in ('p', 'u')
+       and not exists (select 1 from pg_constraint f where f.contype = 'f' and f.conindid = c.conindid)`,
+    [table],
+  );
+  const { rows: indexes } = await client.query<{ name: string; definition: string }>(
+    `select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition from pg_index
+     where indrelid = $1::regclass and not exists (select 1 from pg_constraint where conindid = indexrelid)`,
+    [table],
+  );
+  for (const { name } of constraints) await client.query(`alter table ${table} drop constraint ${name}`);
+  for (const { name } of indexes) await client.query(`drop index ${name}`);
+  await write();
+  for (const { name, definition } of constraints) {
+    await client.query(`alter table ${table} add constraint ${name} ${definition}`);
+  }
+  for (const { definition } of indexes) await client.query(definition);
 }
 
 async function copyRows(client: PoolClient, { table, on, own }: (typeof COPIES)[number]): Promise<void> {
@@ -137,6 +171,6 @@ async function copyRows(client: PoolClient, { table, on, own }: (typeof COPIES)[
   const values = names.map((name) => own[name] ?? `t.${escapeIdentifier(name)}`);
   await client.query(
     `insert into ${table} (${names.map(escapeIdentifier).join(', ')})
-     select ${values.join(', ')} from copy c join ${table} t on ${on} order by c.n`,
+     select ${values.join(', ')} from ${PLAN} c join ${table} t on ${on} order by c.n`,
   );
 }

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Pool } from 'pg';
 import { addBrands, type BenchBrand } from '../brands.ts';
-import { percentile, race } from '../frame.ts';
+import { percentile } from '../frame.ts';
 import { openCalls, type HttpCalls } from '../http-calls.ts';
 import { inFlight } from '../in-flight.ts';
 import { amount, environment, openDatabase, startServer, type Lab } from '../lab.ts';
@@ -26,7 +26,12 @@ interface Filled {
 }
 
 const VERBS = ['mint', 'import', 'list'] as const;
-type Latencies = Readonly<Record<`${(typeof VERBS)[number]}P50Ms`, number>>;
+type Verb = (typeof VERBS)[number];
+/** Of each call, in milliseconds. */
+type Latencies = Readonly<Record<Verb, readonly number[]>>;
+
+/** Turns that each size takes in a round, so that whatever else happens meanwhile happens to all of them. */
+const TURNS = 4;
 
 /**
  * How long a call takes, one at a time, where an application has many sessions: minting of any of them, importing into it,
@@ -35,27 +40,33 @@ type Latencies = Readonly<Record<`${(typeof VERBS)[number]}P50Ms`, number>>;
 export async function measureStoredSessions(lab: Lab) {
   const wanted = lab.quick ? [1_000, 100_000] : [1_000, 100_000, 1_000_000];
   const sizes = wanted.map((full) => amount({ ...lab, quick: false }, { full, quick: full }));
-  const perTurn = amount(lab, { full: 150, quick: 60 });
+  const perTurn = amount(lab, { full: 50, quick: 15 });
   const filled: Filled[] = [];
-  for (const size of sizes) filled.push(await fill(lab, size, perTurn * (lab.rounds + 1)));
+  for (const size of sizes) filled.push(await fill(lab, size, perTurn * (lab.rounds * TURNS + 1)));
   for (const one of filled) await turn(one, perTurn);
 
-  const contenders = Object.fromEntries(filled.map((one) => [one.name, () => turn(one, perTurn)]));
-  const rounds = await race<string, Latencies>(lab, contenders);
+  const figures: Record<string, number[]> = {};
+  const p50s = (name: string, verb: Verb) => (figures[`growth_${verb}_at_${name}_p50Ms`] ??= []);
+  for (let round = 1; round <= lab.rounds; round += 1) {
+    const turns = new Map<Filled, Latencies[]>(filled.map((one) => [one, []]));
+    for (let number = 0; number < TURNS; number += 1) {
+      for (const one of number % 2 === 0 ? filled : filled.toReversed()) turns.get(one)?.push(await turn(one, perTurn));
+    }
+    for (const [{ name }, latencies] of turns) {
+      for (const verb of VERBS)
+        p50s(name, verb).push(
+          percentile(
+            latencies.flatMap((each) => each[verb]),
+            0.5,
+          ),
+        );
+      const shown = VERBS.map((verb) => `${verb} ${p50s(name, verb).at(-1)?.toFixed(2)} ms`);
+      lab.say(`round ${round} of ${lab.rounds}, ${name} sessions: p50 of ${shown.join(', ')}`);
+    }
+  }
   const [least, most] = [filled[0]?.name ?? '', filled.at(-1)?.name ?? ''];
-  const p50s = (name: string, verb: (typeof VERBS)[number]) =>
-    rounds.map((round) => round[name]?.[`${verb}P50Ms`] ?? Number.NaN);
-  return {
-    ratios: Object.fromEntries(
-      VERBS.map((verb) => {
-        const [small, large] = [p50s(least, verb), p50s(most, verb)];
-        return [`growth_${verb}`, large.map((p50, round) => p50 / (small[round] ?? Number.NaN))];
-      }),
-    ),
-    figures: Object.fromEntries(
-      filled.flatMap(({ name }) => VERBS.map((verb) => [`growth_${verb}_at_${name}_p50Ms`, p50s(name, verb)])),
-    ),
-  };
+  const ratio = (verb: Verb) => p50s(most, verb).map((p50, round) => p50 / (p50s(least, verb)[round] ?? Number.NaN));
+  return { ratios: Object.fromEntries(VERBS.map((verb) => [`growth_${verb}`, ratio(verb)])), figures };
 }
 
 async function fill(lab: Lab, size: number, toShare: number): Promise<Filled> {
@@ -97,11 +108,7 @@ async function turn({ calls, pool, brand, issuer, partner, toShare }: Filled, co
     const page = await calls.call(brand, 'GET', '/v3/sessions/');
     if (!Array.isArray(page['results']) || page['results'].length === 0) throw new Error('the list shows sessions');
   });
-  return {
-    mintP50Ms: percentile(minting.latencies, 0.5),
-    importP50Ms: percentile(importing.latencies, 0.5),
-    listP50Ms: percentile(listing.latencies, 0.5),
-  };
+  return { mint: minting.latencies, import: importing.latencies, list: listing.latencies };
 }
 
 /** Any of a brand's sessions, wherever they lie. */

@@ -22,8 +22,11 @@ export interface ShareOrder {
   readonly sessionId: string;
 }
 
-/** What an onboarding tells the issuer; its partner hears of the imported session as well. */
-const SUBSCRIBED = ['share.minted', 'share.received', 'share.imported', 'share.rejected', 'share.expired'];
+/** How an onboarding ended: both sides are told. */
+const ENDINGS = ['share.imported', 'share.rejected', 'share.expired'];
+
+/** What a brand's backend acts on; a partner gets the token with `share.received`. */
+const SUBSCRIBED = { issuer: ENDINGS, partner: ['share.received', ...ENDINGS] } as const;
 
 /** More than one: a destination has ten requests in flight at most, and a platform has many brands. */
 const ISSUERS = 8;
@@ -45,7 +48,7 @@ export async function makeIssuers(
     for (const brand of [issuer, acknowledge, automatic]) {
       const destination = await http.call(brand, 'POST', '/v3/webhook/destinations/', {
         url: counterparts.urlOf(brand),
-        subscribed_events: brand === issuer ? SUBSCRIBED : [...SUBSCRIBED, 'status.updated'],
+        subscribed_events: [...SUBSCRIBED[brand === issuer ? 'issuer' : 'partner']],
       });
       counterparts.know(brand, String(destination['secret_shared_key']));
     }

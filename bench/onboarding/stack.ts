@@ -2,22 +2,29 @@ import type { Client } from '@temporalio/client';
 import { connectHandoffClient } from '../../src/client.ts';
 import type { OwnProcess } from '../../test/support/worker-process.ts';
 import { openCalls } from '../http-calls.ts';
-import { inFlight, rateOf, type Rate } from '../in-flight.ts';
+import { inFlight, type Timing } from '../in-flight.ts';
 import { environment, openDatabase, startServer, startWorker, type Lab, type LabDatabase } from '../lab.ts';
 import { makeIssuers, takeInToShare, type Acceptance, type ShareOrder } from './brands.ts';
 import { startCounterparts, type Counterparts } from './counterparts.ts';
+
+/** Onboardings that were run. */
+export interface Onboarded extends Timing {
+  readonly tokenIds: readonly string[];
+}
 
 /** Brands on a server, their backends, and what is measured of them. */
 export interface OnboardingBrands {
   readonly counterparts: Counterparts;
   /** Takes sessions in, and orders each to be shared. */
   orders(acceptance: Acceptance, count: number): Promise<ShareOrder[]>;
+  /** Runs onboardings, each from the HTTP call that opens it until both sides were told of the import. */
+  onboard(orders: readonly ShareOrder[], atATime: number): Promise<Onboarded>;
   /**
-   * Runs onboardings, each from the HTTP call that opens it until both sides were told and `completed` resolved.
+   * Waits until the runs of such onboardings have ended, which is outside of their time.
    *
-   * @throws Error unless each is imported in Postgres
+   * @throws Error unless each is imported and told of in Postgres, and its run has succeeded
    */
-  load(orders: readonly ShareOrder[], atATime: number): Promise<Rate>;
+  readonly settled: (onboarded: Onboarded) => Promise<void>;
 }
 
 /** All that an onboarding goes through, as processes of their own: one server, and one worker of each kind. */
@@ -31,32 +38,44 @@ export interface OnboardingStack extends OnboardingBrands {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Starts it on a database of its own and on the lab's Temporal, until the part has ended. */
-export async function startOnboardingStack(lab: Lab): Promise<OnboardingStack> {
-  const database = await openDatabase(lab);
-  const { address } = await lab.servers.temporal();
-  const env = environment(lab, database, { TEMPORAL_ADDRESS: address });
+/**
+ * Starts it on a database of its own and on the lab's Temporal, until the part has ended.
+ *
+ * @param namespace of Temporal; two stacks in one would take each other's work
+ */
+export async function startOnboardingStack(lab: Lab, namespace = 'default'): Promise<OnboardingStack> {
+  const [database, { address }] = await Promise.all([
+    openDatabase(lab),
+    lab.servers.temporal(),
+    // Made meanwhile.
+    lab.servers.program(),
+  ]);
+  const env = environment(lab, database, { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace });
   const [server, onboarding, webhooks] = await Promise.all([
     startServer(lab, env),
     startWorker(lab, 'onboarding', env),
     startWorker(lab, 'webhooks', env),
   ]);
-  const temporal = temporalAt(lab, address);
-  const completed = (tokenId: string) => temporal.workflow.result(tokenId);
-  const brands = await meetBrands(lab, database, server.url, completed);
+  const temporal = temporalAt(lab, env);
+  const ended = async (tokenIds: readonly string[]) => {
+    await inFlight(tokenIds, RESULTS_AT_A_TIME, (tokenId) => temporal.workflow.result(tokenId));
+  };
+  const brands = await meetBrands(lab, database, server.url, ended);
   return { ...brands, database, temporal, url: server.url, processes: { server, onboarding, webhooks }, env };
 }
+
+const RESULTS_AT_A_TIME = 20;
 
 /**
  * Makes brands on a server.
  *
- * @param completed resolves when the run of a token has ended
+ * @param ended resolves when the runs of these tokens have ended, and rejects when one has failed
  */
 export async function meetBrands(
   lab: Lab,
   database: LabDatabase,
   url: string,
-  completed: (tokenId: string) => Promise<unknown>,
+  ended: (tokenIds: readonly string[]) => Promise<void>,
 ): Promise<OnboardingBrands> {
   const http = openCalls(lab, url, 64);
   const counterparts = await startCounterparts(http);
@@ -65,34 +84,44 @@ export async function meetBrands(
   return {
     counterparts,
     orders: (acceptance, count) => takeInToShare(http, issuers, acceptance, count),
-    load: async (orders, atATime) => {
-      const before = await importedAndTold(database);
-      const timing = await inFlight(orders, atATime, async (order) => completed(await counterparts.onboard(order)));
-      const made = (await importedAndTold(database)) - before;
-      if (made !== orders.length) throw new Error(`${made} of ${orders.length} onboardings were imported and told of`);
-      return rateOf(timing);
+    onboard: async (orders, atATime) => {
+      const { results: tokenIds, ...timing } = await inFlight(orders, atATime, (order) => counterparts.onboard(order));
+      return { ...timing, tokenIds };
+    },
+    settled: async ({ tokenIds }) => {
+      await ended(tokenIds);
+      const made = await importedAndTold(database, tokenIds);
+      if (made !== tokenIds.length)
+        throw new Error(`${made} of ${tokenIds.length} onboardings were imported and told of`);
     },
   };
 }
 
-/** Onboardings that ended with an import, and whose notify step is done. */
-export async function importedAndTold({ pool }: LabDatabase): Promise<number> {
+/** How many of some onboardings ended with an import, and have their notify step done. */
+export async function importedAndTold({ pool }: LabDatabase, tokenIds: readonly string[]): Promise<number> {
   const { rows } = await pool.query<{ count: number }>(
     `select count(*)::int as count from onboarding o
      join onboarding_step s on s.token_id = o.token_id and s.step = 'notify' and s.finished_at is not null
-     where o.status = 'imported'`,
+     where o.status = 'imported' and o.token_id = any ($1::uuid[])`,
+    [tokenIds],
   );
   return rows[0]?.count ?? 0;
 }
 
-/** A client of the lab's Temporal, in this process. */
-function temporalAt(lab: Lab, address: string): Client {
+/** A client in this process of the Temporal that such processes use. */
+function temporalAt(lab: Lab, env: Readonly<Record<string, string>>): Client {
+  const names = ['TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE'];
+  const before = names.map((name) => process.env[name]);
+  const set = (values: readonly (string | undefined)[]) => {
+    for (const [at, name] of names.entries()) {
+      if (values[at] === undefined) delete process.env[name];
+      else process.env[name] = values[at];
+    }
+  };
   // Temporal's own environment names the server, also to a client.
-  const before = process.env['TEMPORAL_ADDRESS'];
-  process.env['TEMPORAL_ADDRESS'] = address;
+  set(names.map((name) => env[name]));
   const client = connectHandoffClient();
-  if (before === undefined) delete process.env['TEMPORAL_ADDRESS'];
-  else process.env['TEMPORAL_ADDRESS'] = before;
+  set(before);
   lab.onEnd(() => client.close());
   return client.temporal;
 }

@@ -1,79 +1,124 @@
 import { startBareWorkflows, type BareWorkflows } from '../bare-workflow/bare.ts';
-import { cpuMs } from '../cpu.ts';
-import { figuresOf, race, type Findings, type Part } from '../frame.ts';
-import type { Rate } from '../in-flight.ts';
+import { withCpu } from '../cpu.ts';
+import { startDbosStack, type DbosStack } from '../dbos/stack.ts';
+import { figuresOfRounds, race, type Contender, type Findings, type Part, type Round, type Sample } from '../frame.ts';
+import { rateOf, type Timing } from '../in-flight.ts';
 import { amount, type Lab } from '../lab.ts';
+import type { Acceptance } from '../onboarding/brands.ts';
 import { startOnboardingStack, type OnboardingStack } from '../onboarding/stack.ts';
+import { measureRecovery } from './recovery.ts';
 
 const IN_FLIGHT = 50;
 
-/** A rate, and what each of it cost: processor time in milliseconds, this process (load and counterparts) left out. */
-type Costed = Rate & Readonly<Record<'temporalCpuMs' | 'postgresCpuMs' | 'nodeCpuMs', number>>;
-
-/** Part b: a whole onboarding against a bare workflow. */
+/** Parts b, c and f: a whole onboarding against a bare workflow, against one on DBOS, and after its worker was killed. */
 export const onboarding: Part = {
   name: 'onboarding',
-  shows: 'b. a full onboarding against a bare workflow with four no-op activities on the same Temporal server',
-  run: async (lab) => {
-    const stack = await startOnboardingStack(lab);
-    return measureOnboarding(lab, stack, await startBareWorkflows(lab, stack.temporal));
-  },
+  shows: 'a full onboarding against a bare workflow with four no-op activities on the same Temporal server',
+  run: measureAll,
 };
 
-/** Lets acknowledged onboardings, automatic ones and the bare workflow take turns, many at a time and one by one. */
-export async function measureOnboarding(lab: Lab, stack: OnboardingStack, bare: BareWorkflows): Promise<Findings> {
+export const dbos: Part = {
+  name: 'dbos',
+  shows: 'a full onboarding against the same one written on DBOS, with the same SQL and the same sender',
+  run: measureAll,
+};
+
+export const recovery: Part = {
+  name: 'recovery',
+  shows: 'time from a killed onboarding worker to the next progress of the onboardings under way',
+  run: measureAll,
+};
+
+async function measureAll(lab: Lab, asked: ReadonlySet<string>): Promise<Findings> {
+  const stack = await startOnboardingStack(lab);
+  const [bare, onDbos] = await Promise.all([
+    asked.has(onboarding.name) ? startBareWorkflows(lab, stack.temporal) : null,
+    asked.has(dbos.name) ? startDbosStack(lab) : null,
+  ]);
+  const raced = bare === null && onDbos === null ? null : await measureOnboardings(lab, stack, { bare, dbos: onDbos });
+  const recovered = asked.has(recovery.name) ? await measureRecovery(lab, stack) : null;
+  return {
+    ratios: { ...raced?.ratios, ...recovered?.ratios },
+    figures: { ...raced?.figures, ...recovered?.figures },
+  };
+}
+
+/** What onboardings are compared with. */
+export interface Others {
+  readonly bare: BareWorkflows | null;
+  readonly dbos: DbosStack | null;
+}
+
+/**
+ * Lets acknowledged onboardings take turns with the others: many at a time, and beside the bare workflow also automatic
+ * ones, and one by one. Each turn's figures hold the processor time of every process that had a part in it, for one
+ * onboarding or workflow.
+ */
+export async function measureOnboardings(lab: Lab, stack: OnboardingStack, { bare, dbos }: Others): Promise<Findings> {
   const [postgres, temporal] = await Promise.all([lab.servers.postgres(), lab.servers.temporal()]);
-  const nodes = [...Object.values(stack.processes), ...bare.workers];
-  const costed = async (count: number, work: () => Promise<Rate>): Promise<Costed> => {
-    const used = () => ({
-      temporalCpuMs: cpuMs(temporal.pid) / count,
-      postgresCpuMs: cpuMs(postgres.pid) / count,
-      nodeCpuMs: nodes.reduce((sum, { pid }) => sum + cpuMs(pid), 0) / count,
-    });
-    const before = used();
-    const rate = await work();
-    const after = used();
-    return {
-      ...rate,
-      temporalCpuMs: after.temporalCpuMs - before.temporalCpuMs,
-      postgresCpuMs: after.postgresCpuMs - before.postgresCpuMs,
-      nodeCpuMs: after.nodeCpuMs - before.nodeCpuMs,
-    };
-  };
-  const handOver = async (acceptance: 'acknowledge' | 'automatic', count: number, atATime: number) => {
+  const servers = { postgres: [postgres.pid], temporal: [temporal.pid] };
+  const { server, onboarding: steps, webhooks } = stack.processes;
+  const ours = { ...servers, server: [server.pid], onboardingWorker: [steps.pid], webhooksWorker: [webhooks.pid] };
+  const handOver = (acceptance: Acceptance, count: number, atATime: number) => async () => {
     const orders = await stack.orders(acceptance, count);
-    return costed(count, () => stack.load(orders, atATime));
+    return costed(ours, count, () => stack.onboard(orders, atATime), stack.settled);
   };
-
-  const many = amount(lab, { full: 600, quick: 200 });
-  const few = amount(lab, { full: 60, quick: 20 });
+  const many = amount(lab, { full: 600, quick: 90 });
+  const few = amount(lab, { full: 60, quick: 10 });
   // Code is compiled, connections are made, statements are planned.
-  const first = amount(lab, { full: 200, quick: 100 });
-  await handOver('acknowledge', first, IN_FLIGHT);
-  await handOver('automatic', first, IN_FLIGHT);
-  await bare.load(first, IN_FLIGHT);
-
-  const contenders = {
-    acknowledged: () => handOver('acknowledge', many, IN_FLIGHT),
-    automatic: () => handOver('automatic', many, IN_FLIGHT),
-    bare: () => costed(many, () => bare.load(many, IN_FLIGHT)),
-    acknowledgedAlone: () => handOver('acknowledge', few, 1),
-    bareAlone: () => costed(few, () => bare.load(few, 1)),
-  };
-  const rounds = await race<keyof typeof contenders, Costed>(lab, contenders);
-  const samplesOf = (name: keyof typeof contenders) => rounds.map((round) => round[name]);
+  const first = amount(lab, { full: 200, quick: 50 });
+  const contenders: Record<string, Contender> = {};
+  const warmUps: Contender[] = [handOver('acknowledge', first, IN_FLIGHT)];
+  if (dbos !== null) {
+    const { server, sender } = dbos.processes;
+    const processes = { postgres: [postgres.pid], server: [server], sender: [sender] };
+    const onDbos = (count: number) => async () => {
+      const orders = await dbos.orders('acknowledge', count);
+      return costed(processes, count, () => dbos.onboard(orders, IN_FLIGHT), dbos.settled);
+    };
+    contenders['dbos'] = onDbos(many);
+    warmUps.push(onDbos(first));
+  }
+  contenders['onboarding'] = handOver('acknowledge', many, IN_FLIGHT);
+  if (bare !== null) {
+    const workers = bare.workers.map(({ pid }) => pid);
+    const run = (count: number, atATime: number) => () =>
+      costed({ ...servers, workers }, count, () => bare.run(count, atATime));
+    contenders['bare'] = run(many, IN_FLIGHT);
+    contenders['automatic'] = handOver('automatic', many, IN_FLIGHT);
+    contenders['onboarding_alone'] = handOver('acknowledge', few, 1);
+    contenders['bare_alone'] = run(few, 1);
+    warmUps.push(handOver('automatic', first, IN_FLIGHT), run(first, IN_FLIGHT));
+  }
+  await Promise.all(warmUps.map((warmUp) => warmUp(0)));
+  lab.say('all are warm');
+  const rounds = await race(lab, contenders);
+  const ratio = (figure: string, [one, other]: readonly [string, string]) =>
+    rounds.map((round) => figureOf(round, one, figure) / figureOf(round, other, figure));
   return {
     ratios: {
-      onboarding_vs_bare: rounds.map((round) => round.acknowledged.perSecond / round.bare.perSecond),
-      automatic_vs_bare: rounds.map((round) => round.automatic.perSecond / round.bare.perSecond),
-      onboarding_latency_vs_bare: rounds.map((round) => round.acknowledgedAlone.p50Ms / round.bareAlone.p50Ms),
+      ...(bare !== null && {
+        onboarding_vs_bare: ratio('perSecond', ['onboarding', 'bare']),
+        automatic_vs_bare: ratio('perSecond', ['automatic', 'bare']),
+        onboarding_latency_vs_bare: ratio('p50Ms', ['onboarding_alone', 'bare_alone']),
+      }),
+      ...(dbos !== null && { onboarding_vs_dbos: ratio('perSecond', ['onboarding', 'dbos']) }),
     },
-    figures: {
-      ...figuresOf('onboarding', samplesOf('acknowledged')),
-      ...figuresOf('automatic', samplesOf('automatic')),
-      ...figuresOf('bare', samplesOf('bare')),
-      ...figuresOf('onboarding_alone', samplesOf('acknowledgedAlone')),
-      ...figuresOf('bare_alone', samplesOf('bareAlone')),
-    },
+    figures: figuresOfRounds(null, rounds),
   };
+}
+
+const figureOf = (round: Round, name: string, figure: string): number => round[name]?.[figure] ?? Number.NaN;
+
+/** How fast it went, and what each of it cost in milliseconds of processor time: all processes together, and each of them. */
+async function costed<Done extends Timing>(
+  processes: Readonly<Record<string, readonly number[]>>,
+  count: number,
+  work: () => Promise<Done>,
+  settled?: (done: Done) => Promise<void>,
+): Promise<Sample> {
+  const { result, cpu } = await withCpu(processes, work);
+  await settled?.(result);
+  const each = Object.entries(cpu).map(([name, ms]): [string, number] => [`${name}CpuMs`, ms / count]);
+  return { ...rateOf(result), cpuMs: each.reduce((sum, [, ms]) => sum + ms, 0), ...Object.fromEntries(each) };
 }

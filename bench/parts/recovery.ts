@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { createNamespace } from '../../test/support/namespace.ts';
 import type { OwnProcess } from '../../test/support/worker-process.ts';
-import { percentile, type Findings, type Part } from '../frame.ts';
+import { percentile, type Findings } from '../frame.ts';
 import { inFlight } from '../in-flight.ts';
 import { amount, startWorker, type Lab } from '../lab.ts';
 import { startOnboardingStack, type OnboardingStack } from '../onboarding/stack.ts';
@@ -13,66 +14,76 @@ const MOST_TRIES = 5;
 const SITUATIONS = ['another', 'only'] as const;
 type Situation = (typeof SITUATIONS)[number];
 
-/** Part f: SIGKILL for the onboarding worker in the middle of onboardings, and the time until they get on. */
-export const recovery: Part = {
-  name: 'recovery',
-  shows: 'f. time from a killed onboarding worker to the next progress of the onboardings under way',
-  run: async (lab) => measureRecovery(lab, await startOnboardingStack(lab)),
-};
-
-/** Kills the stack's onboarding worker once for each situation and round; another one runs in its place then. */
-export async function measureRecovery(lab: Lab, stack: OnboardingStack): Promise<Findings> {
-  const orders = amount(lab, { full: 150, quick: 60 });
-  let worker: OwnProcess = stack.processes.onboarding;
-  await stack.load(await stack.orders('acknowledge', orders), UNDER_WAY);
-  const figures: Record<string, number[]> = { recovery_seconds: [] };
-  for (let round = 1; round <= lab.rounds; round += 1) {
-    const slowest: number[] = [];
-    for (const situation of SITUATIONS) {
-      let seconds: number[] = [];
-      // Few onboardings may all have been done with the worker already.
-      for (let tries = 1; seconds.length === 0; tries += 1) {
-        if (tries > MOST_TRIES) throw new Error('no onboarding was under way when the worker was killed');
-        ({ worker, seconds } = await killAndWait(lab, stack, worker, situation, orders));
-      }
-      const figure = (name: string, value: number) => (figures[`recovery_${situation}_${name}`] ??= []).push(value);
-      figure('p50S', percentile(seconds, 0.5));
-      figure('maxS', Math.max(...seconds));
-      figure('underWay', seconds.length);
-      slowest.push(Math.max(...seconds));
-      lab.say(`round ${round} of ${lab.rounds}, ${situation}: ${seconds.length} under way, ${Math.max(...seconds)} s`);
-    }
-    figures['recovery_seconds']?.push(Math.max(...slowest));
-  }
-  return { ratios: {}, figures };
+/** A stack, and the onboarding worker that runs in it now. */
+interface Mortal {
+  readonly stack: OnboardingStack;
+  worker: OwnProcess;
 }
 
-/** @returns the worker that runs then, and for each onboarding that was under way the seconds until its run got on */
-async function killAndWait(
-  lab: Lab,
-  stack: OnboardingStack,
-  worker: OwnProcess,
-  situation: Situation,
-  count: number,
-): Promise<{ worker: OwnProcess; seconds: number[] }> {
+/**
+ * SIGKILL for the onboarding worker in the middle of onboardings, and the time until they get on: once for each situation
+ * and round. Both situations at once, as most of it is waiting: the second one in a stack and a namespace of its own.
+ */
+export async function measureRecovery(lab: Lab, stack: OnboardingStack): Promise<Findings> {
+  const count = amount(lab, { full: 150, quick: 50 });
+  const { address } = await lab.servers.temporal();
+  const second = await startOnboardingStack(lab, await createNamespace(address));
+  const mortals: Readonly<Record<Situation, Mortal>> = {
+    another: { stack, worker: stack.processes.onboarding },
+    only: { stack: second, worker: second.processes.onboarding },
+  };
+  const figures: Record<string, number[]> = {};
+  const slowest: number[] = [];
+  for (let round = 1; round <= lab.rounds; round += 1) {
+    const times = await Promise.all(
+      SITUATIONS.map(async (situation) => {
+        const seconds = await recoverySeconds(lab, mortals[situation], situation, count);
+        const figure = (name: string, value: number) => (figures[`recovery_${situation}_${name}`] ??= []).push(value);
+        figure('p50S', percentile(seconds, 0.5));
+        figure('maxS', Math.max(...seconds));
+        figure('underWay', seconds.length);
+        lab.say(
+          `round ${round} of ${lab.rounds}, ${situation}: ${seconds.length} under way, ${Math.max(...seconds)} s`,
+        );
+        return Math.max(...seconds);
+      }),
+    );
+    slowest.push(Math.max(...times));
+  }
+  return { ratios: { recovery_seconds: slowest }, figures };
+}
+
+/** Kills the worker until it had something under way; tells for each such onboarding the seconds until its run got on. */
+async function recoverySeconds(lab: Lab, mortal: Mortal, situation: Situation, count: number): Promise<number[]> {
+  // Few onboardings may all have been done with the worker already.
+  for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
+    const seconds = await killAndWait(lab, mortal, situation, count);
+    if (seconds.length > 0) return seconds;
+  }
+  throw new Error('no onboarding was under way when the worker was killed');
+}
+
+async function killAndWait(lab: Lab, mortal: Mortal, situation: Situation, count: number): Promise<number[]> {
+  const { stack, worker } = mortal;
   const orders = await stack.orders('acknowledge', count);
   const other = situation === 'another' ? await startWorker(lab, 'onboarding', stack.env) : undefined;
   const underWay = new Set<string>();
-  let ended = 0;
+  const tokenIds: string[] = [];
   const all = inFlight(orders, UNDER_WAY, async (order) => {
     const tokenId = await stack.counterparts.onboard(order, (opened) => underWay.add(opened));
-    await stack.temporal.workflow.result(tokenId);
     underWay.delete(tokenId);
-    ended += 1;
+    tokenIds.push(tokenId);
   });
   // Some have ended by then, so that those under way are in every state.
-  while (ended < Math.min(UNDER_WAY, orders.length / 3)) await Promise.race([all, pause(20)]);
+  while (tokenIds.length < Math.min(UNDER_WAY, orders.length / 3)) await Promise.race([all, pause(20)]);
   process.kill(worker.pid, 'SIGKILL');
   const tokens = [...underWay];
   const killedAt = await databaseTime(stack);
   await worker.kill();
-  const [next] = await Promise.all([other ?? startWorker(lab, 'onboarding', stack.env), all]);
-  return { worker: next, seconds: await secondsToProgress(stack, tokens, killedAt) };
+  const [next, timing] = await Promise.all([other ?? startWorker(lab, 'onboarding', stack.env), all]);
+  mortal.worker = next;
+  await stack.settled({ ...timing, tokenIds });
+  return secondsToProgress(stack, tokens, killedAt);
 }
 
 async function databaseTime({ database }: OnboardingStack): Promise<string> {

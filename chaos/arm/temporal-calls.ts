@@ -1,12 +1,13 @@
-import { Client } from '@grpc/grpc-js';
+import { WorkflowClient } from '@temporalio/client';
 import type { Armed } from './armed.ts';
 
-const METHODS: Readonly<Record<string, readonly string[]>> = {
-  'start-workflow': ['StartWorkflowExecution', 'SignalWithStartWorkflowExecution'],
-  signal: ['SignalWorkflowExecution'],
+/** What the client does at last, whichever connection it has. */
+const HANDLERS: Readonly<Record<string, readonly string[]>> = {
+  'start-workflow': ['_startWorkflowHandler', '_signalWithStartWorkflowHandler'],
+  signal: ['_signalWorkflowHandler'],
 };
 
-type Answered = (error: Error | null, answer?: unknown) => void;
+type Handler = (this: unknown, input: object) => Promise<unknown>;
 
 /**
  * `start-workflow:before|after` and `signal:before|after`: the client's call to Temporal is about to be made; or Temporal
@@ -14,21 +15,16 @@ type Answered = (error: Error | null, answer?: unknown) => void;
  */
 export function armTemporalCalls(armed: Armed): void {
   const [call = '', moment] = armed.point.split(':');
-  const methods = METHODS[call] ?? [];
-  const prototype = Client.prototype as unknown as { makeUnaryRequest: (...all: unknown[]) => unknown };
-  const { makeUnaryRequest } = prototype;
-  // Path, two converters, the encoded request, and the callback last.
-  prototype.makeUnaryRequest = function (this: unknown, ...all: unknown[]) {
-    const [path, , , request] = all;
-    if (!methods.some((method) => String(path).endsWith(`/${method}`))) return makeUnaryRequest.apply(this, all);
-    // Its ids stand in it as they are.
-    const about = Buffer.from(request as Uint8Array).toString('latin1');
-    if (moment === 'before') armed.reached([about]);
-    const callback = all.at(-1) as Answered;
-    const told: Answered = (error, answer) => {
-      if (error === null && moment === 'after') armed.reached([about]);
-      callback(error, answer);
+  const client = WorkflowClient.prototype as unknown as Record<string, Handler | undefined>;
+  for (const name of HANDLERS[call] ?? []) {
+    const handler = client[name];
+    if (handler === undefined) throw new Error(`Temporal's client has no ${name}`);
+    client[name] = async function (input) {
+      const about = JSON.stringify(input);
+      if (moment === 'before') armed.reached([about]);
+      const answer = await handler.call(this, input);
+      if (moment === 'after') armed.reached([about]);
+      return answer;
     };
-    return makeUnaryRequest.apply(this, [...all.slice(0, -1), told]);
-  };
+  }
 }

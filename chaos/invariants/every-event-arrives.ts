@@ -1,5 +1,6 @@
 import type { Invariant } from '../invariant.ts';
 import { finding, readRows } from '../oracle-reading.ts';
+import { LEFT_TO_HOUSEKEEPING } from '../quiet.ts';
 import { eventIdOf } from '../webhook-text.ts';
 
 interface EventRow {
@@ -14,6 +15,7 @@ interface EventRow {
   /** Its share waits for the partner, and its delivery with it. */
   readonly tokenOpen: boolean;
   readonly ending: string | null;
+  readonly leftToHousekeeping: boolean;
 }
 
 /** Every event that a living destination had subscribed to when it came, with its delivery, if there is one. */
@@ -21,7 +23,8 @@ const EVENTS = `
   select e.event_id as "eventId", e.type, e.application_id as "applicationId", v.state, v.last_reason as "lastReason",
     v.ended_at is not null as ended, p.event_id is not null as "hasPayload",
     e.session_id is not null and s.session_id is null as "sessionGone",
-    coalesce(o.ended_at is null and t.expires_at > handoff_now(), false) as "tokenOpen", o.status as ending
+    coalesce(o.ended_at is null and t.expires_at > handoff_now(), false) as "tokenOpen", o.status as ending,
+    coalesce(${LEFT_TO_HOUSEKEEPING}, false) as "leftToHousekeeping"
   from event e
   join webhook_destination d on d.application_id = e.application_id and d.deleted_at is null
     and e.type = any (d.subscribed_events) and e.created_at > d.created_at
@@ -64,6 +67,9 @@ function problemOf(row: EventRow, reached: ReadonlySet<string>): string | null {
     return row.type === 'share.received' && row.ending === 'undeliverable' ? null : 'has no delivery';
   }
   if (state === 'held') return null;
-  if (!ended) return row.type === 'share.received' && tokenOpen ? null : `is still ${state}`;
+  if (!ended) {
+    const waits = row.type === 'share.received' && tokenOpen;
+    return waits || row.leftToHousekeeping ? null : `is still ${state}`;
+  }
   return lastReason === null ? `ended as ${state}, and the log does not say why` : null;
 }

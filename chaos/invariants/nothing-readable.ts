@@ -6,6 +6,7 @@ import { markStem } from '../documents.ts';
 import type { Invariant } from '../invariant.ts';
 import { LEDGER_FILES } from '../ledger.ts';
 import { finding, withDatabase } from '../oracle-reading.ts';
+import { BUILD_FOLDER } from '../../test/support/production-build.ts';
 import { createRandom } from '../random.ts';
 import type { Rig } from '../rig.ts';
 
@@ -25,7 +26,13 @@ export const nothingReadable: Invariant = {
   check: async (rig) => {
     const needles = needlesOf(rig);
     const search = needleSearch(needles);
-    const breaks = await withDatabase(rig, (client) => searchTables(client, search));
+    const { postgres, temporal } = rig;
+    const breaks: string[] = [];
+    for (const url of [postgres.url, ...temporal.databases]) {
+      breaks.push(
+        ...(await withDatabase({ postgres: { ...postgres, url } }, (client) => searchTables(client, search))),
+      );
+    }
     const files = filesOf(rig);
     const piece = Buffer.alloc(PIECE_BYTES);
     let bytes = 0;
@@ -37,7 +44,10 @@ export const nothingReadable: Invariant = {
     // A sweep that saw nothing proves nothing.
     for (const [what, looks] of [
       ['log', /\.log$/],
-      ['file of Temporal', /temporal.*\.(db|sqlite)$/],
+      [
+        'file of Temporal',
+        temporal.databases.length > 0 ? /temporal-postgres.*PG_VERSION$/ : /temporal.*\.(db|sqlite)$/,
+      ],
       ['file of Postgres', /PG_VERSION$/],
     ] as const) {
       if (!files.some((file) => looks.test(file))) breaks.push(`there was no ${what} to look at`);
@@ -86,10 +96,10 @@ async function searchTables(client: Client, search: NeedleSearch): Promise<strin
   return breaks;
 }
 
-/** Every file of the run but the ledgers: data of Postgres and of Temporal, logs, stored files, anchors. */
+/** Every file of the run but the ledgers and our code: data of Postgres and of Temporal, logs, stored files, anchors. */
 function filesOf({ folder }: Pick<Rig, 'folder'>): string[] {
   const ledgers: readonly string[] = Object.values(LEDGER_FILES);
-  return globSync('**/*', { cwd: folder })
+  return globSync('**/*', { cwd: folder, exclude: [`${BUILD_FOLDER}/**`] })
     .map((file) => join(folder, file))
     .filter((file) => !ledgers.includes(basename(file)) && isFile(file));
 }

@@ -21,29 +21,25 @@ export const ownDataOnly: Invariant = {
     const held = await holdings(rig);
     const marks = new Map(rig.brands.map(({ id, mark }) => [mark, id]));
     let seen = 0;
-    const breaks = shownIn(rig).flatMap(({ as, what, text, at }) =>
-      marksIn(text).flatMap(({ brand, document }) => {
+    const breaks: string[] = [];
+    for (const { as, what, text, at } of shownIn(rig)) {
+      for (const { brand, document } of marksIn(text)) {
         seen += 1;
-        if (marks.get(brand) === as) return [];
+        if (marks.get(brand) === as) continue;
         const since = held.get(`${as} ${document}`);
-        if (since === undefined) return [`${what} showed ${as} a document of ${marks.get(brand) ?? brand}`];
-        return at < since ? [`${what} showed ${as} a document ${since - at} ms before its import`] : [];
-      }),
-    );
+        if (since === undefined) breaks.push(`${what} showed ${as} a document of ${marks.get(brand) ?? brand}`);
+        else if (at < since) breaks.push(`${what} showed ${as} a document ${since - at} ms before its import`);
+      }
+    }
     return finding(`${seen} marked texts in ${rig.ledger.calls.length + rig.ledger.heard.length} replies`, breaks);
   },
 };
 
-function shownIn({ ledger }: Rig): Shown[] {
-  return [
-    ...ledger.calls.map(({ as, wish, method, path, body, at, ms }) => ({
-      as,
-      what: `${wish} (${method} ${path})`,
-      text: JSON.stringify(body),
-      at: at + ms,
-    })),
-    ...ledger.heard.map(({ as, rawBody, at }) => ({ as, what: 'a webhook', text: rawBody, at })),
-  ];
+function* shownIn({ ledger }: Rig): Generator<Shown> {
+  for (const { as, wish, method, path, body, at, ms } of ledger.calls) {
+    yield { as, what: `${wish} (${method} ${path})`, text: JSON.stringify(body), at: at + ms };
+  }
+  for (const { as, rawBody, at } of ledger.heard) yield { as, what: 'a webhook', text: rawBody, at };
 }
 
 /** Since when each application has which documents by an import, as `application document`; also those deleted since. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Death } from '../../chaos/arm/armed.ts';
 import { CHANGES } from '../../chaos/arm/changes.ts';
+import { armTemporalCalls } from '../../chaos/arm/temporal-calls.ts';
 import { arming, CRASH_POINTS, readDeath, REPLIES, type Arming } from '../../chaos/crash-points.ts';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { Brand } from '../support/brands.ts';
@@ -62,8 +63,6 @@ const takeIn = () => stack.brands.takeIn(stack.issuer, 'kyc-approved');
 describe('a server that is armed', () => {
   const mint = (url: string, sessionId: string, key?: string) =>
     post(url, stack.issuer, `/v3/session/${sessionId}/share/`, { for_application_id: partner.id }, key);
-  const open = (url: string, sessionId: string) =>
-    post(url, stack.issuer, '/v1/onboardings/', { session_id: sessionId, for_application_id: partner.id });
 
   test.for([
     ['mint:before-commit', 0],
@@ -94,23 +93,6 @@ describe('a server that is armed', () => {
     expect((await mint(server.url, await takeIn())).status).toBe(201);
     await expect(mint(server.url, await takeIn())).rejects.toThrow('fetch failed');
     await server.dead();
-  });
-
-  test.for([
-    ['start-workflow:before', 'unknown'],
-    ['start-workflow:after', 'running'],
-  ] as const)('dies at %s, with a run that is %s and a wish that is left', async ([point, state]) => {
-    const server = await armed('server', { point });
-    const sessionId = await takeIn();
-    // Its answer and its death do not wait for each other.
-    await open(server.url, sessionId).catch(() => undefined);
-    const { about } = await server.dead();
-    const { rows } = await stack.database.pool.query<{ token_id: string }>(
-      `select token_id from outbox where wish = 'start' and token_id = any ($1::uuid[])`,
-      [about],
-    );
-    expect(rows).toHaveLength(1);
-    expect(await stack.handoff.describeOnboarding(String(rows[0]?.token_id))).toBe(state);
   });
 });
 
@@ -143,6 +125,29 @@ describe('a worker that is armed', () => {
     expect(about).toHaveLength(1);
     expect(await count('share_token where token_id = $1', about[0] ?? '')).toBe(1);
   });
+});
+
+test("a client's call to Temporal is met before it is made, and once it is done", async () => {
+  const run = () => ({
+    tokenId: randomUUID(),
+    issuerId: stack.issuer.id,
+    partnerId: partner.id,
+    sessionKind: 'user' as const,
+  });
+  const met: string[] = [];
+  armTemporalCalls({ point: 'start-workflow:after', reached: (about) => void met.push(...about) });
+  const [done, never] = [run(), run()];
+  await stack.handoff.startOnboarding(done);
+  expect(met).toEqual([expect.stringContaining(done.tokenId)]);
+  armTemporalCalls({
+    point: 'start-workflow:before',
+    reached: () => {
+      throw new Error('dead');
+    },
+  });
+  await expect(stack.handoff.startOnboarding(never)).rejects.toThrow('dead');
+  expect(await stack.handoff.describeOnboarding(done.tokenId)).toBe('running');
+  expect(await stack.handoff.describeOnboarding(never.tokenId)).toBe('unknown');
 });
 
 test('each point is listed once, and so is each transaction that a process may be killed around', () => {

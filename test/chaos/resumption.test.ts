@@ -10,18 +10,21 @@ const open = async () => lab.open(await lab.takeIn(userDocument()));
 test('counts the time until somebody takes the next step', async () => {
   const resumption = startResumption(rig());
   const tokenId = await open();
-  await resumption.died(death(tokenId));
+  const met = death(tokenId);
+  await resumption.died(met);
   await lab.runMint(tokenId);
-  const { seconds, stuck } = await resumption.end();
-  expect([seconds.length, stuck]).toEqual([1, []]);
+  await resumption.wentOn(met, 60_000);
+  const { steps, stuck } = await resumption.end();
+  expect(steps).toEqual([{ what: 'onboarding', point: 'mintShareToken:before', seconds: expect.any(Number) }]);
+  expect(stuck).toEqual([]);
 });
 
 test('says what nobody goes on with', async () => {
   const resumption = startResumption(rig(), 500);
   const tokenId = await open();
   await resumption.died(death(tokenId));
-  const { seconds, stuck } = await resumption.end();
-  expect([seconds, stuck]).toEqual([[], [`onboarding ${tokenId} after mintShareToken:before`]]);
+  const { steps, stuck } = await resumption.end();
+  expect([steps, stuck]).toEqual([[], [`onboarding ${tokenId} after mintShareToken:before`]]);
 });
 
 test('waits for nothing of ours where a partner has the word, or where all is over', async () => {
@@ -29,5 +32,5 @@ test('waits for nothing of ours where a partner has the word, or where all is ov
   const waiting = await lab.start(await lab.takeIn(userDocument()));
   await lab.database.pool.query(`update onboarding set status = 'waiting' where token_id = $1`, [waiting]);
   await resumption.died(death(waiting));
-  expect(await resumption.end()).toEqual({ seconds: [], stuck: [] });
+  expect(await resumption.end()).toEqual({ steps: [], stuck: [] });
 });

@@ -10,6 +10,14 @@ const TYPES = { Keyword: 2, Datetime: 6 } as const;
  * clients and workers read: task queues have fixed names, so two test files must not share a namespace.
  */
 export async function useOwnNamespace(temporalAddress: string): Promise<string> {
+  const namespace = await createNamespace(temporalAddress);
+  process.env['TEMPORAL_ADDRESS'] = temporalAddress;
+  process.env['TEMPORAL_NAMESPACE'] = namespace;
+  return namespace;
+}
+
+/** Makes a namespace with our search attributes, and waits until they can be used in it. */
+export async function createNamespace(temporalAddress: string): Promise<string> {
   const namespace = `test-${randomBytes(6).toString('hex')}`;
   const connection = await Connection.connect({ address: temporalAddress });
   try {
@@ -34,8 +42,6 @@ export async function useOwnNamespace(temporalAddress: string): Promise<string> 
   } finally {
     await connection.close();
   }
-  process.env['TEMPORAL_ADDRESS'] = temporalAddress;
-  process.env['TEMPORAL_NAMESPACE'] = namespace;
   return namespace;
 }
 

@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startChild, type RunningChild } from '../../src/dev/child-process.ts';
 import { freePort } from '../../src/dev/free-port.ts';
@@ -34,7 +34,7 @@ export async function startServerProcess(env: NodeJS.ProcessEnv): Promise<OwnPro
   return { ...(await startOwnProcess(['server.ts'], { ...env, PORT: String(port) }, answers)), url };
 }
 
-/** Starts an entry point of `src` and waits until it is ready. Stop it in `afterAll`. */
+/** Starts an entry point of `src`, or a file by its whole path, and waits until it is ready. Stop it in `afterAll`. */
 export async function startOwnProcess(
   [entry, ...args]: readonly [string, ...string[]],
   env: NodeJS.ProcessEnv,
@@ -45,7 +45,7 @@ export async function startOwnProcess(
   const child = await startChild({
     name: `The process ${entry} under test`,
     command: process.execPath,
-    args: [join(SOURCES, entry), ...args],
+    args: [resolve(SOURCES, entry), ...args],
     logFile,
     env,
     ready,

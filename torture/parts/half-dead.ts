@@ -70,7 +70,13 @@ export const halfDead: Part = {
       },
       { what: 'p99 to the others, all alive', expected: '-', seen: `${before.toFixed(0)} ms`, ok: true },
       { what: 'p99 to the others, half dead', expected: '-', seen: `${after.toFixed(0)} ms`, ok: true },
-      within('change of their p99', Math.round(((after - before) / before) * 100), [-100, 20], ' %'),
+      // Of a short round it says what else the machine was at.
+      within(
+        'change of their p99',
+        Math.round(((after - before) / before) * 100),
+        [-100, lab.measured ? 20 : Infinity],
+        ' %',
+      ),
       same('deliveries that they missed', missing, 0),
       within('dead destinations that are left alone in the end', dead.at(-1)?.resting ?? 0, [
         lab.quick ? 0 : half,
