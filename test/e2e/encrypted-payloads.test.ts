@@ -195,6 +195,9 @@ test('a run that cannot read its own input ends, and the relay closes its row', 
   const partner = await brands.add();
   await stack.stopWorker('onboarding');
   const tokenId = await brands.open(issuer, partner, await brands.takeIn(issuer, 'kyc-approved'));
+  // As the worker did that was there before.
+  const run = { tokenId, issuerId: issuer.id, partnerId: partner.id, sessionKind: 'user' } as const;
+  expect(await stack.handoff.startOnboarding(run)).toBe('started');
   await stack.startWorker('onboarding', { TEMPORAL_CODEC_KEYS: NEW });
   const reader = codecClient(NEW);
   const result = await reader.temporal.workflow.getHandle(tokenId).result();
