@@ -3,9 +3,10 @@ import { accessSync, constants, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Connection } from '@temporalio/client';
-import { startChild, type RunningChild } from '../src/dev/child-process.ts';
+import { startChild } from '../src/dev/child-process.ts';
 import { createDatabase, startEmbeddedPostgres } from '../src/dev/embedded-database.ts';
 import { SEARCH_ATTRIBUTES } from '../src/domain/temporal-names.ts';
+import { startKillable } from './killable.ts';
 import type { TemporalServer } from './rig.ts';
 import { configuration, DATABASES, DYNAMIC_CONFIGURATION, freePorts } from './temporal-config.ts';
 
@@ -60,7 +61,7 @@ export async function startTemporalOnPostgres(
       readyWithinMs: 120_000,
       graceMs: 30_000,
     });
-  let server: RunningChild | null = await start();
+  const { killable } = await startKillable(start);
 
   async function prepare(store: keyof typeof DATABASES): Promise<void> {
     const database = DATABASES[store];
@@ -78,19 +79,9 @@ export async function startTemporalOnPostgres(
   return {
     address,
     databases: Object.values(DATABASES).map((name) => postgres.url(name)),
-    kill: async () => {
-      if (server === null) return;
-      process.kill(server.pid, 'SIGKILL');
-      await server.ended;
-      await server.stop();
-      server = null;
-    },
-    start: async () => {
-      server ??= await start();
-    },
+    ...killable,
     stop: async () => {
-      await server?.stop();
-      server = null;
+      await killable.stop();
       await postgres.stop();
     },
   };

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
-import { startDevTemporal, type DevTemporal } from '../src/dev/dev-temporal.ts';
+import { startDevTemporal } from '../src/dev/dev-temporal.ts';
 import { freePort } from '../src/dev/free-port.ts';
 import type { Progress } from '../src/dev/progress.ts';
 import { findTemporalBinary } from '../src/dev/temporal-binaries.ts';
+import { startKillable } from './killable.ts';
 import type { TemporalServer } from './rig.ts';
 
 /** Starts a Temporal dev server whose state is in a file below `folder`. */
@@ -19,23 +20,6 @@ export async function startTemporalServer(
       dataFile: join(folder, 'temporal.db'),
       logFile: join(folder, 'logs', 'temporal.log'),
     });
-  let server: DevTemporal | null = await start();
-  return {
-    address: server.address,
-    databases: [],
-    kill: async () => {
-      if (server === null) return;
-      process.kill(server.pid, 'SIGKILL');
-      await server.ended;
-      await server.stop();
-      server = null;
-    },
-    start: async () => {
-      server ??= await start();
-    },
-    stop: async () => {
-      await server?.stop();
-      server = null;
-    },
-  };
+  const { first, killable } = await startKillable(start);
+  return { address: first.address, databases: [], ...killable };
 }

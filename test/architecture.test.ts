@@ -14,6 +14,7 @@ const ROOMS = [
   ['accounts', 'activities', 'audit', 'crypto', 'http', 'media', 'postgres', 'relay', 'webhooks'].concat([
     'client.ts',
     'config.ts',
+    'interruptible-pause.ts',
     'logging.ts',
     'node-version.ts',
     'stop-with-problems.ts',

@@ -1,4 +1,5 @@
 import type { HandoffClient } from '../client.ts';
+import { interruptiblePause } from '../interruptible-pause.ts';
 import { forgetWishes, takeStarts } from '../postgres/outbox.ts';
 import type { Tenants } from '../postgres/tenants.ts';
 
@@ -29,7 +30,7 @@ const BATCH = 50;
 export function startRuns({ tenants, client, onError, pollMs = 1_000 }: StartRunsOptions): RunStarter {
   const stopping = new AbortController();
   let woken = false;
-  let interrupt = (): void => {};
+  const pause = interruptiblePause();
 
   async function round(): Promise<boolean> {
     const wishes = await tenants.acrossTenants('relay', (tx) => takeStarts(tx, BATCH));
@@ -55,13 +56,7 @@ export function startRuns({ tenants, client, onError, pollMs = 1_000 }: StartRun
         return false;
       });
       if (more || woken || stopping.signal.aborted) continue;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, pollMs);
-        interrupt = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
+      await pause.wait(pollMs);
     }
   }
 
@@ -69,11 +64,11 @@ export function startRuns({ tenants, client, onError, pollMs = 1_000 }: StartRun
   return {
     wake: () => {
       woken = true;
-      interrupt();
+      pause.end();
     },
     stop: async () => {
       stopping.abort();
-      interrupt();
+      pause.end();
       await running;
     },
   };

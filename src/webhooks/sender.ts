@@ -1,3 +1,4 @@
+import { interruptiblePause } from '../interruptible-pause.ts';
 import { attemptDelivery, type AttemptTools } from './attempt-delivery.ts';
 import type { ClaimedDelivery, DeliveryLedger } from './ports.ts';
 
@@ -36,11 +37,11 @@ export function startSender(ledger: DeliveryLedger, tools: AttemptTools, options
   let freed = false;
   /** Whether that is waited for. */
   let hungry = false;
-  let interrupt = (): void => {};
+  const pause = interruptiblePause();
 
   function free(): void {
     freed = true;
-    if (woken || hungry) interrupt();
+    if (woken || hungry) pause.end();
   }
 
   function begin(delivery: ClaimedDelivery): void {
@@ -90,13 +91,7 @@ export function startSender(ledger: DeliveryLedger, tools: AttemptTools, options
         options.onError(error);
       }
       if (pauseMs === 0 || stopping.signal.aborted || woken || (hungry && freed)) continue;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, pauseMs);
-        interrupt = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
+      await pause.wait(pauseMs);
     }
   }
 
@@ -104,11 +99,11 @@ export function startSender(ledger: DeliveryLedger, tools: AttemptTools, options
   return {
     wake: () => {
       woken = true;
-      interrupt();
+      pause.end();
     },
     stop: async () => {
       stopping.abort();
-      interrupt();
+      pause.end();
       await running;
       await Promise.all(inFlight);
     },
