@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import pino from 'pino';
 import { expect, it } from 'vitest';
 import { fuzz, FUZZ_PHASES } from '../support/schemathesis.ts';
 import { testApi } from './api.ts';
@@ -16,7 +17,9 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   logOut: 'its first call ends the login that all other calls are made with',
 };
 
-const api = testApi(FOR_PEOPLE);
+/** What the app logs of its own faults. */
+const faults: string[] = [];
+const api = testApi({ ...FOR_PEOPLE, logger: pino({ level: 'error' }, { write: (line) => void faults.push(line) }) });
 
 /*
  * Of Schemathesis' other checks: unknown members are ignored on Didit's routes, and a request that fits its schema may
@@ -59,7 +62,7 @@ it(
     });
     const { FUZZ_COUNTS: countsFile } = process.env;
     if (countsFile !== undefined) writeFileSync(countsFile, JSON.stringify(sent));
-    expect(answersHeld, report).toBe(true);
+    expect(answersHeld, [report, ...faults].join('\n')).toBe(true);
     expect(sent.serverErrors).toBe(0);
     expect(sent.requests).toBeGreaterThan(100);
   },

@@ -109,6 +109,20 @@ const inOrder = async () => {
 };
 
 describe('POST …/test/', () => {
+  it('is for no destination that is deleted meanwhile', async () => {
+    const { pool } = api.database;
+    const deleting = await pool.connect();
+    await deleting.query('begin; lock table delivery in share row exclusive mode');
+    const answered = call('test');
+    await expect
+      .poll(async () => (await pool.query('select 1 from pg_locks where not granted')).rowCount)
+      .toBeGreaterThan(0);
+    await deleting.query('update webhook_destination set deleted_at = handoff_now() where destination_id = $1', [id]);
+    await deleting.query('commit');
+    deleting.release();
+    expect(await answered).toMatchObject({ status: 404, body: { code: 'destination_not_found' } });
+  });
+
   it.each([204, 500])('sends a signed ping and answers with what came of it: %d', async (status) => {
     const answered = call('test');
     const [sent] = await sendSoon(api, status);

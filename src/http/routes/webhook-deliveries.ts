@@ -120,7 +120,8 @@ export function webhookDeliveryRoutes(app: FastifyInstance, { tenants, resendWai
             const resourceId = queueAttempt(sql, which.applicationId, which.attemptId);
             tx.events.record([resentChange(which.applicationId, attempt)], actorOf(request));
             const result = await render(resourceId);
-            if (result === null) throw new Error('an attempt that was queued is there');
+            // Its destination was deleted in between.
+            if (result === null) throw new Refusal('delivery_not_found');
             return { status, resourceId, result };
           },
           replay: render,

@@ -52,7 +52,8 @@ export function webhookRepairRoutes(
             if (destination === null) throw new Refusal('destination_not_found');
             const resourceId = queuePing(sql, tx.sealer, destination, actorOf(request));
             const result = await render(resourceId);
-            if (result === null) throw new Error('an attempt that was queued is there');
+            // It was deleted in between.
+            if (result === null) throw new Refusal('destination_not_found');
             return { status: 200, resourceId, result };
           },
           replay: render,
