@@ -22,8 +22,8 @@ const WAITING = `v.ended_at is null and v.owner = 'sender' and v.state <> 'held'
  */
 export async function claimDue(tx: Transaction, sealer: PayloadSealer, limit: number): Promise<DueDeliveries> {
   const [[found], rows] = await Promise.all([
-    tx.query<{ locked: number; roomy: number; full: number }>(LOCK_WANTED, [limit], 'lock_wanted_destinations'),
-    takeDeliveries(tx, sealer, { name: 'take_due_deliveries', sql: PICK_DUE, values: [limit], byHand: true }),
+    tx.query<{ locked: number; roomy: number; full: number }>(LOCK_WANTED, [limit]),
+    takeDeliveries(tx, sealer, { sql: PICK_DUE, values: [limit], byHand: true }),
   ]);
   const { locked = 0, roomy = 0, full = 0 } = found ?? {};
   return {

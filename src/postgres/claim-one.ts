@@ -23,8 +23,8 @@ export async function claimOne(
   tx.send(LOCK_DESTINATION, [deliveryId]);
   tx.send(SET_ASIDE, [deliveryId]);
   const [[taken], [row]] = await Promise.all([
-    takeDeliveries(tx, sealer, { name: 'take_delivery_of_run', sql: PICK_ONE, values: [deliveryId], byHand: false }),
-    tx.query<Untaken>(WHY_NOT, [deliveryId], 'why_delivery_not_taken'),
+    takeDeliveries(tx, sealer, { sql: PICK_ONE, values: [deliveryId], byHand: false }),
+    tx.query<Untaken>(WHY_NOT, [deliveryId]),
   ]);
   if (taken !== undefined) return taken.claimed;
   return row === undefined ? { ended: true, state: 'stopped' } : notTaken(row, Math.random());

@@ -19,7 +19,6 @@ export async function cloneChecks(tx: Transaction, order: CloneOrder): ReturnTyp
        returning session_id = $4 as main, session_id as "sessionId", category, position,
          case when session_id = $4 or category = any ($5) then with_key(session_id, payload) end as payload`,
       [...pairs(order), order.partnerId, main, SEARCHED_CATEGORIES],
-      'clone_checks',
     ),
     tx.query<PersonLink & { main: boolean }>(
       `with pair as (select * from ${PAIRS})
@@ -29,7 +28,6 @@ export async function cloneChecks(tx: Transaction, order: CloneOrder): ReturnTyp
        left join pair person on person.source_id = l.person_session_id
        returning session_id = $4 as main, category, position, pointer, reference, person_session_id as "personSessionId"`,
       [...pairs(order), order.partnerId, main],
-      'clone_people',
     ),
     tx.query<{ main: boolean; ready: boolean; mediaId: string }>(
       `insert into session_media (session_id, application_id, media_id, object_key, content_type, byte_length)
@@ -37,7 +35,6 @@ export async function cloneChecks(tx: Transaction, order: CloneOrder): ReturnTyp
        from ${PAIRS} join session_media m on m.session_id = pair.source_id
        returning session_id = $4 as main, object_key is not null as ready, media_id as "mediaId"`,
       [...pairs(order), order.partnerId, main],
-      'clone_media',
     ),
   ]);
   return {

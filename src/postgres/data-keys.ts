@@ -106,7 +106,6 @@ export async function moveKeysToClones(tx: Transaction, { tokenId, partnerId, so
      from spent join unnest($3::uuid[], $4::uuid[]) as pair(source_id, clone_id) on pair.source_id = spent.session_id
      returning session_id`,
     [tokenId, partnerId, sources.map(({ from }) => from.sessionId), sources.map(({ to }) => to.sessionId)],
-    'move_keys',
   );
   return moved.length === sources.length;
 }

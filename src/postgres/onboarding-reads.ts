@@ -145,8 +145,8 @@ export async function listOnboardings(
   const values = [applicationId, filter.role ?? null, filter.status ?? null, filter.sessionKind ?? null];
   const [rows, [total]] = await Promise.all([
     // Planned for the filters that are named.
-    tx.query<StoredOnboarding>(PAGE, [...values, page.limit, page.offset], ''),
-    tx.query<{ count: number }>(COUNT, values, ''),
+    tx.query<StoredOnboarding>(PAGE, [...values, page.limit, page.offset], 'anew'),
+    tx.query<{ count: number }>(COUNT, values, 'anew'),
   ]);
   return { count: total?.count ?? 0, rows: rows.map((row) => opened(sealer, row)) };
 }

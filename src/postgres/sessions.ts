@@ -105,7 +105,6 @@ async function importFacts(
     tx.query<SessionRow>(
       `select ${sessionColumns('s')} from session s where s.session_id = $1 and s.application_id = $2 for share of s`,
       [share.sessionId, share.issuerId],
-      'import_source',
     ),
     tx.query<SessionRow>(
       `select ${sessionColumns('p')} from session p
@@ -113,7 +112,6 @@ async function importFacts(
          and p.application_id = $2 and p.environment = $3 and p.status = any ($4)
        order by p.session_id for share of p`,
       [share.sessionId, share.issuerId, share.environment, FINISHED_STATUSES],
-      'import_people',
     ),
     tx.query<{
       issuer_deleted: boolean;
@@ -148,7 +146,6 @@ async function importFacts(
        left join verification_workflow db on db.application_id = $2 and db.session_kind = 'business' and db.is_default
        where p.application_id = $2`,
       [share.issuerId, share.partnerId, share.sessionId, uuidOrNull(chosenWorkflowId)],
-      'import_facts',
     ),
   ]);
   if (row === undefined) throw new Error('applications are never deleted as rows');

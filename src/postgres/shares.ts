@@ -147,7 +147,7 @@ const LOOK = `
   left join acknowledgement a on a.token_id = k.token_id and a.state = 'unspent'`;
 
 async function look(tx: Transaction, tokenId: string): Promise<ShareFacts | null> {
-  const [row] = await tx.query<ShareRow>(LOOK, [tokenId], 'look_at_share');
+  const [row] = await tx.query<ShareRow>(LOOK, [tokenId]);
   if (row === undefined || (row.token === null && row.onboarding === null)) return null;
   return {
     tokenId,

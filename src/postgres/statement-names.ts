@@ -1,17 +1,31 @@
 import type { Operation } from './isolation/roles.ts';
 
-/**
- * Operations whose statements are few, run all the time and find their rows by keys: planning them takes about as long as
- * running them, so each connection plans them once. Not so what tenants ask for: lists are filtered by whatever they name.
- */
-const PREPARED: ReadonlySet<Operation> = new Set([
+/** Operations whose statements find their rows by keys, so that one plan is as good for all values. */
+const BY_KEYS: ReadonlySet<Operation> = new Set([
+  'authenticate',
   'mint',
   'redeem',
   'onboarding',
-  'relay',
-  'delivery',
   'carry_out',
 ] satisfies Operation[]);
+
+/**
+ * Operations whose statements are few and run all the time: planning them takes about as long as running them, so each
+ * connection plans them once. Not so what tenants ask for: lists are filtered by whatever they name.
+ */
+const PREPARED: ReadonlySet<Operation> = new Set([...BY_KEYS, 'relay', 'delivery'] satisfies Operation[]);
+
+/**
+ * Postgres' settings for the statements of an operation. What finds its rows by keys keeps to indexes: a plan that was made
+ * while a table was empty would go on reading all of it until the next ANALYZE. And it keeps its plan, also where one for
+ * the values at hand looks cheaper: that would be made each time.
+ */
+export function planningOf(operation: Operation): Readonly<Record<string, string>> {
+  return BY_KEYS.has(operation) ? { enable_seqscan: 'off', plan_cache_mode: 'force_generic_plan' } : {};
+}
+
+/** For what is planned for its values, whatever the operation's settings are. */
+export const PLAN_ANEW = 'set local enable_seqscan = on; set local plan_cache_mode = force_custom_plan';
 
 /** Texts that get a name; what is put together anew each time must not fill the connections' memory. */
 const MOST = 500;

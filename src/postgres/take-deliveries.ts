@@ -39,8 +39,6 @@ export const nextNumber = (deliveryId: string): string =>
 
 /** What to take of the destinations that were locked. */
 export interface Pick {
-  /** Of the statement that it becomes part of. */
-  readonly name: string;
   /**
    * SQL of the relation `picked` (`delivery_id`, with the rows locked), made from `room`: the locked destinations with the
    * scheduled attempts that each takes (`allowance`) and has room for (`free`).
@@ -58,7 +56,7 @@ export interface Pick {
 export async function takeDeliveries(
   tx: Transaction,
   sealer: PayloadSealer,
-  { name, sql, values, byHand }: Pick,
+  { sql, values, byHand }: Pick,
 ): Promise<{ claimed: ClaimedDelivery; atLimit: boolean }[]> {
   const rows = await tx.query<ClaimedRow>(
     `with ${CLOCK}, ${IN_FLIGHT_OF_APPLICATIONS}, counted as materialized (
@@ -120,7 +118,6 @@ export async function takeDeliveries(
      join webhook_destination d on d.destination_id = c.destination_id
      left join share_token k on e.type = 'share.received' and k.token_id = e.token_id`,
     values,
-    name,
   );
   return rows.map(({ atLimit, ...row }) => ({ atLimit, claimed: opened(sealer, row) }));
 }

@@ -5,7 +5,7 @@ import type { SignalName } from '../domain/temporal-names.ts';
 import type { Operation } from './isolation/roles.ts';
 import { roleName } from './isolation/statements.ts';
 import { DatabaseBusy } from './outage.ts';
-import { createStatementNames } from './statement-names.ts';
+import { createStatementNames, PLAN_ANEW, planningOf } from './statement-names.ts';
 
 /**
  * What a committed verb wants from Temporal or the network. Its outbox row was written in the verb's transaction,
@@ -27,10 +27,9 @@ export interface Transaction {
   /**
    * Sends a statement and returns its rows.
    *
-   * @param name for one that each connection is to plan once; '' for one that is best planned for its values each time.
-   *   Without it, the operation decides
+   * @param planned `anew` for one that is best planned for its values each time; otherwise the operation decides
    */
-  query<Row extends QueryResultRow>(text: string, values?: readonly unknown[], name?: string): Promise<Row[]>;
+  query<Row extends QueryResultRow>(text: string, values?: readonly unknown[], planned?: 'anew'): Promise<Row[]>;
   /** Sends a statement whose rows nobody needs; the commit waits for it and fails with it. */
   send(text: string, values?: readonly unknown[]): void;
   /** Writes outbox rows, and hands them to `afterCommit` once the transaction is committed. */
@@ -115,7 +114,16 @@ export function createTenants(options: TenantsOptions): Tenants & { readonly poo
 
 /** Role, tenant and where tables are hold until the transaction ends: the connection itself has none of them. */
 function begin(tenant: string, operation: Operation): string {
-  return `begin; set local search_path to public, pg_temp; set local role ${roleName(operation)}; select set_config('handoff.tenant', '${tenant}', true)`;
+  const settings = {
+    ...planningOf(operation),
+    search_path: 'public, pg_temp',
+    role: roleName(operation),
+    'handoff.tenant': tenant,
+  };
+  // One statement for all, and no value of a caller's is among them but a UUID.
+  return `begin; select ${Object.entries(settings)
+    .map(([name, value]) => `set_config('${name}', '${value}', true)`)
+    .join(', ')}`;
 }
 
 async function runOnce<T>(
@@ -133,12 +141,9 @@ async function runOnce<T>(
   const sent: Promise<unknown>[] = [];
   const wishes: Promise<Wish[]>[] = [];
   const gather = inOneWrite(client);
-  const send = <R extends QueryResultRow>(
-    text: string,
-    values?: readonly unknown[],
-    name = values === undefined ? undefined : nameOf(text),
-  ) => {
+  const send = <R extends QueryResultRow>(text: string, values?: readonly unknown[], planned?: 'anew') => {
     gather();
+    const name = values === undefined || planned === 'anew' ? undefined : nameOf(text);
     const answer = client.query<R>({
       text,
       ...(values !== undefined && { values: [...values] }),
@@ -150,8 +155,10 @@ async function runOnce<T>(
     return answer;
   };
   const tx: Transaction = {
-    query: async <R extends QueryResultRow>(text: string, values?: readonly unknown[], name?: string) =>
-      (await send<R>(text, values, name)).rows,
+    query: async <R extends QueryResultRow>(text: string, values?: readonly unknown[], planned?: 'anew') => {
+      if (planned === 'anew') send(PLAN_ANEW);
+      return (await send<R>(text, values, planned)).rows;
+    },
     send: (text, values) => void send(text, values),
     wish: (...wanted) => {
       const rows = send<{ outbox_id: string }>(

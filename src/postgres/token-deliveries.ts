@@ -74,7 +74,6 @@ async function begin(
   sql.send(STOP_DISABLED, [event.dedupeKey]);
   const [taken, [left]] = await Promise.all([
     takeDeliveries(sql, sealer, {
-      name: 'take_deliveries_of_token',
       sql: PICK_TOKEN,
       values: [event.dedupeKey],
       byHand: false,

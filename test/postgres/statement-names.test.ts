@@ -31,9 +31,21 @@ test('what runs all the time is planned once by each connection; what a tenant a
   expect(await tenants.acrossTenants('relay', preparedOf)).toHaveLength(2);
 });
 
-test('a statement without a name is planned for its values', async () => {
+test('what finds its rows by keys keeps to one plan, by indexes; a list of it is planned for its values', async () => {
+  const settings = `select current_setting('plan_cache_mode') as plans, current_setting('enable_seqscan') as scans`;
+  const [byKeys, list, others] = [
+    await tenants.acrossTenants('onboarding', (tx) => tx.query(settings, [])),
+    await tenants.acrossTenants('onboarding', (tx) => tx.query(settings, [], 'anew')),
+    await tenants.acrossTenants('relay', (tx) => tx.query(settings, [])),
+  ];
+  expect(byKeys).toEqual([{ plans: 'force_generic_plan', scans: 'off' }]);
+  expect(list).toEqual([{ plans: 'force_custom_plan', scans: 'on' }]);
+  expect(others).toEqual([{ plans: 'auto', scans: 'on' }]);
+});
+
+test('a statement that is planned anew is not known again', async () => {
   const text = 'select $1::int + 2 as next';
-  await tenants.acrossTenants('relay', (tx) => tx.query(text, [1], ''));
+  await tenants.acrossTenants('relay', (tx) => tx.query(text, [1], 'anew'));
   const known = await tenants.acrossTenants('relay', (tx) =>
     tx.query(`select 1 from pg_prepared_statements where statement = '${text}'`),
   );
