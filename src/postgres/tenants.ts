@@ -156,7 +156,7 @@ async function runOnce<T>(
   };
   const tx: Transaction = {
     query: async <R extends QueryResultRow>(text: string, values?: readonly unknown[], planned?: 'anew') => {
-      if (planned === 'anew') send(PLAN_ANEW);
+      if (planned === 'anew') void send(PLAN_ANEW);
       return (await send<R>(text, values, planned)).rows;
     },
     send: (text, values) => void send(text, values),
