@@ -46,8 +46,8 @@ export interface Fleet {
 /** Ports that the members of each kind keep for their lives. */
 export type FleetPorts = Readonly<Record<ProcessKind, readonly number[]>>;
 
-/** Most points to die at are the onboarding workers': two of them can be killed in turn, and one goes on. */
-const COUNTS = { server: 2, onboarding: 3, webhooks: 2 } as const;
+/** Two of each can be killed in turn, each at points of its own, while one goes on. */
+const COUNTS = { server: 3, onboarding: 3, webhooks: 3 } as const;
 /** Longer than a worker's own patience with activities under way. */
 const GRACE_MS = 50_000;
 /** All may start at once, on a busy machine. */

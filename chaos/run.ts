@@ -21,7 +21,7 @@ const list = (all: readonly { readonly id: string; readonly text: string }[]) =>
 
 const USAGE = `npm run chaos -- [--seed N] [--minutes M] [--faults F2,F4,…] [--quick] [--rate N] [--json FILE] [--keep]
 
-  Starts Postgres, Temporal, two servers and five workers as processes of their own, has brands share sessions with each
+  Starts Postgres, Temporal, three servers and six workers as processes of their own, has brands share sessions with each
   other through them, and breaks one thing after the other meanwhile. Then all is mended, and what clients were told and
   partners heard is held against what is stored. It needs nothing but this checkout, and ends with 1 when a row failed.
 
