@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** A stream of choices that a seed repeats. */
 export interface Random {
   /** From 0 up to, not including, 1. */
@@ -32,4 +34,14 @@ export function createRandom(seed: number): Random {
         .toSorted((one, other) => one.at - other.at)
         .map(({ each }) => each),
   };
+}
+
+/** A stream of its own for each name under a seed: what others draw, and how much, changes nothing in it. */
+export function streamOf(seed: number, ...name: readonly (string | number)[]): Random {
+  return createRandom(
+    createHash('sha256')
+      .update([seed, ...name].join(' '))
+      .digest()
+      .readUInt32BE(),
+  );
 }

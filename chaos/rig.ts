@@ -10,6 +10,7 @@ import type { Brand } from './brands.ts';
 export interface Rig {
   /** Replays the order of faults, victims and pauses. */
   readonly seed: number;
+  /** For the order of faults and the pauses between them. Each turn of a fault is given a stream of its own. */
   readonly random: Random;
   /** Smaller numbers, for the tier that every change must pass. */
   readonly quick: boolean;

@@ -5,6 +5,7 @@ import { INVARIANTS } from './invariants/index.ts';
 import { startLoad } from './load.ts';
 import { unexpectedLines } from './log-watch.ts';
 import { untilQuiet } from './quiet.ts';
+import { streamOf } from './random.ts';
 import type { Fault, Rig } from './rig.ts';
 
 /** What a rig is put through. */
@@ -24,10 +25,12 @@ const WARM_UP_MS = 5_000;
 /** All faults, the ones in labs of their own last: they share nothing with the rig but the machine. */
 export async function torment(rig: Rig, { faults, rate, onBegin }: Torment): Promise<TableRow[]> {
   const amidst = faults.filter(({ alone }) => alone !== true);
+  // Drawn first: how often the others come round is up to the clock.
+  const last = rig.random.shuffled(faults.filter(({ alone }) => alone === true));
   const rows = amidst.length === 0 ? [] : await underLoad(rig, { faults: amidst, rate, onBegin });
-  for (const fault of rig.random.shuffled(faults.filter(({ alone }) => alone === true))) {
+  for (const fault of last) {
     onBegin(fault);
-    rows.push(...(await rowsOf(rig, fault)));
+    rows.push(...(await rowsOf(rig, fault, 1)));
   }
   return rows;
 }
@@ -43,11 +46,13 @@ async function underLoad(rig: Rig, { faults, rate, onBegin }: Torment): Promise<
   const isOver = () => Date.now() - begun >= (rig.minutes ?? 0) * 60_000;
   const load = startLoad(rig, { rate });
   await pause(WARM_UP_MS);
+  let turn = 0;
   do {
+    turn += 1;
     for (const fault of random.shuffled(faults)) {
       if (rig.minutes !== null && isOver()) break;
       onBegin(fault);
-      rows.push(...(await rowsOf(inTurn(rig), fault)));
+      rows.push(...(await rowsOf(inTurn(rig), fault, turn)));
       await pause(random.between(2_000, 5_000));
     }
   } while (!isOver());
@@ -91,11 +96,14 @@ async function underLoad(rig: Rig, { faults, rate, onBegin }: Torment): Promise<
   return [...rows, { part: 'logs', ...same('unexpected lines in logs', lines.length, 0) }];
 }
 
-/** One fault; whatever it left broken is mended before the next. */
-async function rowsOf(rig: Rig, fault: Fault): Promise<TableRow[]> {
+/**
+ * One fault; whatever it left broken is mended before the next. Each turn has choices of its own: some faults draw until
+ * their time is over, which may be once more on a faster machine.
+ */
+async function rowsOf(rig: Rig, fault: Fault, turn: number): Promise<TableRow[]> {
   rig.say(`${fault.id} begins: ${fault.what}`);
   const rows = await guarded(fault.id, async () => {
-    const found = await fault.run(rig);
+    const found = await fault.run({ ...rig, random: streamOf(rig.seed, fault.id, turn) });
     return found.map((row) => ({ part: fault.id, ...row }));
   });
   const mended = await guarded(fault.id, async () => {

@@ -5,8 +5,8 @@ import type { Part } from '../../torture/part.ts';
 import { ownServers, type Servers } from '../../torture/servers.ts';
 import type { Fault, Rig } from '../rig.ts';
 
-/** One Postgres and one Temporal for all labs of a rig, started for the first that asks. */
-const serversOf = new WeakMap<Rig, Servers>();
+/** One Postgres and one Temporal for all labs of a rig, by its folder; started for the first that asks. */
+const serversOf = new Map<string, Servers>();
 
 /**
  * A fault that is tried in labs of its own, one for each part, when the rig's load has stopped.
@@ -34,12 +34,12 @@ export function inLab({ id, what }: Pick<Fault, 'id' | 'what'>, ...parts: readon
 }
 
 function labServers(rig: Rig): Servers {
-  const known = serversOf.get(rig);
+  const known = serversOf.get(rig.folder);
   if (known !== undefined) return known;
   const folder = join(rig.folder, 'lab-servers');
   mkdirSync(folder, { recursive: true });
   const servers = ownServers(folder, rig.say, true);
-  serversOf.set(rig, servers);
+  serversOf.set(rig.folder, servers);
   rig.onEnd(() => servers.stop());
   return servers;
 }

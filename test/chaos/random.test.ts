@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createRandom } from '../../chaos/random.ts';
+import { createRandom, streamOf } from '../../chaos/random.ts';
 
 const many = (seed: number) => {
   const random = createRandom(seed);
@@ -26,4 +26,14 @@ it('picks and shuffles what it is given, and refuses to pick from nothing', () =
   expect(orders.every((order) => order.toSorted().join('') === 'abcd')).toBe(true);
   expect(new Set(orders.map((order) => order.join(''))).size).toBe(24);
   expect(() => random.pick([])).toThrow(RangeError);
+});
+
+it('has a stream for each name under a seed, and for each turn another one', () => {
+  const few = (...name: [number, ...(string | number)[]]) => {
+    const random = streamOf(...name);
+    return [random.next(), random.next(), random.next()];
+  };
+  expect(few(7, 'F2', 1)).toEqual(few(7, 'F2', 1));
+  const all = [few(7, 'F2', 1), few(7, 'F2', 2), few(7, 'F3', 1), few(8, 'F2', 1)];
+  expect(new Set(all.map(String)).size).toBe(4);
 });
