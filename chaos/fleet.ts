@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { startChild, type RunningChild } from '../src/dev/child-process.ts';
 import { freePort } from '../src/dev/free-port.ts';
 
@@ -94,6 +95,14 @@ export function createFleet({ logs, code, ports, env }: FleetOptions): Fleet {
       }
     },
   };
+}
+
+/** Waits until a process has ended by itself, so long at most. @returns whether it has */
+export async function endsWithin(member: Pick<Member, 'ended' | 'isRunning'>, ms: number): Promise<boolean> {
+  const limit = new AbortController();
+  await Promise.race([member.ended(), pause(ms, undefined, { signal: limit.signal }).catch(() => undefined)]);
+  limit.abort();
+  return !member.isRunning();
 }
 
 interface MemberOptions {
