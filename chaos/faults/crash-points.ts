@@ -1,9 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { same, within, type Row } from '../../torture/part.ts';
 import { arming, CRASH_POINTS, readDeath, type CrashPoint } from '../crash-points.ts';
-import type { Member, ProcessKind } from '../fleet.ts';
+import { endsWithin, type Member, type ProcessKind } from '../fleet.ts';
 import { startResumption, type Resumed, type Resumption } from '../resumption.ts';
 import type { Fault, Rig } from '../rig.ts';
 
@@ -38,10 +37,15 @@ export const crashPoints: Fault = {
     mkdirSync(join(rig.folder, 'deaths'), { recursive: true });
     const resumption = startResumption(rig);
     const tally: Tally = { reached: new Map(), missed: [] };
-    await Promise.all(lanesOf(rig, rounds).map((lane) => killAtAll(rig, resumption, lane, tally)));
-    await rig.fleet.heal();
-    const resumed = await resumption.end();
-    return [...pointRows(tally, rounds), ...resumeRows(resumed)];
+    const lanes = lanesOf(rig, rounds).map((lane) => killAtAll(rig, resumption, lane, tally));
+    // All to their ends, also when one breaks: the others would kill amid the next fault.
+    await Promise.allSettled(lanes);
+    const healed = rig.fleet.heal();
+    await Promise.allSettled([healed]);
+    const resumed = resumption.end();
+    await Promise.allSettled([resumed]);
+    await Promise.all([...lanes, healed]);
+    return [...pointRows(tally, rounds), ...resumeRows(await resumed)];
   },
 };
 
@@ -89,10 +93,7 @@ async function killAt(rig: Rig, resumption: Resumption, member: Member, { point,
   // Whoever ends in order hands over all that it remembers.
   const handedOver = late === true || turn > 1 ? restartLast(rig, member.kind) : Promise.resolve();
   handedOver.catch(() => undefined);
-  const limit = new AbortController();
-  await Promise.race([member.ended(), pause(LIMIT_MS, undefined, { signal: limit.signal }).catch(() => undefined)]);
-  limit.abort();
-  if (member.isRunning()) await member.kill();
+  if (!(await endsWithin(member, LIMIT_MS))) await member.kill();
   const death = readDeath(report);
   if (death === null) rig.say(`F1: ${member.name} did not come to ${point}`);
   else {
