@@ -56,9 +56,10 @@ export const fillDisk: Lack = {
     chownSync(place, account.uid, account.gid);
     await onDatabase(rig, async (database) => {
       await database.query(`create tablespace ${TABLESPACE} location '${place}'`);
-      await moveTables(database, TABLESPACE);
       const ballast = join(disk, 'ballast');
+      // Whatever was moved goes back, also when another table could not be.
       try {
+        await moveTables(database, TABLESPACE);
         const until = Date.now() + ms;
         // What Postgres frees meanwhile is taken too.
         for (; Date.now() < until; await pause(500)) fill(ballast);
