@@ -4,14 +4,13 @@ import { Webhook } from 'standardwebhooks';
 import type { JsonObject } from '../../src/domain/json.ts';
 import type { Brand } from '../../test/support/brands.ts';
 import type { ReceivedWebhook } from '../../test/support/scripted-partner.ts';
-import { startServerProcess } from '../../test/support/worker-process.ts';
 import type { Lab } from '../../torture/lab.ts';
 import { same, within, type Part, type Row } from '../../torture/part.ts';
 import { startWebhooksProcess } from '../../torture/senders.ts';
 import { falseClock, movableClock } from './false-clock.ts';
 import { tokenIdOf } from '../stories.ts';
 import { inLab } from './in-lab.ts';
-import { openLabStack, type LabServer, type LabStack } from './lab-stack.ts';
+import { openLabStack, startLabServer, type LabServer, type LabStack } from './lab-stack.ts';
 
 const SKEW_SECONDS = 600;
 /** For deliveries; a sender takes seconds to start. */
@@ -65,7 +64,7 @@ async function skewedServer(
   name: string,
   seconds: number,
 ): Promise<Row[]> {
-  const server = await startServerProcess({ ...stack.env, ...(await falseClock(seconds)) });
+  const server = await startLabServer(lab, { ...stack.env, ...(await falseClock(seconds)) });
   const right = stack.servers[0];
   const count = lab.quick ? 5 : 50;
   const tally = async (minting: LabServer, importing: LabServer, expire: boolean) => {
@@ -94,7 +93,7 @@ async function skewedServer(
 /** Calls go on while a server's clock jumps about. */
 async function jumpingServer(lab: Lab, { stack, issuer, partner }: Scene): Promise<Row[]> {
   const clock = await movableClock(join(lab.folder, 'clock'));
-  const server = await startServerProcess({ ...stack.env, ...clock.env });
+  const server = await startLabServer(lab, { ...stack.env, ...clock.env });
   const seen = new Set<number>();
   const outcomes: string[] = [];
   for (const offset of [0, SKEW_SECONDS, -SKEW_SECONDS, 0]) {

@@ -25,18 +25,20 @@ export async function openLabStack(
 ): Promise<LabStack> {
   const database = await openDatabase(lab);
   const env = environment(lab, database, { LOG_LEVEL: 'warn', ...settings });
-  const start = async (): Promise<LabServer> => {
-    const server = await startServerProcess(env);
-    lab.onEnd(() => server.stop());
-    return server;
-  };
-  const first = await start();
+  const first = await startLabServer(lab, env);
   const more: LabServer[] = [];
-  while (more.length < count - 1) more.push(await start());
+  while (more.length < count - 1) more.push(await startLabServer(lab, env));
   const receiver = await startScriptedPartner();
   lab.onEnd(() => receiver.stop());
   const brands = brandsOf({ databaseUrl: database.url, apiUrl: () => first.url, receiver });
   return { database, env, servers: [first, ...more], brands };
+}
+
+/** Starts a server, which ends with the lab if nobody ends it before. */
+export async function startLabServer(lab: Lab, env: Readonly<Record<string, string>>): Promise<LabServer> {
+  const server = await startServerProcess(env);
+  lab.onEnd(() => server.stop());
+  return server;
 }
 
 /** Starts both workers of a stack. */

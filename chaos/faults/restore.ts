@@ -98,7 +98,8 @@ async function openScene(lab: Lab, postgres: Restorable, temporal: Restorable): 
   let workers: OwnProcess[] = [];
   const start = async () => {
     server = await startServerProcess(env);
-    workers = [await startWorkerProcess('onboarding', env), await startWorkerProcess('webhooks', env)];
+    // One by one: what has started is ended, also when the next does not.
+    for (const role of ['onboarding', 'webhooks'] as const) workers.push(await startWorkerProcess(role, env));
   };
   const stop = async () => {
     const all = server === undefined ? workers : [server, ...workers];
