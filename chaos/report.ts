@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { Connection } from '@temporalio/client';
 import type { TableRow } from '../torture/table.ts';
-import { onDatabase } from './recovery.ts';
+import { withDatabase } from './oracle-reading.ts';
 import type { Rig } from './rig.ts';
 
 /** What `--json` writes: what was found, and all that somebody needs to run it again and compare. */
@@ -38,19 +38,28 @@ export function machine(): Report['machine'] {
   };
 }
 
-/** Versions of what took part. */
-export async function versions(rig: Rig): Promise<Report['versions']> {
+/** Versions of what took part; `unknown` of a server that does not tell. */
+export async function versions(rig: Pick<Rig, 'postgres' | 'temporal'>): Promise<Report['versions']> {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
     version: string;
   };
-  const postgres = await onDatabase(rig, async (database) => {
+  const [postgres, temporal] = await Promise.all(
+    [postgresVersion(rig), temporalVersion(rig)].map((told) => told.catch(() => undefined)),
+  );
+  return { handoff: version, node: process.version, postgres: postgres ?? 'unknown', temporal: temporal ?? 'unknown' };
+}
+
+function postgresVersion(rig: Pick<Rig, 'postgres'>): Promise<string | undefined> {
+  return withDatabase(rig, async (database) => {
     const { rows } = await database.query<{ server_version: string }>('show server_version');
-    return rows[0]?.server_version ?? 'unknown';
+    return rows[0]?.server_version;
   });
-  const connection = await Connection.connect({ address: rig.temporal.address });
+}
+
+async function temporalVersion({ temporal }: Pick<Rig, 'temporal'>): Promise<string | null | undefined> {
+  const connection = await Connection.connect({ address: temporal.address });
   try {
-    const { serverVersion } = await connection.workflowService.getSystemInfo({});
-    return { handoff: version, node: process.version, postgres, temporal: serverVersion ?? 'unknown' };
+    return (await connection.workflowService.getSystemInfo({})).serverVersion;
   } finally {
     await connection.close();
   }

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startProgress } from '../src/dev/progress.ts';
 import { table, type TableRow } from '../torture/table.ts';
@@ -82,6 +82,15 @@ function programs(folder: string | undefined): TemporalPrograms | null {
   }
 }
 
+/** Hours later would be too late to say so. */
+function reportFile(file: string | undefined): string | null {
+  if (file === undefined) return null;
+  const folder = dirname(resolve(file));
+  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true
+    ? file
+    : refuse(`--json names a file in ${folder}, which is no folder.`);
+}
+
 if (values.help) {
   console.log(USAGE);
   process.exit(0);
@@ -91,6 +100,7 @@ const minutes = values.minutes === undefined ? null : numberOf('minutes', values
 const rate = numberOf('rate', values.rate, 0.1);
 const faults = chosenFaults(values.faults);
 const temporalPrograms = programs(values['temporal-server']);
+const json = reportFile(values.json);
 
 const say = startProgress();
 const begun = new Date();
@@ -113,33 +123,34 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 const run: string[] = [];
-let rows: readonly TableRow[] = [];
+let ok = false;
 try {
   const rig = await opened.rig;
-  rows = await torment(rig, { faults, rate, onBegin: (fault) => run.push(fault.id) });
+  const rows = await torment(rig, { faults, rate, onBegin: (fault) => run.push(fault.id) });
   const seconds = (Date.now() - begun.getTime()) / 1_000;
-  const load = { calls: rig.ledger.calls.length, webhooks: rig.ledger.heard.length };
-  if (values.json !== undefined && !interrupted) {
-    const facts = { machine: machine(), versions: await versions(rig) };
-    const { quick } = values;
-    writeReport(values.json, {
+  ok = rows.every((row) => row.ok);
+  // Before all that may still go wrong.
+  console.log(`\n${table(rows)}\n\n${summary(rows)}`);
+  if (json !== null && !interrupted) {
+    writeReport(json, {
       seed,
-      quick,
+      quick: values.quick,
       rate,
       begun: begun.toISOString(),
       seconds,
       faults: run,
-      load,
-      ...facts,
+      load: { calls: rig.ledger.calls.length, webhooks: rig.ledger.heard.length },
+      machine: machine(),
+      versions: await versions(rig),
       rows,
     });
   }
 } finally {
   await opened.close();
 }
-console.log(`\n${table(rows)}\n`);
-const failed = rows.filter(({ ok }) => !ok).length;
-console.log(
-  failed === 0 ? `All ${rows.length} rows ok, seed ${seed}` : `${failed} of ${rows.length} rows failed, seed ${seed}`,
-);
-process.exit(failed === 0 && !interrupted ? 0 : 1);
+process.exit(ok && !interrupted ? 0 : 1);
+
+function summary(rows: readonly TableRow[]): string {
+  const failed = rows.filter((row) => !row.ok).length;
+  return `${failed === 0 ? `All ${rows.length} rows ok` : `${failed} of ${rows.length} rows failed`}, seed ${seed}`;
+}

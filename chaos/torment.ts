@@ -91,9 +91,14 @@ async function underLoad(rig: Rig, { faults, rate, onBegin }: Torment): Promise<
       })),
     );
   }
-  const lines = unexpectedLines(rig.fleet.members);
-  for (const line of lines.slice(0, 20)) say(`Unexpected: ${line}`);
-  return [...rows, { part: 'logs', ...same('unexpected lines in logs', lines.length, 0) }];
+  rows.push(
+    ...(await guarded('logs', async () => {
+      const lines = unexpectedLines(rig.fleet.members);
+      for (const line of lines.slice(0, 20)) say(`Unexpected: ${line}`);
+      return [{ part: 'logs', ...same('unexpected lines in logs', lines.length, 0) }];
+    })),
+  );
+  return rows;
 }
 
 /**
