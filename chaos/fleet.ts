@@ -97,6 +97,11 @@ export function createFleet({ logs, code, ports, env }: FleetOptions): Fleet {
   };
 }
 
+/** Base URLs of all servers, whether they run or not. */
+export function serverUrls({ of }: Pick<Fleet, 'of'>): string[] {
+  return of('server').flatMap(({ url }) => url ?? []);
+}
+
 /** Waits until a process has ended by itself, so long at most. @returns whether it has */
 export async function endsWithin(member: Pick<Member, 'ended' | 'isRunning'>, ms: number): Promise<boolean> {
   const limit = new AbortController();

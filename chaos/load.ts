@@ -1,13 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createCaller } from './caller.ts';
+import { serverUrls } from './fleet.ts';
 import { createRandom } from './random.ts';
 import type { Rig } from './rig.ts';
 import { look, onboard, share, type Story } from './stories.ts';
 
 /** The load while it runs. */
 export interface Load {
-  /** Stories that were begun. */
-  readonly begun: () => number;
   /** Begins nothing more; resolves when what was begun has ended, in the partner simulator too. */
   stop(): Promise<void>;
 }
@@ -26,8 +25,7 @@ export function startLoad(
   { rate }: { readonly rate: number },
 ): Load {
   const random = createRandom(rig.seed ^ 0x10ad);
-  const urls = () => rig.fleet.of('server').flatMap(({ url }) => (url === null ? [] : [url]));
-  const scene = { caller: createCaller(urls, rig.ledger), random, brands: rig.brands };
+  const scene = { caller: createCaller(() => serverUrls(rig.fleet), rig.ledger), random, brands: rig.brands };
   const under = new Set<Promise<void>>();
   const faults: unknown[] = [];
   const stopping = new AbortController();
@@ -51,7 +49,6 @@ export function startLoad(
 
   const running = run();
   return {
-    begun: () => begun,
     stop: async () => {
       stopping.abort();
       await running;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Progress } from '../src/dev/progress.ts';
 import { createBrands } from './brands.ts';
 import { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
-import { createFleet, fleetPorts } from './fleet.ts';
+import { createFleet, fleetPorts, serverUrls } from './fleet.ts';
 import { openLedger } from './ledger.ts';
 import { startPartnerSimulator } from './partner-simulator.ts';
 import { startPostgresServer } from './postgres-server.ts';
@@ -88,16 +88,16 @@ async function startAll(options: RigOptions, onEnd: Rig['onEnd']): Promise<Rig> 
   });
   const fleet = createFleet({ logs: join(folder, 'logs'), code, ports, env });
   onEnd(() => fleet.stop());
-  say('Starting two servers, three onboarding workers and two webhooks workers');
+  say(`Starting ${fleet.members.length} processes of ours`);
   await fleet.heal();
 
   const brands = await createBrands({
     databaseUrl: postgres.url,
-    apiUrl: fleet.of('server')[0]?.url ?? '',
+    apiUrl: serverUrls(fleet)[0] ?? '',
     webhookUrl: (applicationId) => partner.urlFor(applicationId),
     random,
   });
-  partner.act(brands, () => fleet.of('server').flatMap(({ url }) => url ?? []));
+  partner.act(brands, () => serverUrls(fleet));
   say(`${brands.length} brands are connected`);
   return { ...options, random, onEnd, env, postgres, temporal, proxies, fleet, ledger, partner, brands };
 }

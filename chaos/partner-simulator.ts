@@ -4,19 +4,16 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { isJsonObject, type JsonObject, type JsonValue } from '../src/domain/json.ts';
 import type { Brand } from './brands.ts';
 import { createCaller } from './caller.ts';
-import type { Heard, Ledger } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import { takeShare } from './partner-acts.ts';
 import { createRandom, type Random } from './random.ts';
 
 /** How a webhook is answered. */
-export interface Reply {
+interface Reply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly delayMs?: number;
 }
-
-/** Decides a reply; `nth` counts what came of this event to this application, from 1. Null leaves it to the usual script. */
-export type Script = (webhook: Pick<Heard, 'as' | 'rawBody' | 'headers'>, nth: number) => Reply | null;
 
 /** The backends of all brands: one HTTP receiver on loopback, which acts on the shares that it is told of. */
 export interface PartnerSimulator {
@@ -24,9 +21,7 @@ export interface PartnerSimulator {
   urlFor(applicationId: string): string;
   /** From here on shares are acted on, by calls to these servers. Without it webhooks are answered, and that is all. */
   act(brands: readonly Brand[], serverUrls: () => readonly string[]): void;
-  /** Answers by this script; resolves to what ends it. The last one set is asked first. */
-  answerBy(script: Script): () => void;
-  /** From here on every webhook without a script of its own is answered 200 at once. */
+  /** From here on every webhook is answered 200 at once. */
   calm(): void;
   /** Resolves when every act that was begun has ended. */
   settled(): Promise<void>;
@@ -42,8 +37,8 @@ export async function startPartnerSimulator(order: {
   const random = createRandom(order.seed ^ 0x5a17);
   const attempts = new Map<string, number>();
   const acts = new Set<Promise<void>>();
-  const scripts: Script[] = [];
-  let usual: Script = (_webhook, nth) => moody(random, nth);
+  /** By how often an event has come to an application, from 1. */
+  let replyTo = (nth: number): Reply => moody(random, nth);
   let begin: ((as: string, event: JsonObject) => void) | null = null;
 
   const server = createServer((request, response) => {
@@ -60,9 +55,8 @@ export async function startPartnerSimulator(order: {
     const about = `${as} ${String(event?.['event_id'])}`;
     const nth = (attempts.get(about) ?? 0) + 1;
     attempts.set(about, nth);
-    const webhook = { as, rawBody, headers };
-    const reply = firstOf([...scripts.toReversed(), usual], webhook, nth);
-    ledger.hear({ ...webhook, status: reply.status, at: Date.now() });
+    const reply = replyTo(nth);
+    ledger.hear({ as, rawBody, headers, status: reply.status, at: Date.now() });
     if (reply.delayMs !== undefined) await pause(reply.delayMs);
     response.writeHead(reply.status, reply.headers).end();
     // A backend that failed has not taken note; one that gets it again may have.
@@ -88,12 +82,8 @@ export async function startPartnerSimulator(order: {
         void act.finally(() => acts.delete(act));
       };
     },
-    answerBy: (script) => {
-      scripts.push(script);
-      return () => void scripts.splice(scripts.indexOf(script), 1);
-    },
     calm: () => {
-      usual = () => ({ status: 200 });
+      replyTo = () => ({ status: 200 });
     },
     settled: async () => {
       while (acts.size > 0) await Promise.allSettled(acts);
@@ -115,14 +105,6 @@ function moody(random: Random, nth: number): Reply {
   if (chance > 0.019) return { status: 429, headers: { 'retry-after': '2' } };
   // The last of them longer than a sender waits.
   return { status: 200, delayMs: chance > 0.002 ? random.between(500, 3_000) : 12_000 };
-}
-
-function firstOf(scripts: readonly Script[], webhook: Pick<Heard, 'as' | 'rawBody' | 'headers'>, nth: number): Reply {
-  for (const script of scripts) {
-    const reply = script(webhook, nth);
-    if (reply !== null) return reply;
-  }
-  return { status: 200 };
 }
 
 function eventOf(rawBody: string): JsonObject | null {

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Client } from 'pg';
 import type { Row } from '../torture/part.ts';
+import { isSuccess } from './caller.ts';
+import { serverUrls } from './fleet.ts';
+import { withDatabase } from './oracle-reading.ts';
 import type { Rig } from './rig.ts';
-import { isYes } from './window.ts';
 
 /** After this, something that was mended counts as broken for good. */
 const LIMIT_MS = 120_000;
@@ -19,9 +20,11 @@ export async function untilWell(rig: Rig, since: number): Promise<number> {
   const { ledger, fleet } = rig;
   const [calls, heard] = [ledger.calls.length, ledger.heard.length];
   return within(since, async () => {
-    const written = ledger.calls.slice(calls).some((call) => call.at >= since && call.method !== 'GET' && isYes(call));
+    const written = ledger.calls
+      .slice(calls)
+      .some((call) => call.at >= since && call.method !== 'GET' && isSuccess(call));
     const delivered = ledger.heard.slice(heard).some(({ at }) => at >= since);
-    return written && delivered && (await allReady(fleet.of('server').map(({ url }) => url ?? '')));
+    return written && delivered && (await allReady(serverUrls(fleet)));
   });
 }
 
@@ -32,7 +35,7 @@ export async function untilWell(rig: Rig, since: number): Promise<number> {
  * @returns seconds from then on; infinite when it is not gone within two minutes, or `limitMs`
  */
 export async function untilCaughtUp(rig: Rig, since: number, limitMs = LIMIT_MS): Promise<number> {
-  return onDatabase(rig, async (database) => {
+  return withDatabase(rig, async (database) => {
     const late = async () => {
       const { rows } = await database.query<LateWish>(
         `select wish, subject_id as "subjectId", attempts, due_at - handoff_now() > interval '0' as waits
@@ -63,18 +66,6 @@ interface LateWish {
 export function healed(what: string, seconds: number, mostSeconds = LIMIT_MS / 1000): Row {
   const seen = Number.isFinite(seconds) ? `${seconds.toFixed(1)} s` : 'never';
   return { what, expected: `≤ ${mostSeconds} s`, seen, ok: seconds <= mostSeconds };
-}
-
-/** Asks the database directly, past the proxy, and closes the connection. */
-export async function onDatabase<T>({ postgres }: Rig, use: (database: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: postgres.url });
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    return await use(client);
-  } finally {
-    await client.end();
-  }
 }
 
 async function within(since: number, isSo: () => Promise<boolean>, limitMs = LIMIT_MS): Promise<number> {

@@ -9,7 +9,7 @@ import type { Rig } from './rig.ts';
 export interface Report {
   readonly seed: number;
   readonly quick: boolean;
-  /** Stories a second that were begun. */
+  /** Stories a second that were asked for. */
   readonly rate: number;
   /** ISO 8601. */
   readonly begun: string;

@@ -1,4 +1,5 @@
 import { same, type Row } from '../torture/part.ts';
+import { isSuccess } from './caller.ts';
 import type { Call } from './ledger.ts';
 import type { Rig } from './rig.ts';
 
@@ -20,7 +21,7 @@ export function toldBetween({ ledger }: Pick<Rig, 'ledger'>, from: number, until
   const calls = ledger.calls.filter(({ at }) => at >= from && at < until);
   return {
     calls: calls.length,
-    yes: calls.filter(isYes).length,
+    yes: calls.filter(isSuccess).length,
     unavailable: calls.filter(({ status }) => status === 503).length,
     unanswered: calls.filter(({ status }) => status === null).length,
     faults: calls.filter(({ status }) => status !== null && status >= 500 && status !== 503),
@@ -47,17 +48,12 @@ export function noFaults(what: string, told: Told): Row {
 export function writeGap({ ledger }: Pick<Rig, 'ledger'>, moment: number): number {
   let [before, after] = [-Infinity, Infinity];
   for (const call of ledger.calls) {
-    if (call.method === 'GET' || !isYes(call)) continue;
+    if (call.method === 'GET' || !isSuccess(call)) continue;
     const end = call.at + call.ms;
     if (end <= moment) before = Math.max(before, end);
     if (call.at > moment) after = Math.min(after, end);
   }
   return after - before;
-}
-
-/** Whether the service said yes. */
-export function isYes({ status }: Call): boolean {
-  return status !== null && status >= 200 && status <= 299;
 }
 
 /** The middle value; NaN of none. */

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Client } from 'pg';
 import { unprivilegedAccount } from '../../src/dev/unprivileged.ts';
-import { onDatabase } from '../recovery.ts';
+import { withDatabase } from '../oracle-reading.ts';
 import type { Lack } from './lack.ts';
 
 const run = promisify(execFile);
@@ -35,7 +35,7 @@ export const fillDisk: Lack = {
     if (process.platform !== 'linux' || account === undefined) return { untried: 'only root may mount a small disk' };
     const disk = mkdtempSync(join(tmpdir(), 'disk-'));
     try {
-      const size = await onDatabase(rig, (database) => sizeOf(database));
+      const size = await withDatabase(rig, (database) => sizeOf(database));
       const options = `size=${size * 2 + 16 * MIB},mode=0711`;
       await run('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', disk]);
     } catch (error) {
@@ -54,7 +54,7 @@ export const fillDisk: Lack = {
     const place = join(disk, 'tables');
     mkdirSync(place, { mode: 0o700 });
     chownSync(place, account.uid, account.gid);
-    await onDatabase(rig, async (database) => {
+    await withDatabase(rig, async (database) => {
       await database.query(`create tablespace ${TABLESPACE} location '${place}'`);
       const ballast = join(disk, 'ballast');
       // Whatever was moved goes back, also when another table could not be.

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { Row } from '../../torture/part.ts';
-import { healed, onDatabase, untilCaughtUp, untilWell } from '../recovery.ts';
+import { withDatabase } from '../oracle-reading.ts';
+import { healed, untilCaughtUp, untilWell } from '../recovery.ts';
 import type { Fault, Rig } from '../rig.ts';
 import { inWords, noFaults, toldBetween } from '../window.ts';
 import { fillDisk } from './full-disk.ts';
@@ -40,7 +41,7 @@ async function suffer(rig: Rig, lack: Lack): Promise<Row[]> {
 const holdLock: Lack = {
   named: 'tables locked',
   last: (rig, ms) =>
-    onDatabase(rig, async (database) => {
+    withDatabase(rig, async (database) => {
       await database.query('begin');
       await database.query('lock table share_token, session, outbox in access exclusive mode');
       await pause(ms);
@@ -58,7 +59,7 @@ const takeConnections: Lack = {
   last: async (rig, ms) => {
     const taken: Client[] = [];
     try {
-      await onDatabase(rig, async (database) => {
+      await withDatabase(rig, async (database) => {
         for (const until = Date.now() + ms; Date.now() < until; await pause(GRAB_MS)) {
           await takeAllThatAreFree(rig, taken);
           await database.query(

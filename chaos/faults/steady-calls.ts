@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { serverUrls } from '../fleet.ts';
 import type { Rig } from '../rig.ts';
 
 /** What became of the calls so far. */
@@ -48,7 +49,7 @@ export function startSteadyCalls({ fleet, brands }: Pick<Rig, 'fleet' | 'brands'
     await Promise.all(under);
   }
 
-  const running = Promise.all(fleet.of('server').map(({ url }) => callOneServer(url ?? '')));
+  const running = Promise.all(serverUrls(fleet).map((url) => callOneServer(url)));
   return {
     answered: () => answered,
     refused: () => refused,

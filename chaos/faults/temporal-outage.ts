@@ -2,9 +2,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { connectHandoffClient } from '../../src/client.ts';
 import { same, type Row } from '../../torture/part.ts';
-import { healed, onDatabase, untilCaughtUp, untilWell } from '../recovery.ts';
+import { isSuccess } from '../caller.ts';
+import { readRows } from '../oracle-reading.ts';
+import { healed, untilCaughtUp, untilWell } from '../recovery.ts';
 import type { Fault, Rig } from '../rig.ts';
-import { isYes, noFaults, toldBetween } from '../window.ts';
+import { noFaults, toldBetween } from '../window.ts';
 
 /** Seconds that Temporal is away. */
 const QUICK = [5];
@@ -59,20 +61,19 @@ async function takeAway(rig: Rig, seconds: number): Promise<Row[]> {
 /** Tokens whose wish was granted since a moment. */
 function acceptedSince({ ledger }: Rig, from: number, wish: string): string[] {
   const accepted = ledger.calls.filter(
-    (call) => call.wish === wish && call.at >= from && isYes(call) && !call.replayed,
+    (call) => call.wish === wish && call.at >= from && isSuccess(call) && !call.replayed,
   );
   return accepted.map(({ tokenId, body }) => String(tokenId ?? body?.['token_id'] ?? ''));
 }
 
 /** Onboardings that are open, and that Temporal has never heard of. */
 async function runless(rig: Rig, tokenIds: readonly string[]): Promise<string[]> {
-  const open = await onDatabase(rig, async (database) => {
-    const { rows } = await database.query<{ id: string }>(
-      `select token_id as id from onboarding where token_id = any ($1::uuid[]) and ended_at is null`,
-      [tokenIds],
-    );
-    return rows.map(({ id }) => id);
-  });
+  const rows = await readRows<{ id: string }>(
+    rig,
+    'select token_id as id from onboarding where token_id = any ($1::uuid[]) and ended_at is null',
+    [tokenIds],
+  );
+  const open = rows.map(({ id }) => id);
   const connection = await Connection.connect({ address: rig.temporal.address });
   const client = connectHandoffClient({ client: new Client({ connection }) });
   try {
