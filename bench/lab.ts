@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Pool } from 'pg';
+import { openSharedEnding } from '../test/support/ending.ts';
 import { buildForProduction } from '../test/support/production-build.ts';
 import { startDevTemporal, type DevTemporal } from '../src/dev/dev-temporal.ts';
 import {
@@ -17,6 +18,8 @@ import { findTemporalBinary } from '../src/dev/temporal-binaries.ts';
 import { migrate } from '../src/postgres/migrate.ts';
 import { processSettings } from '../test/support/process-settings.ts';
 import { startOwnProcess, type OwnProcess } from '../test/support/worker-process.ts';
+
+export { withLab } from '../test/support/ending.ts';
 
 /** How much is measured. */
 export interface LabSize {
@@ -77,14 +80,14 @@ export interface OwnServers extends Servers {
 
 /** Servers of the command's own, with their data in `folder`. */
 export function ownServers(folder: string, say: Progress): OwnServers {
-  const stops: (() => Promise<void>)[] = [];
+  const { once, onEnd, end: stop } = openSharedEnding(say);
   const versions: Record<string, string> = {};
   // Postgres runs under another account when this runs as root.
   chmodSync(folder, 0o711);
   const postgres = once(async () => {
     say('Starting Postgres');
     const server = await startEmbeddedPostgres({ dataFolder: join(folder, 'postgres'), durable: true });
-    stops.push(() => server.stop());
+    onEnd(() => server.stop());
     versions['postgres'] = await setForLoad(server.url('postgres'));
     return server;
   });
@@ -100,7 +103,7 @@ export function ownServers(folder: string, say: Progress): OwnServers {
     const binary = await findTemporalBinary('cli', { report: say });
     const files = { dataFile: join(folder, 'temporal.db'), logFile: join(folder, 'temporal.log') };
     const server = await startDevTemporal({ binary, headless: true, ...files });
-    stops.push(() => server.stop());
+    onEnd(() => server.stop());
     versions['temporal'] = execFileSync(binary, ['--version'], { encoding: 'utf8' }).trim();
     return server;
   });
@@ -113,9 +116,7 @@ export function ownServers(folder: string, say: Progress): OwnServers {
       say('Compiling');
       return compile(folder);
     }),
-    stop: async () => {
-      for (const stop of stops.toReversed()) await stop();
-    },
+    stop,
   };
 }
 
@@ -138,22 +139,6 @@ async function setForLoad(url: string): Promise<string> {
   const { rows } = await pool.query<{ server_version: string }>('show server_version');
   await pool.end();
   return rows[0]?.server_version ?? 'unknown';
-}
-
-/** Gives `work` a lab and takes it away again, however the work ended. */
-export async function withLab<T>(
-  { folder, say, ...rest }: Omit<Lab, 'onEnd'>,
-  work: (lab: Lab) => Promise<T>,
-): Promise<T> {
-  const undos: (() => Promise<unknown>)[] = [];
-  mkdirSync(folder, { recursive: true });
-  try {
-    return await work({ ...rest, folder, say, onEnd: (undo) => void undos.push(undo) });
-  } finally {
-    for (const undo of undos.toReversed()) {
-      await undo().catch((error: unknown) => say(`Clearing up: ${String(error)}`));
-    }
-  }
 }
 
 /** A new, migrated database; dropped when the part has ended. */
@@ -214,9 +199,4 @@ export async function startWorker(
 /** Memory that a process holds, in MiB; Linux alone tells it. */
 export function residentMiB(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
 }

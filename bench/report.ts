@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { cpus, release, totalmem, type } from 'node:os';
+import { machine, type Machine } from '../test/support/machine.ts';
 import { spreadOf, type Findings, type Spread } from './frame.ts';
 import { judge, TARGETS } from './targets.ts';
 
@@ -9,7 +9,7 @@ export interface Report {
   readonly figures: Readonly<Record<string, Spread>>;
   /** A short run's numbers are no more than a hint. */
   readonly size: { readonly quick: boolean; readonly rounds: number; readonly scale: number };
-  readonly machine: Readonly<Record<string, string | number>>;
+  readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
   /** By the letters of parts that were measured together, and of `all`. */
   readonly elapsed_seconds: Readonly<Record<string, number>>;
@@ -123,16 +123,6 @@ const padded = (row: readonly string[], widths: readonly number[]): string[] =>
 function shown(number: number): string {
   if (number !== 0 && Math.abs(number) < 100) return String(Number(number.toPrecision(3)));
   return String(Math.round(number));
-}
-
-function machine(): Record<string, string | number> {
-  const [first] = cpus();
-  return {
-    cpu: first?.model.trim() ?? 'unknown',
-    cores: cpus().length,
-    memory_gib: Math.round(totalmem() / 2 ** 30),
-    system: `${type()} ${release()}`,
-  };
 }
 
 /** Versions of Node and of the packages that the numbers depend on. */

@@ -7,6 +7,7 @@ import { createFleet, fleetPorts, serverUrls } from './fleet.ts';
 import { openLedger } from './ledger.ts';
 import { startPartnerSimulator } from './partner-simulator.ts';
 import { startPostgresServer } from './postgres-server.ts';
+import { openEnding } from '../test/support/ending.ts';
 import { buildForProduction } from '../test/support/production-build.ts';
 import { createRandom } from './random.ts';
 import type { Rig } from './rig.ts';
@@ -35,15 +36,8 @@ export interface OpenRig {
 
 /** Starts everything: Postgres, Temporal, the ways to them, our processes, the partner simulator, and the brands. */
 export function openRig(options: RigOptions): OpenRig {
-  const undos: (() => Promise<unknown>)[] = [];
-  const onEnd = (undo: () => Promise<unknown>) => void undos.push(undo);
-  let closing: Promise<void> | undefined;
-  const close = async () => {
-    for (let undo = undos.pop(); undo !== undefined; undo = undos.pop()) {
-      await undo().catch((error: unknown) => options.say(`Clearing up: ${String(error)}`));
-    }
-  };
-  return { rig: startAll(options, onEnd), close: () => (closing ??= close()) };
+  const { onEnd, end } = openEnding(options.say);
+  return { rig: startAll(options, onEnd), close: end };
 }
 
 async function startAll(options: RigOptions, onEnd: Rig['onEnd']): Promise<Rig> {

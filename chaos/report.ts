@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
 import { Connection } from '@temporalio/client';
+import type { Machine } from '../test/support/machine.ts';
 import type { TableRow } from '../torture/table.ts';
 import { withDatabase } from './oracle-reading.ts';
 import type { Rig } from './rig.ts';
@@ -17,25 +17,9 @@ export interface Report {
   /** In the order in which they ran; several times when the run went round. */
   readonly faults: readonly string[];
   readonly load: { readonly calls: number; readonly webhooks: number };
-  readonly machine: {
-    readonly cpu: string;
-    readonly cores: number;
-    readonly memoryGiB: number;
-    readonly system: string;
-  };
+  readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
   readonly rows: readonly TableRow[];
-}
-
-/** The machine that this runs on. */
-export function machine(): Report['machine'] {
-  const [first] = cpus();
-  return {
-    cpu: first?.model ?? 'unknown',
-    cores: cpus().length,
-    memoryGiB: Math.round(totalmem() / 1024 ** 3),
-    system: `${process.platform} ${process.arch} ${release()}`,
-  };
 }
 
 /** Versions of what took part; `unknown` of a server that does not tell. */

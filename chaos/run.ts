@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startProgress } from '../src/dev/progress.ts';
+import { endOnSignal } from '../test/support/ending.ts';
+import { machine } from '../test/support/machine.ts';
 import { table, type TableRow } from '../torture/table.ts';
 import { FAULTS } from './faults/index.ts';
 import { INVARIANTS } from './invariants/index.ts';
 import { openRig } from './open-rig.ts';
-import { machine, versions, writeReport } from './report.ts';
+import { versions, writeReport } from './report.ts';
 import type { Fault } from './rig.ts';
 import { programsIn, type TemporalPrograms } from './temporal-on-postgres.ts';
 import { torment } from './torment.ts';
@@ -114,13 +116,10 @@ process.once('exit', () => {
 say(`Seed ${seed}`);
 const opened = openRig({ seed, quick: values.quick, minutes, folder, say, temporalPrograms });
 let interrupted = false;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    interrupted = true;
-    say(`${signal}: ending everything`);
-    void opened.close().then(() => process.exit(1));
-  });
-}
+endOnSignal(say, () => {
+  interrupted = true;
+  return opened.close();
+});
 
 const run: string[] = [];
 let ok = false;

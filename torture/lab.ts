@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { Pool } from 'pg';
 import { createDatabase, dropDatabase } from '../src/dev/embedded-database.ts';
 import type { Progress } from '../src/dev/progress.ts';
 import { processSettings } from '../test/support/process-settings.ts';
 import type { Servers } from './servers.ts';
+
+export { withLab } from '../test/support/ending.ts';
 
 /** What a part works in. Whatever it starts is undone when the part has ended, the last first. */
 export interface Lab {
@@ -23,22 +24,6 @@ export interface Lab {
 export interface LabDatabase {
   readonly url: string;
   readonly pool: Pool;
-}
-
-/** Gives `work` a lab and takes it away again, however the work ended. */
-export async function withLab<T>(
-  { folder, say, ...rest }: Omit<Lab, 'onEnd'>,
-  work: (lab: Lab) => Promise<T>,
-): Promise<T> {
-  const undos: (() => Promise<unknown>)[] = [];
-  mkdirSync(folder, { recursive: true });
-  try {
-    return await work({ ...rest, folder, say, onEnd: (undo) => void undos.push(undo) });
-  } finally {
-    for (const undo of undos.toReversed()) {
-      await undo().catch((error: unknown) => say(`Clearing up: ${String(error)}`));
-    }
-  }
 }
 
 /** A database of the part's own. */

@@ -7,6 +7,7 @@ import type { Progress } from '../src/dev/progress.ts';
 import { findTemporalBinary } from '../src/dev/temporal-binaries.ts';
 import { migrate } from '../src/postgres/migrate.ts';
 import { loadWorkflowBundle } from '../src/worker.ts';
+import { openSharedEnding } from '../test/support/ending.ts';
 import { installTestClock } from '../test/support/test-clock.ts';
 
 /** What all parts share, each started for the first that asks. */
@@ -27,14 +28,14 @@ export interface Servers {
  * @param durable whether Postgres waits for its disk, as in production
  */
 export function ownServers(folder: string, say: Progress, durable = false): Servers & { stop(): Promise<void> } {
-  const stops: (() => Promise<void>)[] = [];
+  const { once, onEnd, end: stop } = openSharedEnding(say);
   // Postgres runs under another account when this runs as root.
   chmodSync(folder, 0o711);
 
   const postgres = once(async () => {
     say('Starting Postgres');
     const server = await startEmbeddedPostgres({ dataFolder: join(folder, 'postgres'), durable });
-    stops.push(() => server.stop());
+    onEnd(() => server.stop());
     const adminUrl = server.url('postgres');
     const template = `handoff_template_${randomBytes(6).toString('hex')}`;
     await createDatabase(adminUrl, template);
@@ -46,7 +47,7 @@ export function ownServers(folder: string, say: Progress, durable = false): Serv
     say('Starting a Temporal dev server');
     const binary = await findTemporalBinary('cli', { report: say });
     const server = await startDevTemporal({ binary, headless: true, logFile: join(folder, 'temporal.log') });
-    stops.push(() => server.stop());
+    onEnd(() => server.stop());
     return server.address;
   });
   const bundlePath = once(async () => {
@@ -62,13 +63,6 @@ export function ownServers(folder: string, say: Progress, durable = false): Serv
     temporalAddress,
     timeSkippingServer: () => findTemporalBinary('test-server', { report: say }),
     bundlePath,
-    stop: async () => {
-      for (const stop of stops.toReversed()) await stop();
-    },
+    stop,
   };
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
 }
