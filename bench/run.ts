@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startProgress } from '../src/dev/progress.ts';
+import { endOnSignal } from '../test/support/ending.ts';
 import type { Findings, Part } from './frame.ts';
 import { ownServers, withLab, type LabSize } from './lab.ts';
 import { growth } from './parts/growth.ts';
@@ -66,8 +67,6 @@ if (values.help || problems.length > 0) {
   process.exit(problems.length > 0 ? 1 : 0);
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-
 const chosen = parts.filter((part) => only.length === 0 || only.some((name) => isNamed(name, part)));
 const { findings, elapsed, broken, versions } = await findingsOf(chosen);
 const report = reportOf(findings, size, versions, elapsed);
@@ -91,6 +90,8 @@ async function findingsOf(wanted: readonly (readonly [letter: string, part: Part
   // What others put down for a while goes with it.
   process.env['TMPDIR'] = folder;
   const servers = ownServers(folder, say);
+  // Servers that still run would write into the folder while it is removed.
+  endOnSignal(say, () => servers.stop());
   const findings: Findings[] = [];
   const elapsed: Record<string, number> = {};
   const broken: { name: string; error: unknown }[] = [];

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startProgress } from '../src/dev/progress.ts';
+import { endOnSignal } from '../test/support/ending.ts';
 import { withLab } from './lab.ts';
 import type { Part } from './part.ts';
 import { ownServers } from './servers.ts';
@@ -46,8 +47,6 @@ ${parts.map(({ name, shows }) => `  ${name.padEnd(12)} ${shows}`).join('\n')}`;
     console.log(unknown.length > 0 ? `No part is called ${unknown.join(', ')}.\n${usage}` : usage);
     process.exit(unknown.length > 0 ? 1 : 0);
   }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-
   const chosen = parts.filter(({ name }) => values.only.length === 0 || values.only.includes(name));
   const rows = await rowsOf(chosen, values.quick);
   console.log(`\n${table(rows)}\n`);
@@ -65,6 +64,8 @@ async function rowsOf(parts: readonly Part[], quick: boolean): Promise<TableRow[
   // What others put down for a while goes with it.
   process.env['TMPDIR'] = folder;
   const servers = ownServers(folder, say);
+  // Servers that still run would write into the folder while it is removed.
+  endOnSignal(say, () => servers.stop());
   const rows: TableRow[] = [];
   try {
     for (const part of parts) {
