@@ -111,8 +111,8 @@ async function turn({ calls, pool, brand, issuer, partner, toShare }: Filled, co
   return { mint: minting.latencies, import: importing.latencies, list: listing.latencies };
 }
 
-/** Any of a brand's sessions, wherever they lie. */
-async function anySessions(pool: Pool, brand: BenchBrand, count: number): Promise<string[]> {
+/** Ids of any of a brand's sessions, wherever they lie. */
+export async function anySessions(pool: Pool, brand: BenchBrand, count: number): Promise<string[]> {
   const { rows: numbers } = await pool.query<{ number: number }>(
     `select (1 + floor(random() * living))::float8 as number from session_counter, generate_series(1, $2)
      where application_id = $1 and session_kind = 'user'`,

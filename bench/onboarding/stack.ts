@@ -4,7 +4,7 @@ import type { OwnProcess } from '../../test/support/worker-process.ts';
 import { openCalls } from '../http-calls.ts';
 import { inFlight, type Timing } from '../in-flight.ts';
 import { environment, openDatabase, startServer, startWorker, type Lab, type LabDatabase } from '../lab.ts';
-import { makeIssuers, takeInToShare, type Acceptance, type ShareOrder } from './brands.ts';
+import { makeIssuers, takeInToShare, type Acceptance, type Issuer, type ShareOrder } from './brands.ts';
 import { startCounterparts, type Counterparts } from './counterparts.ts';
 
 /** Onboardings that were run. */
@@ -15,6 +15,7 @@ export interface Onboarded extends Timing {
 /** Brands on a server, their backends, and what is measured of them. */
 export interface OnboardingBrands {
   readonly counterparts: Counterparts;
+  readonly issuers: readonly Issuer[];
   /** Takes sessions in, and orders each to be shared. */
   orders(acceptance: Acceptance, count: number): Promise<ShareOrder[]>;
   /** Runs onboardings, each from the HTTP call that opens it until both sides were told of the import. */
@@ -83,6 +84,7 @@ export async function meetBrands(
   const issuers = await makeIssuers(database, http, counterparts);
   return {
     counterparts,
+    issuers,
     orders: (acceptance, count) => takeInToShare(http, issuers, acceptance, count),
     onboard: async (orders, atATime) => {
       const { results: tokenIds, ...timing } = await inFlight(orders, atATime, (order) => counterparts.onboard(order));

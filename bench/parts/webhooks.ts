@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac, createSecretKey, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signWebhook } from '../../src/crypto/webhook-signature.ts';
 import { newId } from '../../src/postgres/new-id.ts';
@@ -35,7 +35,8 @@ export const webhooks: Part = {
         await told.tell(brand, Math.floor((count + DESTINATIONS - 1 - at) / DESTINATIONS), decision);
       }
     };
-    const sender = await startOwnProcess(['worker.ts', 'webhooks'], env, () => Promise.resolve(true));
+    const { worker } = await lab.servers.program();
+    const sender = await startOwnProcess([worker, 'webhooks'], env, () => Promise.resolve(true));
     lab.onEnd(() => sender.kill());
     const warmUp = amount(lab, { full: 200, quick: 80 });
     await tellAll(warmUp);
@@ -137,6 +138,7 @@ function signers(lab: Lab, body: string) {
   const about = { eventId, webhookType: 'status.updated', attempt: 1, sessionId: eventId, status: 'Approved' } as const;
   return {
     signed: timed(() => signWebhook({ ...about, body, timestampSeconds: 1_800_000_000, secrets: [secret] })),
-    hmac: timed(() => createHmac('sha256', secret).update(body).digest('base64')),
+    // With its key made first, as ours: from bytes as they are it takes three times as long.
+    hmac: timed(() => createHmac('sha256', createSecretKey(secret)).update(body).digest('base64')),
   };
 }

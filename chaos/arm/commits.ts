@@ -28,7 +28,7 @@ export function armCommits(armed: Armed): void {
   const [name = '', moment] = armed.point.split(':');
   const change: Change | undefined = (CHANGES as Readonly<Record<string, Change>>)[name];
   if (change === undefined) throw new Error(`FAIL_AT knows no change "${name}"`);
-  const role = new RegExp(`set local role ${roleName(change.operation)};`);
+  const role = `set_config('role', '${roleName(change.operation)}', true)`;
   const transactions = new WeakMap<object, OpenTransaction>();
   const on = (connection: object): OpenTransaction => {
     const known = transactions.get(connection) ?? { sent: [], ours: false, changed: false, about: [] };
@@ -41,7 +41,7 @@ export function armCommits(armed: Armed): void {
     const transaction = on(connection);
     const text = (this.text ?? '').replaceAll(/\s+/g, ' ').trim();
     if (text.startsWith('begin;')) {
-      Object.assign(transaction, { ours: role.test(text), changed: false, about: [runUnderWay()] });
+      Object.assign(transaction, { ours: text.includes(role), changed: false, about: [runUnderWay()] });
     }
     const { ours, changed, sent } = transaction;
     if (text === 'commit' && moment === 'before-commit' && ours && (changed || sent.includes(true))) {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { startBareWorkflows, type BareWorkflows } from '../../bench/bare-workflow/bare.ts';
 import { startDbosStack, type DbosStack } from '../../bench/dbos/stack.ts';
 import { compile, withLab, type Lab, type LabDatabase, type Program, type Servers } from '../../bench/lab.ts';
+import { measureOnboardingsBesideStored } from '../../bench/growth/onboardings-beside-stored.ts';
 import { startOnboardingStack, type OnboardingStack } from '../../bench/onboarding/stack.ts';
 import { measureOnboardings } from '../../bench/parts/onboarding.ts';
 import { measureRecovery } from '../../bench/parts/recovery.ts';
@@ -109,6 +110,13 @@ test('onboardings whose worker was killed get on, and all of them end', async ()
   expect(figures['recovery_only_underWay']?.[0]).toBeGreaterThan(0);
   expect(ratios['recovery_seconds']).toHaveLength(1);
   expect((await imported(stack.database)) - before).toBeGreaterThanOrEqual(Math.round(50 * scale));
+});
+
+test('onboardings of an issuer with many sessions share any of them', async () => {
+  const { ratios, figures } = await measureOnboardingsBesideStored({ ...lab, scale: 0.02 });
+  expect(Object.keys(ratios)).toEqual(['growth_onboarding_stored']);
+  expect(Object.keys(figures)).toEqual(['onboarding_at_20_stored_p50Ms', 'onboarding_at_2000_stored_p50Ms']);
+  for (const number of [...Object.values(ratios), ...Object.values(figures)].flat()) expect(number).toBeGreaterThan(0);
 });
 
 test('an onboarding that does not come about is no measurement', async () => {
