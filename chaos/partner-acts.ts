@@ -4,17 +4,21 @@ import type { Brand } from './brands.ts';
 import type { Caller, Wish } from './caller.ts';
 import type { Random } from './random.ts';
 
-/** Codes that come of somebody else's doing meanwhile: it ended, ran out, was taken, or lost its source. */
-export const OVERTAKEN = [
-  'onboarding_ended',
-  'acknowledgement_conflict',
-  'already_imported',
-  'share_token_expired',
-  'share_token_revoked',
-  'source_session_gone',
-  // What an earlier try made was deleted since.
-  'resource_deleted',
-] as const;
+/**
+ * What a word on an onboarding, or an import, is refused with by somebody else's doing meanwhile: it ended, ran out, was
+ * taken, or lost its source. Whether somebody did is asked in the end: `refusals.ts`.
+ */
+export const OVERTAKEN = {
+  word: ['onboarding_ended', 'already_imported', 'source_session_gone'],
+  import: [
+    'already_imported',
+    'share_token_expired',
+    'share_token_revoked',
+    'source_session_gone',
+    // What an earlier try made was deleted since.
+    'resource_deleted',
+  ],
+} as const;
 
 /** A share that a partner was told of, and what it calls with. */
 export interface ReceivedShare {
@@ -60,7 +64,7 @@ export function acknowledgement(as: Brand, tokenId: string, accept: boolean): Wi
     path: `/v1/onboardings/${tokenId}/acknowledge/`,
     body: { accept },
     tokenId,
-    explained: OVERTAKEN,
+    explained: OVERTAKEN.word,
   };
 }
 
@@ -78,6 +82,6 @@ export function importWish(
     body: { share_token: shareToken },
     ...(key !== undefined && { key }),
     tokenId,
-    explained: OVERTAKEN,
+    explained: OVERTAKEN.import,
   };
 }

@@ -94,7 +94,7 @@ async function hurry(rig: QuietRig, { deliveries, onboardings }: UnderWay): Prom
       const as = brands.get(issuerId);
       const path = `/v1/onboardings/${tokenId}/revoke/`;
       if (as === undefined) continue;
-      await caller.insist({ wish: 'revoke', as, method: 'POST', path, body: {}, tokenId, explained: OVERTAKEN });
+      await caller.insist({ wish: 'revoke', as, method: 'POST', path, body: {}, tokenId, explained: OVERTAKEN.word });
     }
   }
   if (deliveries > 0) {

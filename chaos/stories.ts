@@ -136,7 +136,15 @@ async function importByAnother(
 
 async function revoke(caller: Caller, issuer: Brand, tokenId: string): Promise<void> {
   const path = `/v1/onboardings/${tokenId}/revoke/`;
-  await caller.insist({ wish: 'revoke', as: issuer, method: 'POST', path, body: {}, tokenId, explained: OVERTAKEN });
+  await caller.insist({
+    wish: 'revoke',
+    as: issuer,
+    method: 'POST',
+    path,
+    body: {},
+    tokenId,
+    explained: OVERTAKEN.word,
+  });
 }
 
 async function remove(caller: Caller, owner: Brand, sessionId: string): Promise<void> {

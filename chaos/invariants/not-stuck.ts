@@ -15,13 +15,22 @@ const LEFT_OPEN = `
 /** Rows that say two things. */
 const AT_ODDS = `
   select o.token_id as about, o.status from onboarding o left join redemption r on r.token_id = o.token_id
+  left join share_token t on t.token_id = o.token_id
   where (o.status = 'imported') <> (r.token_id is not null) or (o.ended_at is not null) <> (o.status = any ($1))
+    or ((o.status = 'expired' or o.reason = 'token_expired') and (t.expires_at <= o.ended_at) is not true)
     or exists (select 1 from acknowledgement a where a.token_id = o.token_id and a.state = 'unspent' and o.ended_at is not null)`;
+
+/** Endings that the relay, or a cancelled run, gives a row whose run was lost: nobody here ends runs by hand. */
+const LOST = `
+  select token_id as about, reason from onboarding where reason in ('run_failed', 'run_terminated', 'cancelled')`;
+
+/** Runs that ended otherwise than by completing, whatever their rows say: every ending of the business completes one. */
+const BROKEN_OFF = `WorkflowType = '${PARTNER_ONBOARDING}' AND ExecutionStatus IN ('Failed', 'TimedOut', 'Terminated', 'Canceled')`;
 
 /** I8. */
 export const notStuck: Invariant = {
   id: 'I8',
-  says: 'no workflow is stuck: each open run waits for something and has an open row, each ended row has an ended run',
+  says: 'no workflow is stuck or lost: each open run waits for something and has an open row, each ended one completed',
   check: async (rig) => {
     const rows = await readRows<{ id: string; ended: boolean }>(
       rig,
@@ -30,7 +39,9 @@ export const notStuck: Invariant = {
     const ended = new Map(rows.map((row) => [row.id, row.ended]));
     const left = await readRows<{ about: string; why: string }>(rig, LEFT_OPEN);
     const odd = await readRows<{ about: string; status: string }>(rig, AT_ODDS, [[...ENDINGS]]);
+    const lost = await readRows<{ about: string; reason: string }>(rig, LOST);
     const breaks = [
+      ...lost.map(({ about, reason }) => `onboarding ${about} was closed as ${reason}: its run was lost`),
       ...left.map(({ about, why }) => `token ${about} ${why}, and is open`),
       ...odd.map(({ about, status }) => `onboarding ${about} is ${status}, and its rows say otherwise`),
     ];
@@ -49,6 +60,9 @@ export const notStuck: Invariant = {
           breaks.push(`${what} is open, and its row is ${ended.has(listed.workflowId) ? 'ended' : 'missing'}`);
         }
         if (failsTasks(described)) breaks.push(`${what} fails its workflow task again and again`);
+      }
+      for await (const { workflowId, status } of client.workflow.list({ query: BROKEN_OFF })) {
+        breaks.push(`${PARTNER_ONBOARDING} ${workflowId} ended as ${status.name.toLowerCase()}`);
       }
     });
     for (const [tokenId, isEnded] of ended) {

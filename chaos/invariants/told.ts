@@ -2,11 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { ENDINGS, ONBOARDING_STATUSES } from '../../src/domain/onboarding.ts';
 import { createCaller, isSuccess } from '../caller.ts';
+import { endingProblems } from '../endings.ts';
 import type { Invariant } from '../invariant.ts';
 import type { Call } from '../ledger.ts';
-import { brandsById, finding, readRows } from '../oracle-reading.ts';
+import { brandsById, finding } from '../oracle-reading.ts';
 import { createRandom } from '../random.ts';
+import { refusalProblem, sessionInPath } from '../refusals.ts';
 import type { Rig } from '../rig.ts';
+import { readStored, type Stored } from '../stored.ts';
 import { decisionWish } from '../stories.ts';
 
 /** Sessions whose content is read again and compared; rows are looked up for all. */
@@ -15,12 +18,18 @@ const READ_AGAIN = { quick: 150, whole: 1_500 } as const;
 /** I2. */
 export const told: Invariant = {
   id: 'I2',
-  says: 'everything that a client was told was done is readable, and equals what it was told',
+  says: 'what a client was told was done is so, and reads as it was told; what it was refused, or lost, has its ground',
   check: async (rig) => {
-    const successes = rig.ledger.calls.filter(isSuccess);
-    const facts = await readFacts(rig);
-    const gone = deletions(rig.ledger.calls);
-    const breaks = successes.flatMap((call) => problemOf(call, facts, gone));
+    const { calls } = rig.ledger;
+    const successes = calls.filter(isSuccess);
+    const refused = calls.filter((call) => call.status !== null && !isSuccess(call));
+    const stored = await readStored(rig);
+    const gone = deletions(calls);
+    const breaks = [
+      ...successes.flatMap((call) => problemOf(call, stored, gone)),
+      ...refused.flatMap((call) => refusalProblem(call, stored) ?? []),
+      ...endingProblems(calls, stored),
+    ];
     const records = successes.filter(
       (call) => (call.wish === 'take-in' || call.wish === 'import') && !gone.has(sessionOf(call)),
     );
@@ -28,40 +37,19 @@ export const told: Invariant = {
       .shuffled(records)
       .slice(0, rig.quick ? READ_AGAIN.quick : READ_AGAIN.whole);
     breaks.push(...(await readAgain(rig, sample)));
-    return finding(`${successes.length} successes, ${sample.length} records read again`, breaks);
+    return finding(
+      `${successes.length} successes, ${refused.length} refusals, ${sample.length} records read again`,
+      breaks,
+    );
   },
 };
-
-interface Facts {
-  /** Owner of each session. */
-  readonly sessions: ReadonlyMap<string, string>;
-  readonly tokens: ReadonlyMap<string, string>;
-  /** Session that came of each token. */
-  readonly redemptions: ReadonlyMap<string, string>;
-  readonly onboardings: ReadonlyMap<string, { readonly status: string; readonly imported: string | null }>;
-}
-
-async function readFacts(rig: Rig): Promise<Facts> {
-  const pairs = async (sql: string) =>
-    new Map((await readRows<{ id: string; of: string }>(rig, sql)).map(({ id, of }) => [id, of]));
-  const onboardings = await readRows<{ id: string; status: string; imported: string | null }>(
-    rig,
-    'select token_id as id, status, imported_session_id as imported from onboarding',
-  );
-  return {
-    sessions: await pairs('select session_id as id, application_id as of from session'),
-    tokens: await pairs(`select token_id as id, session_id || ' ' || partner_id as of from share_token`),
-    redemptions: await pairs('select token_id as id, session_id as of from redemption'),
-    onboardings: new Map(onboardings.map(({ id, ...row }) => [id, row])),
-  };
-}
 
 /** Sessions that somebody asked to delete: `true` once that was confirmed. */
 function deletions(calls: readonly Call[]): ReadonlyMap<string, boolean> {
   const gone = new Map<string, boolean>();
   for (const call of calls) {
     if (call.wish !== 'delete') continue;
-    const sessionId = call.path.split('/')[3] ?? '';
+    const sessionId = sessionInPath(call);
     gone.set(sessionId, gone.get(sessionId) === true || isSuccess(call));
   }
   return gone;
@@ -69,39 +57,39 @@ function deletions(calls: readonly Call[]): ReadonlyMap<string, boolean> {
 
 const sessionOf = ({ body }: Call): string => String(body?.['session_id']);
 
-function problemOf(call: Call, facts: Facts, gone: ReadonlyMap<string, boolean>): string[] {
+function problemOf(call: Call, stored: Stored, gone: ReadonlyMap<string, boolean>): string[] {
   const body = call.body ?? {};
   switch (call.wish) {
     case 'take-in':
-      return sessionProblem(call, facts, gone);
+      return sessionProblem(call, stored, gone);
     case 'import': {
-      const redeemed = call.tokenId === null ? undefined : facts.redemptions.get(call.tokenId);
+      const redeemed = stored.redemptions.get(call.tokenId ?? '')?.session;
       return redeemed === sessionOf(call)
-        ? sessionProblem(call, facts, gone)
+        ? sessionProblem(call, stored, gone)
         : [`import of token ${call.tokenId} was told session ${sessionOf(call)}; stored is ${String(redeemed)}`];
     }
     case 'delete': {
-      const sessionId = call.path.split('/')[3] ?? '';
-      return facts.sessions.has(sessionId) ? [`session ${sessionId} was told to be deleted, and is there`] : [];
+      const sessionId = sessionInPath(call);
+      return stored.sessions.has(sessionId) ? [`session ${sessionId} was told to be deleted, and is there`] : [];
     }
     case 'mint': {
       const { jti, session_id: session, for_application_id: partner } = claimsIn(String(body['share_token']));
-      const stored = facts.tokens.get(String(jti));
-      const expected = `${String(session)} ${String(partner)}`;
-      return stored === expected ? [] : [`token ${String(jti)} was told for ${expected}; stored is ${String(stored)}`];
+      const token = stored.tokens.get(String(jti));
+      const [said, kept] = [`${String(session)} ${String(partner)}`, token && `${token.source} ${token.partner}`];
+      return said === kept ? [] : [`token ${String(jti)} was told for ${said}; stored is ${String(kept)}`];
     }
     case 'onboard':
     case 'acknowledge':
     case 'decline':
     case 'revoke':
     case 'read-onboarding':
-      return onboardingProblem(call.wish, body, facts);
+      return onboardingProblem(call.wish, body, stored);
     default:
       return [];
   }
 }
 
-function sessionProblem(call: Call, { sessions }: Facts, gone: ReadonlyMap<string, boolean>): string[] {
+function sessionProblem(call: Call, { sessions }: Stored, gone: ReadonlyMap<string, boolean>): string[] {
   const sessionId = sessionOf(call);
   const owner = sessions.get(sessionId);
   if (owner === call.as || (owner === undefined && gone.has(sessionId))) return [];
@@ -109,7 +97,7 @@ function sessionProblem(call: Call, { sessions }: Facts, gone: ReadonlyMap<strin
 }
 
 /** A status goes only forward, and an ending is for ever. */
-function onboardingProblem(wish: string, body: JsonObject, { onboardings }: Facts): string[] {
+function onboardingProblem(wish: string, body: JsonObject, { onboardings }: Stored): string[] {
   const tokenId = String(body['token_id']);
   const stored = onboardings.get(tokenId);
   if (stored === undefined) return [`${wish}: onboarding ${tokenId} was told, and is not there`];

@@ -91,11 +91,27 @@ function first<T>(all: readonly T[], wanted: (one: T) => boolean): T {
   if (found === undefined) throw new Error('the true run has nothing of this kind');
   return found;
 }
+/** The call of the true run that was granted, as one that was refused. */
+const refusedAs = (call: Call, code: string, body = {}) =>
+  withCall({ ...call, status: 409, replayed: false, body: { code, ...body } });
 const callOf = (wish: string) => first(rig.ledger.calls, (call) => call.wish === wish && (call.status ?? 500) < 300);
 const heardOf = (type: string) => first(rig.ledger.heard, ({ rawBody }) => rawBody.includes(`"${type}"`));
 const brandOf = (id: string): Brand => first(rig.brands, (brand) => brand.id === id);
 const otherThan = (id: string): Brand => first(rig.brands, (brand) => brand.id !== id);
 const said = (heard: Heard) => JSON.parse(heard.rawBody) as Record<string, string>;
+
+/** A granted call about a token that was imported, and whose sessions are there still. */
+async function callOfImport(wish: string): Promise<Call> {
+  const { rows } = await stack.database.pool.query<{ id: string }>(
+    `select r.token_id as id from redemption r join session s on s.session_id = r.session_id
+     join session o on o.session_id = r.source_session_id`,
+  );
+  const living = new Set<string | null>(rows.map(({ id }) => id));
+  return first(
+    rig.ledger.calls,
+    (call) => call.wish === wish && call.status !== null && call.status < 300 && living.has(call.tokenId),
+  );
+}
 
 /** Changes rows as nothing of ours could: past references and triggers. Resolves to their number. */
 async function change(sql: string, values: readonly unknown[] = []): Promise<number> {
@@ -157,6 +173,72 @@ it('I2 tells of what was told and is lost, or reads otherwise', async () => {
   const claims = Buffer.from(JSON.stringify({ jti: randomUUID() })).toString('base64url');
   const unknown = { ...minted, body: { share_token: `a.${claims}.c` } };
   expect(await breaksOf('I2', withCall(unknown))).toEqual([expect.stringContaining('stored is undefined')]);
+});
+
+it('I2 tells of a refusal that nothing bears out', async () => {
+  const imported = await callOfImport('import');
+  const early = { ...imported, at: imported.at - 60_000, ms: 0 };
+  const minted = { ...imported, at: 0, ms: 0 };
+  const taken = callOf('take-in');
+  const own = { ...taken, method: 'GET', path: `/v3/session/${String(taken.body?.['session_id'])}/decision/` };
+  const acknowledged = await callOfImport('acknowledge');
+  const lies: [Call, string, object?][] = [
+    [early, 'already_imported'],
+    [imported, 'already_imported', { existing_session_id: randomUUID() }],
+    [{ ...imported, tokenId: randomUUID() }, 'already_imported'],
+    [minted, 'share_token_expired'],
+    [imported, 'share_token_revoked'],
+    [imported, 'share_token_not_for_this_application'],
+    [imported, 'source_session_gone'],
+    [imported, 'resource_deleted'],
+    [acknowledged, 'onboarding_ended', { status: 'refused' }],
+    [acknowledged, 'onboarding_ended', { status: 'expired' }],
+    [own, 'session_not_found'],
+  ];
+  for (const [call, code, body] of lies) {
+    const breaks = await breaksOf('I2', refusedAs(call, code, body));
+    expect(breaks, code).toEqual([expect.stringContaining(`was refused as ${code}, and nothing stored bears it out`)]);
+  }
+  const truths: [Call, string, object?][] = [
+    [imported, 'already_imported', { existing_session_id: imported.body?.['session_id'] }],
+    [{ ...imported, at: imported.at + 3_600_000 }, 'share_token_expired'],
+    [{ ...imported, as: otherThan(imported.as).id }, 'share_token_not_for_this_application'],
+    [acknowledged, 'onboarding_ended', { status: 'imported' }],
+    [{ ...own, as: otherThan(own.as).id }, 'session_not_found'],
+  ];
+  for (const [call, code, body] of truths) expect(await breaksOf('I2', refusedAs(call, code, body)), code).toEqual([]);
+});
+
+it('I2 tells of an onboarding that ended as nobody asked, whatever the partner was told', async () => {
+  const acknowledged = await callOfImport('acknowledge');
+  const { tokenId, as } = acknowledged;
+  const row = [tokenId];
+  await change(`update onboarding set status = 'revoked', reason = 'run_failed' where token_id = $1`, row);
+  const lost = `onboarding ${tokenId} is revoked (run_failed), and no client asked for it`;
+  const revoke: Call = { ...acknowledged, wish: 'revoke', as: otherThan(as).id, status: null, body: null };
+  expect(await breaksOf('I2')).toContain(lost);
+  expect(await breaksOf('I2', withCall(revoke))).toContain(lost);
+  expect(await breaksOf('I8')).toContain(`onboarding ${tokenId} was closed as run_failed: its run was lost`);
+  for (const [status, reason, wish] of [
+    ['revoked', 'revoked_by_issuer', 'revoke'],
+    ['refused', 'refused_by_partner', 'decline'],
+  ]) {
+    await change('update onboarding set status = $2, reason = $3 where token_id = $1', [tokenId, status, reason]);
+    expect(await breaksOf('I2')).toContain(
+      `onboarding ${tokenId} is ${status} (${reason}), and no client asked for it`,
+    );
+    const explained = await breaksOf('I2', withCall({ ...revoke, wish: String(wish) }));
+    expect(explained).not.toContainEqual(expect.stringContaining('no client asked for it'));
+  }
+  await change(`update onboarding set status = 'rejected', reason = 'source_session_gone' where token_id = $1`, row);
+  expect(await breaksOf('I2')).toContainEqual(expect.stringContaining('is rejected (source_session_gone)'));
+  await change(`update onboarding set status = 'expired', reason = null where token_id = $1`, row);
+  expect(await breaksOf('I2')).toContain(`onboarding ${tokenId} was acknowledged, and is expired`);
+  expect(await breaksOf('I8')).toContainEqual(
+    expect.stringContaining(`onboarding ${tokenId} is expired, and its rows`),
+  );
+  await change(`update onboarding set status = 'imported' where token_id = $1`, row);
+  expect(await breaksOf('I2')).toEqual([]);
 });
 
 it('I3 tells of an event that was lost, is still under way, or arrived by the log alone', async () => {

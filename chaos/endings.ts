@@ -1,0 +1,68 @@
+import { isSuccess } from './caller.ts';
+import type { Call } from './ledger.ts';
+import { sessionInPath } from './refusals.ts';
+import type { Stored, StoredOnboarding } from './stored.ts';
+
+/** What clients asked for that ends onboardings, whether or not they heard that it was done. */
+interface Asked {
+  /** `wish token`: revoked by the issuer, or declined by the partner. */
+  readonly words: ReadonlySet<string>;
+  /** Sessions that their owners deleted. */
+  readonly deleted: ReadonlySet<string>;
+}
+
+/** Onboardings that ended otherwise than what clients did explains: lost ones that were closed, and broken words. */
+export function endingProblems(calls: readonly Call[], stored: Stored): string[] {
+  const asked = askedIn(calls);
+  const acknowledged = new Set(calls.flatMap((call) => (isAcceptance(call) ? [call.tokenId] : [])));
+  return [...stored.onboardings].flatMap(([tokenId, onboarding]) => {
+    const { status, reason } = onboarding;
+    if (!hasGround(tokenId, onboarding, asked, stored)) {
+      return [`onboarding ${tokenId} is ${status} (${reason ?? 'without a reason'}), and no client asked for it`];
+    }
+    const broken = acknowledged.has(tokenId) && !honours(tokenId, onboarding, stored);
+    return broken ? [`onboarding ${tokenId} was acknowledged, and is ${status}`] : [];
+  });
+}
+
+const isAcceptance = (call: Call) => call.wish === 'acknowledge' && isSuccess(call);
+
+/** A word of the partner holds through every outage: its import comes, unless somebody ended the share ({@link hasGround}). */
+function honours(tokenId: string, onboarding: StoredOnboarding, stored: Stored): boolean {
+  const { ended, status } = onboarding;
+  if (ended && status !== 'expired' && status !== 'undeliverable') return true;
+  return takenByAnother(tokenId, onboarding, stored);
+}
+
+function hasGround(tokenId: string, onboarding: StoredOnboarding, asked: Asked, stored: Stored): boolean {
+  switch (onboarding.status) {
+    case 'revoked':
+      return onboarding.reason === 'revoked_by_issuer' && asked.words.has(`revoke ${tokenId}`);
+    case 'refused':
+      return asked.words.has(`decline ${tokenId}`);
+    case 'rejected':
+      return asked.deleted.has(onboarding.source) || takenByAnother(tokenId, onboarding, stored);
+    default:
+      return true;
+  }
+}
+
+/** The partner has the source by another token, so that its import is refused until it deletes that. */
+function takenByAnother(tokenId: string, onboarding: StoredOnboarding, stored: Stored): boolean {
+  return stored.redemptionsOf(onboarding).some((redemption) => redemption.tokenId !== tokenId);
+}
+
+function askedIn(calls: readonly Call[]): Asked {
+  const [words, deleted] = [new Set<string>(), new Set<string>()];
+  for (const call of calls) {
+    if (!mayBeDone(call)) continue;
+    if (call.wish === 'revoke' || call.wish === 'decline') words.add(`${call.wish} ${String(call.tokenId)}`);
+    if (call.wish === 'delete') deleted.add(sessionInPath(call));
+  }
+  return { words, deleted };
+}
+
+/** Also what was never answered, or with a 5xx: nobody knows whether it was done. */
+function mayBeDone(call: Call): boolean {
+  return call.status === null || call.status >= 500 || isSuccess(call);
+}
