@@ -14,7 +14,10 @@ export interface Quiet {
 
 type QuietRig = Pick<Rig, 'postgres' | 'fleet' | 'brands' | 'ledger' | 'partner' | 'quick' | 'say'>;
 
-/** A token that lives for longer may wait for its partner while the invariants are checked; nothing happens to it. */
+/**
+ * A token that lives for longer, and was sent at least once, may wait for its partner while the invariants are checked;
+ * nothing happens to it.
+ */
 const LEFT_ALONE = `interval '5 minutes'`;
 
 /**
@@ -33,10 +36,11 @@ const UNDER_WAY = `
      left join onboarding o on o.token_id = e.token_id
      where v.ended_at is null and v.state <> 'held' and ${LEFT_TO_HOUSEKEEPING} is not true
        and not (v.owner = 'onboarding' and o.ended_at is null and t.expires_at > handoff_now() + ${LEFT_ALONE}
-                and v.lease_until is null)) as deliveries,
+                and v.lease_until is null and v.attempts > 0)) as deliveries,
     (select count(*)::int from onboarding o left join share_token t on t.token_id = o.token_id
      where o.ended_at is null and not (t.token_id is not null and t.expires_at > handoff_now() + ${LEFT_ALONE}
        and o.acceptance <> 'automatic' and o.status in ('delivering', 'waiting')
+       and exists (select 1 from event e where e.token_id = o.token_id and e.type = 'share.received')
        and not exists (select 1 from acknowledgement a where a.token_id = o.token_id and a.state = 'unspent'))
     ) as onboardings,
     (select count(*)::int from audit_unsealed) as unsealed`;

@@ -247,13 +247,64 @@ it('I3 tells of an event that was lost, is still under way, or arrived by the lo
   expect(await breaksOf('I3', { heard })).toEqual([expect.stringContaining('and never arrived')]);
   await change(`update delivery set state = 'retrying', ended_at = null where event_id = $1`, [eventId]);
   expect(await breaksOf('I3')).toEqual([expect.stringContaining(`${eventId} for`)]);
-  await change(
-    `update delivery set state = 'exhausted', last_reason = null, ended_at = handoff_now() where event_id = $1`,
-    [eventId],
-  );
-  expect(await breaksOf('I3')).toEqual([expect.stringContaining('the log does not say why')]);
+  for (const [state, reason, problem] of [
+    ['exhausted', 'http_500', 'ended as exhausted (http_500)'],
+    ['gone', 'gone', 'ended as gone (gone)'],
+    ['stopped', null, 'the log does not say why'],
+    ['stopped', 'share_ended', 'was stopped as share_ended'],
+    ['stopped', 'session_deleted', 'and its session is there'],
+    ['held', 'http_500', 'its destination is switched on'],
+  ]) {
+    const given = [eventId, state, reason];
+    await change(
+      'update delivery set state = $2, last_reason = $3, ended_at = handoff_now() where event_id = $1',
+      given,
+    );
+    expect(await breaksOf('I3')).toEqual([expect.stringContaining(String(problem))]);
+  }
+  await change(`update webhook_destination set enabled = false`);
+  expect(await breaksOf('I3')).toEqual([]);
+  await change(`update webhook_destination set enabled = true`);
   await change(`update delivery set destination_id = gen_random_uuid() where event_id = $1`, [eventId]);
   expect(await breaksOf('I3')).toEqual([expect.stringContaining('has no delivery')]);
+  await change(
+    `update delivery v set destination_id = d.destination_id, state = 'delivered' from webhook_destination d
+     where event_id = $1 and d.application_id = v.application_id`,
+    [eventId],
+  );
+  expect(await breaksOf('I3')).toEqual([]);
+});
+
+it('I3 tells of a share that was stopped without one attempt, and of one that was never sent', async () => {
+  const { event_id: eventId = '', token_id: tokenId = '' } = said(
+    first(rig.ledger.heard, ({ rawBody }) => rawBody.includes('"share_token"')),
+  );
+  const share = [tokenId];
+  const moved = `update delivery set delivery_id = $2 where event_id = $1 returning delivery_id`;
+  const { rows } = await stack.database.pool.query<{ id: string }>(
+    'select delivery_id as id from delivery where event_id = $1',
+    [eventId],
+  );
+  await change(`update delivery set state = 'stopped', last_reason = 'http_500' where event_id = $1`, [eventId]);
+  expect(await breaksOf('I3')).toEqual([]);
+  await change(`update onboarding set status = 'imported', reason = null where token_id = $1`, share);
+  await change(moved, [eventId, randomUUID()]);
+  expect(await breaksOf('I3')).toEqual([expect.stringContaining(`${eventId} for`)]);
+  expect(await breaksOf('I3')).toEqual([expect.stringContaining('was never tried')]);
+  await change(`update onboarding set status = 'revoked' where token_id = $1`, share);
+  expect(await breaksOf('I3')).toEqual([]);
+  await change(`update onboarding set status = 'undeliverable', reason = 'no_destination' where token_id = $1`, share);
+  expect(await breaksOf('I3')).toContainEqual(expect.stringContaining('is undeliverable (no_destination)'));
+  await change(`update onboarding set ended_at = null where token_id = $1`, share);
+  await change(`update share_token set expires_at = handoff_now() + interval '1 hour' where token_id = $1`, share);
+  expect(await breaksOf('I3')).toContainEqual(expect.stringContaining('was stopped while its token lives'));
+  await change(`update delivery set state = 'pending', ended_at = null where event_id = $1`, [eventId]);
+  expect(await breaksOf('I3')).toContainEqual(expect.stringContaining('was never tried'));
+  await change(moved, [eventId, rows[0]?.id]);
+  await change(`update onboarding set status = 'waiting', reason = null where token_id = $1`, share);
+  expect(await breaksOf('I3')).toEqual([]);
+  await change(`update event set token_id = null where event_id = $1`, [eventId]);
+  expect(await breaksOf('I3')).toContain(`onboarding ${tokenId} is waiting, and its partner was never sent a token`);
 });
 
 it('I4 tells of a delivery without an event, without its attempt, or at somebody else’s', async () => {
