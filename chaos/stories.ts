@@ -69,8 +69,10 @@ export const share: Story = async (scene) => {
   }
 };
 
-/** Somebody looks around: lists, a provenance, and a session of another brand, which is not there for it. */
-export const look: Story = async ({ caller, random, brands }) => {
+/** Somebody looks around: at lists of its own; now and then at a session of another brand, which is not there for it. */
+export const look: Story = async (scene) => {
+  const { caller, random, brands } = scene;
+  if (random.next() < 0.3) return trespass(scene);
   const reader = random.pick(brands);
   const path = random.pick([
     '/v3/sessions/?limit=20',
@@ -80,6 +82,20 @@ export const look: Story = async ({ caller, random, brands }) => {
     '/v1/audit/?limit=20',
   ]);
   await caller.insist({ wish: 'list', as: reader, method: 'GET', path });
+};
+
+/** As the ledger names a look at what is another's. It never succeeds. */
+export const TRESPASS = 'trespass';
+
+/** Somebody knows the id of a session that it was never given, and reads whatever there is of it. */
+export const trespass: Story = async (scene) => {
+  const { issuer: owner, partner: stranger } = pairOf(scene);
+  const sessionId = await takeIn(scene, owner);
+  if (sessionId === null) return;
+  for (const path of [decisionWish(stranger, sessionId).path, `/v1/sessions/${sessionId}/provenance/`]) {
+    const refused = { explained: ['session_not_found'] };
+    await scene.caller.insist({ wish: TRESPASS, as: stranger, method: 'GET', path, ...refused });
+  }
 };
 
 async function takeIn({ caller, random }: Scene, issuer: Brand): Promise<string | null> {

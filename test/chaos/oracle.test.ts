@@ -15,7 +15,7 @@ import { startPartnerSimulator } from '../../chaos/partner-simulator.ts';
 import { untilQuiet } from '../../chaos/quiet.ts';
 import { createRandom } from '../../chaos/random.ts';
 import type { Rig } from '../../chaos/rig.ts';
-import { look, onboard, share } from '../../chaos/stories.ts';
+import { look, onboard, share, TRESPASS, trespass } from '../../chaos/stories.ts';
 import { handoffStack } from '../support/stack.ts';
 
 const stack = handoffStack();
@@ -65,6 +65,7 @@ beforeAll(async () => {
   const scene = { caller: createCaller(servers, ledger), random, brands };
   await Promise.all([...Array.from({ length: 10 }, () => onboard(scene)), share(scene), share(scene), share(scene)]);
   await look(scene);
+  await trespass(scene);
   await partner.settled();
   expect(await untilQuiet(rig)).toMatchObject({ quiet: true });
   // From here on rows are changed by hand, and nobody mends them.
@@ -373,6 +374,28 @@ it('I9 tells of a document that was shown to somebody who has not imported it, o
   const imported = callOf('import');
   const early = { ...imported, wish: 'list', at: imported.at - 60_000, ms: 0 };
   expect(await breaksOf('I9', withCall(early))).toContainEqual(expect.stringContaining('before its import'));
+});
+
+it('I9 tells of whoever was let in at what is another’s, and of a token that another one redeemed', async () => {
+  const tried = first(rig.ledger.calls, ({ wish }) => wish === TRESPASS);
+  expect(tried).toMatchObject({ status: 404, unexpected: null, body: { code: 'session_not_found' } });
+  expect(await breaksOf('I9', withCall({ ...tried, status: 200, body: {} }))).toEqual([
+    `${tried.as} was let in at ${tried.path}, which is not its own`,
+  ]);
+  const { tokenId, as, body } = await callOfImport('import');
+  const { rows } = await stack.database.pool.query<{ issuer: string }>(
+    'select issuer_id as issuer from share_token where token_id = $1',
+    [tokenId],
+  );
+  const thief = first(rig.brands, ({ id }) => id !== as && id !== rows[0]?.issuer).id;
+  await change('update redemption set partner_id = $2 where token_id = $1', [tokenId, thief]);
+  const stolen = `${thief} imported by token ${tokenId}, which is for ${as}`;
+  expect(await breaksOf('I9')).toEqual([stolen]);
+  await change('update redemption set partner_id = $2 where token_id = $1', [tokenId, as]);
+  await change('update session set application_id = $2 where session_id = $1', [body?.['session_id'], thief]);
+  expect(await breaksOf('I9')).toEqual([stolen]);
+  await change('update session set application_id = $2 where session_id = $1', [body?.['session_id'], as]);
+  expect(await breaksOf('I9')).toEqual([]);
 });
 
 it('I10 tells of a mark in a file, in a table and in bytes, and of nothing to look at', async () => {
