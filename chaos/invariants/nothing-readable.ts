@@ -2,6 +2,7 @@ import { closeSync, globSync, openSync, readSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { escapeIdentifier, type Client } from 'pg';
 import { needleSearch, type Needle, type NeedleSearch } from '../../test/support/needles.ts';
+import type { JsonObject } from '../../src/domain/json.ts';
 import { markStem } from '../documents.ts';
 import type { Invariant } from '../invariant.ts';
 import { LEDGER_FILES } from '../ledger.ts';
@@ -9,6 +10,7 @@ import { finding, withDatabase } from '../oracle-reading.ts';
 import { BUILD_FOLDER } from '../../test/support/production-build.ts';
 import { createRandom } from '../random.ts';
 import type { Rig } from '../rig.ts';
+import { bodyOf } from '../webhook-text.ts';
 
 /** Read at once; a needle that lies over the edge is found in the overlap. */
 const PIECE_BYTES = 8 * 1024 * 1024;
@@ -16,7 +18,7 @@ const OVERLAP_BYTES = 512;
 /** Of a table. */
 const PAGES = 1_000;
 
-/** Share tokens that are looked for; of customers, every mark is. */
+/** Share tokens that are looked for, of those in answers and of those in webhooks; of customers, every mark is. */
 const SOME_TOKENS = 50;
 
 /** I10. What clients and receivers were rightly told is in the ledgers, which are left out. */
@@ -58,21 +60,32 @@ export const nothingReadable: Invariant = {
 };
 
 function needlesOf({ brands, ledger, seed }: Rig): Needle[] {
-  const tokens = ledger.calls.flatMap(({ body }) => {
-    const token = body?.['share_token'];
-    return typeof token === 'string' ? [token] : [];
-  });
+  const answered = ledger.calls.flatMap(({ body }) => tokenIn(body));
+  const delivered = ledger.heard.flatMap(({ rawBody }) => tokenIn(bodyOf(rawBody)));
+  const random = createRandom(seed);
   return [
     ...brands.flatMap((brand) => [
       { name: `customers of ${brand.id}`, text: markStem(brand) },
       { name: `the API key of ${brand.id}`, text: brand.key },
       { name: `the webhook secret of ${brand.id}`, text: brand.secrets.secret_shared_key },
+      // Another alphabet of base64, so that it reads otherwise where either has a letter of its own.
+      {
+        name: `the webhook secret of ${brand.id}`,
+        text: brand.secrets.secret_standard_webhooks.replace(/^whsec_|=+$/g, ''),
+      },
     ]),
-    ...createRandom(seed)
-      .shuffled(tokens)
-      .slice(0, SOME_TOKENS)
-      .map((token) => ({ name: 'a share token', text: token.split('.')[2] ?? token })),
+    ...[answered, delivered].flatMap((tokens) =>
+      random
+        .shuffled([...new Set(tokens)])
+        .slice(0, SOME_TOKENS)
+        .map((token) => ({ name: 'a share token', text: token.split('.')[2] ?? token })),
+    ),
   ];
+}
+
+function tokenIn(body: JsonObject | null): string[] {
+  const token = body?.['share_token'];
+  return typeof token === 'string' ? [token] : [];
 }
 
 /** Every table as Postgres writes rows: texts as they are, bytes in hexadecimal. Its files may hold them compressed. */

@@ -403,6 +403,17 @@ it('I10 tells of a mark in a file, in a table and in bytes, and of nothing to lo
   const log = join(folder, 'logs', 'server-2.log');
   writeFileSync(log, Buffer.from(`{"level":30,"name":"${stem}aa"}`).toString('base64'));
   expect(await breaksOf('I10')).toEqual([expect.stringContaining(`${log} holds customers of`)]);
+  const brand = first(rig.brands, () => true);
+  const token = String(
+    said(first(rig.ledger.heard, ({ rawBody }) => rawBody.includes('"share_token"')))['share_token'],
+  );
+  for (const [text, name] of [
+    [token, 'a share token'],
+    [brand.secrets.secret_standard_webhooks, `the webhook secret of ${brand.id}`],
+  ]) {
+    writeFileSync(log, `{"level":30,"text":"${text}"}`);
+    expect(await breaksOf('I10')).toEqual([`${log} holds ${name}`]);
+  }
   rmSync(log);
   await change(
     'update session set vendor_data = $1 where session_id = (select min(session_id::text)::uuid from session)',
