@@ -474,6 +474,9 @@ it('I8 and I11 tell of rows and runs that are at odds, that wait for nothing, an
     .toContainEqual(`PartnerOnboarding ${third} is open, and its row is ended`);
   expect(await breaksOf('I11')).toContainEqual(expect.stringContaining('TMPRL1100'));
   await Promise.all([stuck, third].map((id) => workflow.getHandle(id).terminate()));
+  await expect
+    .poll(() => breaksOf('I8'), { timeout: 10_000, interval: 500 })
+    .toContain(`PartnerOnboarding ${third} ended as terminated`);
   vi.restoreAllMocks();
 });
 
