@@ -392,9 +392,11 @@ it('I9 tells of whoever was let in at what is another’s, and of a token that a
   const stolen = `${thief} imported by token ${tokenId}, which is for ${as}`;
   expect(await breaksOf('I9')).toEqual([stolen]);
   await change('update redemption set partner_id = $2 where token_id = $1', [tokenId, as]);
-  await change('update session set application_id = $2 where session_id = $1', [body?.['session_id'], thief]);
+  // Under a number that the thief has not given.
+  const move = `update session set application_id = $2, session_number = session_number + $3 where session_id = $1`;
+  await change(move, [body?.['session_id'], thief, 1_000_000]);
   expect(await breaksOf('I9')).toEqual([stolen]);
-  await change('update session set application_id = $2 where session_id = $1', [body?.['session_id'], as]);
+  await change(move, [body?.['session_id'], as, -1_000_000]);
   expect(await breaksOf('I9')).toEqual([]);
 });
 

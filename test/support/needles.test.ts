@@ -29,3 +29,11 @@ it('a short one in its own case alone, and nothing is found where nothing is', (
   expect(find(Buffer.from(text.slice(0, -1)))).toEqual([]);
   expect(find(Buffer.alloc(0))).toEqual([]);
 });
+
+it('a number in base64 is more than the six digits that ids and times hold by chance', () => {
+  const { find: findNumber } = needleSearch([{ name: 'phone', text: '7700900417' }]);
+  for (const before of ['', 'ab']) {
+    expect(findNumber(Buffer.from(Buffer.from(`${before}7700900417,`).toString('base64')))).toEqual(['phone']);
+  }
+  expect(findNumber(Buffer.from(Buffer.from('at 009004').toString('base64')))).toEqual([]);
+});

@@ -13,13 +13,18 @@ export interface NeedleSearch {
 /** Shorter ones would be found by chance when their case did not matter. */
 const MIN_ANY_CASE = 10;
 
+/** What is left of a number or a date in base64, at one of its places, may be six digits: ids and times hold those by chance. */
+const NUMBER = /^[\d+-]+$/;
+const MIN_BASE64 = { number: 12, text: 6 } as const;
+
 /** Prepares a search: one pass over the bytes finds all needles at once. */
 export function needleSearch(needles: readonly Needle[]): NeedleSearch {
   const exact = newTable();
   const lower = newTable();
   for (const { name, text } of needles) {
     const bytes = Buffer.from(text);
-    for (const form of base64Forms(bytes)) exact.add(form, name);
+    const least = MIN_BASE64[NUMBER.test(text) ? 'number' : 'text'];
+    for (const form of base64Forms(bytes)) if (form.length >= least) exact.add(form, name);
     if (text.length < MIN_ANY_CASE) exact.add(bytes, name);
     else lower.add(Buffer.from(text.toLowerCase()), name);
     lower.add(Buffer.from(bytes.toString('hex')), name);
@@ -42,7 +47,6 @@ function base64Forms(bytes: Buffer): Buffer[] {
     const start = before === 0 ? 0 : 4;
     const end = Math.floor(whole.length / 3) * 4;
     const standard = whole.toString('base64').slice(start, end);
-    if (standard.length < 6) return [];
     const other = standard.replaceAll('+', '-').replaceAll('/', '_');
     return (other === standard ? [standard] : [standard, other]).map((text) => Buffer.from(text));
   });
