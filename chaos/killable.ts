@@ -11,9 +11,14 @@ interface Running {
   stop(): Promise<void>;
 }
 
-/** Starts it; `kill` is by SIGKILL, and does nothing to one that is dead. */
+/**
+ * Starts it; `kill` is by SIGKILL, and does nothing to one that is dead.
+ *
+ * @param endAtOnce kills by process id, where more than the one process has to die
+ */
 export async function startKillable<Server extends Running>(
   start: () => Promise<Server>,
+  endAtOnce: (pid: number) => Promise<void> | void = (pid) => void process.kill(pid, 'SIGKILL'),
 ): Promise<{ readonly first: Server; readonly killable: Killable }> {
   const first = await start();
   let server: Server | null = first;
@@ -22,7 +27,7 @@ export async function startKillable<Server extends Running>(
     killable: {
       kill: async () => {
         if (server === null) return;
-        process.kill(server.pid, 'SIGKILL');
+        await endAtOnce(server.pid);
         await server.ended;
         await server.stop();
         server = null;

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createDatabase, startEmbeddedPostgres, type EmbeddedPostgres } from '../src/dev/embedded-database.ts';
+import { createDatabase, startEmbeddedPostgres } from '../src/dev/embedded-database.ts';
 import { freePort } from '../src/dev/free-port.ts';
 import { migrate } from '../src/postgres/migrate.ts';
 import { waitUntilGone } from '../test/support/processes.ts';
+import { startKillable } from './killable.ts';
 import type { PostgresServer } from './rig.ts';
 
 const DATABASE = 'handoff';
@@ -12,30 +13,18 @@ const DATABASE = 'handoff';
 export async function startPostgresServer(folder: string): Promise<PostgresServer & { stop(): Promise<void> }> {
   const port = await freePort();
   const start = () => startEmbeddedPostgres({ dataFolder: join(folder, 'postgres'), port, durable: true });
-  let server: EmbeddedPostgres | null = await start();
-  await createDatabase(server.url('postgres'), DATABASE);
-  const url = server.url(DATABASE);
+  const { first, killable } = await startKillable(start, killWithChildren);
+  await createDatabase(first.url('postgres'), DATABASE);
+  const url = first.url(DATABASE);
   await migrate(url);
-  return {
-    url,
-    kill: async () => {
-      if (server === null) return;
-      const { pid } = server;
-      const all = [pid, ...childrenOf(pid)];
-      for (const each of all) endAtOnce(each);
-      // A new postmaster refuses the data while a process of the old one has it.
-      for (const each of all) await waitUntilGone(each);
-      await server.stop();
-      server = null;
-    },
-    start: async () => {
-      server ??= await start();
-    },
-    stop: async () => {
-      await server?.stop();
-      server = null;
-    },
-  };
+  return { url, ...killable };
+}
+
+async function killWithChildren(pid: number): Promise<void> {
+  const all = [pid, ...childrenOf(pid)];
+  for (const each of all) endAtOnce(each);
+  // A new postmaster refuses the data while a process of the old one has it.
+  for (const each of all) await waitUntilGone(each);
 }
 
 /** Processes that a process started itself. Other systems than Linux are not asked: there they end by themselves. */

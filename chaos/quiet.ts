@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createCaller } from './caller.ts';
+import { serverUrls } from './fleet.ts';
 import { brandsById, readRows } from './oracle-reading.ts';
 import { OVERTAKEN } from './partner-acts.ts';
 import type { Rig } from './rig.ts';
@@ -83,7 +84,7 @@ export async function untilQuiet(rig: QuietRig): Promise<Quiet> {
 }
 
 async function hurry(rig: QuietRig, { deliveries, onboardings }: UnderWay): Promise<void> {
-  const urls = () => rig.fleet.of('server').flatMap(({ url }) => (url === null ? [] : [url]));
+  const urls = () => serverUrls(rig.fleet);
   const caller = createCaller(urls, rig.ledger);
   const brands = brandsById(rig);
   if (onboardings > 0) {

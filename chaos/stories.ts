@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { decodeJwt } from 'jose';
 import type { Brand } from './brands.ts';
 import { isSuccess, type Caller } from './caller.ts';
 import { markedDocument } from './documents.ts';
@@ -175,10 +176,7 @@ export function decisionWish(as: Brand, sessionId: string) {
 
 /** The token's id in the text of a share token: claim `jti`. */
 export function tokenIdOf(shareToken: string): string {
-  const claims = JSON.parse(Buffer.from(shareToken.split('.')[1] ?? '', 'base64url').toString('utf8')) as {
-    jti: string;
-  };
-  return claims.jti;
+  return String(decodeJwt(shareToken).jti);
 }
 
 function pairOf({ random, brands }: Scene): { readonly issuer: Brand; readonly partner: Brand } {

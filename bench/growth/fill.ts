@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { escapeIdentifier } from 'pg';
+import { inTransaction } from '../../test/support/in-transaction.ts';
 import { inFlight } from '../in-flight.ts';
 
 /** Of how many days the sessions are that an application is filled with. */
@@ -78,23 +79,15 @@ const PLAN = 'bench_copy';
  */
 export async function fillSessions(pool: Pool, applicationId: string, count: number): Promise<void> {
   await planCopies(pool, applicationId, count);
-  await inFlight(COPIES, AT_A_TIME, async (copy) => {
-    const client = await pool.connect();
-    try {
-      await client.query('begin');
+  await inFlight(COPIES, AT_A_TIME, (copy) =>
+    inTransaction(pool, async (client) => {
       // Neither foreign keys nor triggers: what is copied was checked when it was taken in.
       await client.query(`set local session_replication_role = replica`);
       await client.query(`set local work_mem = '256MB'`);
       await client.query(`set local maintenance_work_mem = '512MB'`);
       await withoutIndexes(client, copy.table, () => copyRows(client, copy));
-      await client.query('commit');
-    } catch (error) {
-      await client.query('rollback');
-      throw error;
-    } finally {
-      client.release();
-    }
-  });
+    }),
+  );
   await pool.query(`drop table ${PLAN}`);
   await pool.query(
     `update session_counter set last_number = $2, living = $2 where application_id = $1 and session_kind = 'user'`,

@@ -1,10 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
+import { decodeJwt } from 'jose';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { ENDINGS, ONBOARDING_STATUSES } from '../../src/domain/onboarding.ts';
 import { createCaller, isSuccess } from '../caller.ts';
 import { endingProblems } from '../endings.ts';
 import type { Invariant } from '../invariant.ts';
 import type { Call } from '../ledger.ts';
+import { serverUrls } from '../fleet.ts';
 import { brandsById, finding } from '../oracle-reading.ts';
 import { createRandom } from '../random.ts';
 import { refusalProblem, sessionInPath } from '../refusals.ts';
@@ -73,7 +75,7 @@ function problemOf(call: Call, stored: Stored, gone: ReadonlyMap<string, boolean
       return stored.sessions.has(sessionId) ? [`session ${sessionId} was told to be deleted, and is there`] : [];
     }
     case 'mint': {
-      const { jti, session_id: session, for_application_id: partner } = claimsIn(String(body['share_token']));
+      const { jti, session_id: session, for_application_id: partner } = decodeJwt(String(body['share_token']));
       const token = stored.tokens.get(String(jti));
       const [said, kept] = [`${String(session)} ${String(partner)}`, token && `${token.source} ${token.partner}`];
       return said === kept ? [] : [`token ${String(jti)} was told for ${said}; stored is ${String(kept)}`];
@@ -112,7 +114,7 @@ function onboardingProblem(wish: string, body: JsonObject, { onboardings }: Stor
 /** The content of records, by the same API. */
 async function readAgain(rig: Rig, records: readonly Call[]): Promise<string[]> {
   const brands = brandsById(rig);
-  const urls = () => rig.fleet.of('server').flatMap(({ url }) => (url === null ? [] : [url]));
+  const urls = () => serverUrls(rig.fleet);
   const caller = createCaller(urls, { note: () => undefined });
   const breaks: string[] = [];
   for (const record of records) {
@@ -127,8 +129,4 @@ async function readAgain(rig: Rig, records: readonly Call[]): Promise<string[]> 
     }
   }
   return breaks;
-}
-
-function claimsIn(shareToken: string): JsonObject {
-  return JSON.parse(Buffer.from(shareToken.split('.')[1] ?? '', 'base64url').toString('utf8')) as JsonObject;
 }

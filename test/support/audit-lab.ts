@@ -14,6 +14,7 @@ import { anchorChains, sealWaitingEvents } from '../../src/relay/audit.ts';
 import type { NewEvent } from '../../src/sharing/ports.ts';
 import { testBlindIndex, testSealer } from './app-parts.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
+import { inTransaction } from './in-transaction.ts';
 import { afterAll, beforeAll } from 'vitest';
 
 /** What a signing key is made of, one for each number. */
@@ -80,19 +81,11 @@ export function auditLab(): AuditLab {
   };
   const rows = async <Row extends QueryResultRow>(text: string, values: readonly unknown[] = []) =>
     (await database.pool.query<Row>(text, [...values])).rows;
-  const tamper = async (statements: readonly string[], values: readonly unknown[] = []) => {
-    const client = await database.pool.connect();
-    try {
-      await client.query('begin; set local session_replication_role = replica');
+  const tamper = (statements: readonly string[], values: readonly unknown[] = []) =>
+    inTransaction(database.pool, async (client) => {
+      await client.query('set local session_replication_role = replica');
       for (const text of statements) await client.query(text, [...values]);
-      await client.query('commit');
-    } catch (error) {
-      await client.query('rollback');
-      throw error;
-    } finally {
-      client.release();
-    }
-  };
+    });
   return {
     database,
     folder,
