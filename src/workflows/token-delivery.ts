@@ -47,8 +47,10 @@ export function startDelivery(order: {
     // A little longer than the token lives: the activity itself sees the expiry, by the database's clock.
     scheduleToCloseTimeout: order.lifetimeMs + 60_000,
     retry: {
-      initialInterval: '2s',
-      backoffCoefficient: 2,
+      // A round that ends names its own wait, of five minutes at most. This one, which does not grow with the rounds before,
+      // is after a worker or Postgres was lost.
+      initialInterval: '5s',
+      backoffCoefficient: 1,
       maximumInterval: '5m',
       ...(order.attempts === undefined ? {} : { maximumAttempts: order.attempts }),
     },
