@@ -1,17 +1,19 @@
 import { isSuccess } from './caller.ts';
 import type { Call } from './ledger.ts';
 import { sessionInPath } from './refusals.ts';
-import type { Stored, StoredOnboarding } from './stored.ts';
+import type { Stored, StoredOnboarding, StoredRedemption } from './stored.ts';
 
 /** What clients asked for that ends onboardings, whether or not they heard that it was done. */
 interface Asked {
   /** `wish token`: revoked by the issuer, or declined by the partner. */
   readonly words: ReadonlySet<string>;
+  /** `wish token partner`: accepted by its word, or imported by its own call. */
+  readonly takes: ReadonlySet<string>;
   /** Sessions that their owners deleted. */
   readonly deleted: ReadonlySet<string>;
 }
 
-/** Onboardings that ended otherwise than what clients did explains: lost ones that were closed, and broken words. */
+/** Onboardings that ended otherwise than what clients did explains: lost ones that were closed, broken words, and takings. */
 export function endingProblems(calls: readonly Call[], stored: Stored): string[] {
   const asked = askedIn(calls);
   const acknowledged = new Set(calls.flatMap((call) => (isAcceptance(call) ? [call.tokenId] : [])));
@@ -25,6 +27,16 @@ export function endingProblems(calls: readonly Call[], stored: Stored): string[]
   });
 }
 
+/** Imports by a token without an onboarding, which only a partner's own call makes, that no such call explains. */
+export function importProblems(calls: readonly Call[], stored: Stored): string[] {
+  const { takes } = askedIn(calls);
+  const unasked = ({ tokenId, partner }: StoredRedemption) =>
+    !stored.onboardings.has(tokenId) && !takes.has(`import ${tokenId} ${partner}`);
+  return [...stored.redemptions.values()]
+    .filter(unasked)
+    .map(({ tokenId, partner }) => `token ${tokenId} was redeemed for ${partner}, which never asked for it`);
+}
+
 const isAcceptance = (call: Call) => call.wish === 'acknowledge' && isSuccess(call);
 
 /** A word of the partner holds through every outage: its import comes, unless somebody ended the share ({@link hasGround}). */
@@ -36,6 +48,8 @@ function honours(tokenId: string, onboarding: StoredOnboarding, stored: Stored):
 
 function hasGround(tokenId: string, onboarding: StoredOnboarding, asked: Asked, stored: Stored): boolean {
   switch (onboarding.status) {
+    case 'imported':
+      return isAllowed(tokenId, onboarding, asked);
     case 'revoked':
       return onboarding.reason === 'revoked_by_issuer' && asked.words.has(`revoke ${tokenId}`);
     case 'refused':
@@ -47,19 +61,28 @@ function hasGround(tokenId: string, onboarding: StoredOnboarding, asked: Asked, 
   }
 }
 
+/** Its connection needs no word of the partner; or the partner gave it, or imported by its own call. */
+function isAllowed(tokenId: string, { acceptance, partner }: StoredOnboarding, { takes }: Asked): boolean {
+  if (acceptance === 'automatic') return true;
+  return ['acknowledge', 'import'].some((wish) => takes.has(`${wish} ${tokenId} ${partner}`));
+}
+
 /** The partner has the source by another token, so that its import is refused until it deletes that. */
 function takenByAnother(tokenId: string, onboarding: StoredOnboarding, stored: Stored): boolean {
   return stored.redemptionsOf(onboarding).some((redemption) => redemption.tokenId !== tokenId);
 }
 
 function askedIn(calls: readonly Call[]): Asked {
-  const [words, deleted] = [new Set<string>(), new Set<string>()];
+  const [words, takes, deleted] = [new Set<string>(), new Set<string>(), new Set<string>()];
   for (const call of calls) {
     if (!mayBeDone(call)) continue;
     if (call.wish === 'revoke' || call.wish === 'decline') words.add(`${call.wish} ${String(call.tokenId)}`);
+    if (call.wish === 'acknowledge' || call.wish === 'import') {
+      takes.add(`${call.wish} ${String(call.tokenId)} ${call.as}`);
+    }
     if (call.wish === 'delete') deleted.add(sessionInPath(call));
   }
-  return { words, deleted };
+  return { words, takes, deleted };
 }
 
 /** Also what was never answered, or with a 5xx: nobody knows whether it was done. */

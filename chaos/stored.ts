@@ -4,7 +4,9 @@ import type { Rig } from './rig.ts';
 /** A token's row. Times in milliseconds since 1970. */
 export interface StoredToken {
   readonly source: string;
+  readonly issuer: string;
   readonly partner: string;
+  readonly issuedAt: number;
   readonly expiresAt: number;
   readonly closedAt: number | null;
 }
@@ -24,6 +26,8 @@ export interface StoredRedemption {
 export interface StoredOnboarding {
   readonly source: string;
   readonly partner: string;
+  /** Null when it ended before its mint. */
+  readonly acceptance: string | null;
   readonly status: string;
   readonly reason: string | null;
   readonly imported: string | null;
@@ -59,13 +63,13 @@ export async function readStored(rig: Pick<Rig, 'postgres'>): Promise<Stored> {
   return {
     sessions: new Map([...sessions].map(([id, { owner }]) => [id, owner])),
     tokens: await byId<StoredToken>(
-      `select token_id as id, session_id as source, partner_id as partner, ${ms('expires_at')} as "expiresAt",
-         ${ms('closed_at')} as "closedAt"
+      `select token_id as id, session_id as source, issuer_id as issuer, partner_id as partner,
+         ${ms('issued_at')} as "issuedAt", ${ms('expires_at')} as "expiresAt", ${ms('closed_at')} as "closedAt"
        from share_token`,
     ),
     redemptions,
     onboardings: await byId<StoredOnboarding>(
-      `select token_id as id, session_id as source, partner_id as partner, status, reason,
+      `select token_id as id, session_id as source, partner_id as partner, acceptance, status, reason,
          imported_session_id as imported, ended_at is not null as ended
        from onboarding`,
     ),

@@ -242,6 +242,37 @@ it('I2 tells of an onboarding that ended as nobody asked, whatever the partner w
   expect(await breaksOf('I2')).toEqual([]);
 });
 
+it('I2 tells of an import that no partner asked for', async () => {
+  const { tokenId, as } = await callOfImport('acknowledge');
+  const accepts = (acceptance: string) =>
+    change('update onboarding set acceptance = $2 where token_id = $1', [tokenId, acceptance]);
+  const silent = rig.ledger.calls.filter((call) => call.tokenId !== tokenId);
+  const stolen = `onboarding ${tokenId} is imported (without a reason), and no client asked for it`;
+  await accepts('acknowledge');
+  expect(await breaksOf('I2', { calls: silent })).toEqual([stolen]);
+  const word = { ...callOf('acknowledge'), tokenId, as, status: 400, body: null, unexpected: null };
+  const told = (call: Partial<Call>) => breaksOf('I2', { calls: [...silent, { ...word, ...call }] });
+  expect(await told({})).toEqual([stolen]);
+  expect(await told({ status: null, as: otherThan(as).id })).toEqual([stolen]);
+  expect(await told({ status: null })).toEqual([]);
+  expect(await told({ status: null, wish: 'import' })).toEqual([]);
+  await accepts('automatic');
+  expect(await breaksOf('I2', { calls: silent })).toEqual([]);
+  await accepts('acknowledge');
+});
+
+it('I2 tells of a token without an onboarding that nobody asked to redeem', async () => {
+  const { rows } = await stack.database.pool.query<{ id: string }>(
+    'select token_id as id from redemption where token_id not in (select token_id from onboarding)',
+  );
+  const plain = new Set<string | null>(rows.map(({ id }) => id));
+  const { tokenId, as } = first(rig.ledger.calls, (call) => call.wish === 'import' && plain.has(call.tokenId));
+  const unasked = rig.ledger.calls.filter((call) => call.tokenId !== tokenId);
+  expect(await breaksOf('I2', { calls: unasked })).toEqual([
+    `token ${tokenId} was redeemed for ${as}, which never asked for it`,
+  ]);
+});
+
 it('I3 tells of an event that was lost, is still under way, or arrived by the log alone', async () => {
   const { event_id: eventId = '' } = said(heardOf('share.minted'));
   const heard = rig.ledger.heard.filter(({ rawBody }) => !rawBody.includes(eventId));
