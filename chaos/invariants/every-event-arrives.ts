@@ -64,6 +64,14 @@ const UNDELIVERABLE = `
             where d.application_id = o.partner_id and d.enabled and d.deleted_at is null) as "hasDestination"
   from onboarding o where o.status = 'undeliverable'`;
 
+/** Destinations of the brands that are off or gone: no client switches one off, and no receiver asks for it. */
+const SWITCHED_OFF = `
+  select destination_id as about,
+    concat_ws(', ', case when not enabled then 'switched off' end, disabled_reason,
+      case when deleted_at is not null then 'deleted' end) as how
+  from webhook_destination
+  where destination_id = any ($1::uuid[]) and (not enabled or disabled_reason is not null or deleted_at is not null)`;
+
 /** I3. */
 export const everyEventArrives: Invariant = {
   id: 'I3',
@@ -84,6 +92,10 @@ export const everyEventArrives: Invariant = {
     // No receiver here is gone, blocked or without a destination.
     for (const { about, reason } of undeliverable.filter(isOddly)) {
       breaks.push(`onboarding ${about} is undeliverable (${String(reason)}), and its partner has a destination`);
+    }
+    const destinations = [rig.brands.map(({ destinationId }) => destinationId)];
+    for (const { about, how } of await readRows<{ about: string; how: string }>(rig, SWITCHED_OFF, destinations)) {
+      breaks.push(`destination ${about} is ${how}, and nobody asked for it`);
     }
     const states = Map.groupBy(rows, ({ state }) => state ?? 'none');
     const counted = [...states].map(([state, all]) => `${all.length} ${state}`).join(', ');

@@ -294,9 +294,16 @@ it('I3 tells of an event that was lost, is still under way, or arrived by the lo
     );
     expect(await breaksOf('I3')).toEqual([expect.stringContaining(String(problem))]);
   }
-  await change(`update webhook_destination set enabled = false`);
-  expect(await breaksOf('I3')).toEqual([]);
-  await change(`update webhook_destination set enabled = true`);
+  const one = [first(rig.brands, () => true).destinationId];
+  for (const [off, on, how] of [
+    ['enabled = false', 'enabled = true', 'switched off'],
+    [`disabled_reason = 'failing'`, 'disabled_reason = null', 'failing'],
+    ['deleted_at = handoff_now()', 'deleted_at = null', 'deleted'],
+  ]) {
+    await change(`update webhook_destination set ${off} where destination_id = $1`, one);
+    expect(await breaksOf('I3')).toContain(`destination ${one[0]} is ${how}, and nobody asked for it`);
+    await change(`update webhook_destination set ${on} where destination_id = $1`, one);
+  }
   await change(`update delivery set destination_id = gen_random_uuid() where event_id = $1`, [eventId]);
   expect(await breaksOf('I3')).toEqual([expect.stringContaining('has no delivery')]);
   await change(
