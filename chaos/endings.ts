@@ -86,6 +86,6 @@ function askedIn(calls: readonly Call[]): Asked {
 }
 
 /** Also what was never answered, or with a 5xx: nobody knows whether it was done. */
-function mayBeDone(call: Call): boolean {
+export function mayBeDone(call: Call): boolean {
   return call.status === null || call.status >= 500 || isSuccess(call);
 }

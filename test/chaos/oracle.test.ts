@@ -15,7 +15,7 @@ import { startPartnerSimulator } from '../../chaos/partner-simulator.ts';
 import { untilQuiet } from '../../chaos/quiet.ts';
 import { createRandom } from '../../chaos/random.ts';
 import type { Rig } from '../../chaos/rig.ts';
-import { look, onboard, share, TRESPASS, trespass } from '../../chaos/stories.ts';
+import { look, onboard, share, tokenIdOf, TRESPASS, trespass } from '../../chaos/stories.ts';
 import { handoffStack } from '../support/stack.ts';
 
 const stack = handoffStack();
@@ -155,6 +155,38 @@ it('I1 tells of a second success, and of a second living import', async () => {
   );
   expect(await breaksOf('I1')).toEqual([expect.stringMatching(`2 living imports of source ${clone.source}`)]);
   await change('delete from session where session_number >= 1000000');
+});
+
+it('I1 tells of an ask that was granted twice', async () => {
+  for (const [wish, body] of [
+    ['take-in', { session_id: randomUUID() }],
+    ['onboard', { token_id: randomUUID() }],
+    ['mint', { share_token: `a.${Buffer.from(JSON.stringify({ jti: randomUUID() })).toString('base64url')}.c` }],
+  ] as const) {
+    const call = callOf(wish);
+    expect(await breaksOf('I1', withCall(call))).toEqual([]);
+    expect(await breaksOf('I1', withCall({ ...call, body }))).toEqual([
+      expect.stringContaining(`${wish} by ${call.as} under key ${call.idempotencyKey} made 2`),
+    ]);
+  }
+});
+
+it('I1 tells of a second onboarding of a session, and of a token that nobody asked for', async () => {
+  const again = randomUUID();
+  const opened = String(callOf('onboard').body?.['token_id']);
+  const minted = tokenIdOf(String(callOf('mint').body?.['share_token']));
+  for (const [table, tokenId, problem] of [
+    ['onboarding', opened, '2 onboardings were opened of session'],
+    ['share_token', minted, /2 tokens were minted of session .*, and 1 asked for/],
+  ] as const) {
+    await change(
+      `insert into ${table}
+       select (jsonb_populate_record(t, jsonb_build_object('token_id', $2::text))).* from ${table} t where token_id = $1`,
+      [tokenId, again],
+    );
+    expect(await breaksOf('I1')).toEqual([expect.stringMatching(problem)]);
+    await change(`delete from ${table} where token_id = $1`, [again]);
+  }
 });
 
 it('I2 tells of what was told and is lost, or reads otherwise', async () => {
