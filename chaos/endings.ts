@@ -37,6 +37,38 @@ export function importProblems(calls: readonly Call[], stored: Stored): string[]
     .map(({ tokenId, partner }) => `token ${tokenId} was redeemed for ${partner}, which never asked for it`);
 }
 
+/** In milliseconds: a token that lives for so long outlasts every outage that a run brings about. */
+const LONG_LIFE_MS = 5 * 60_000;
+
+/** Of those that live for less, so many may run out amid outages: three, or 2 %. */
+const FEW = { number: 3, share: 0.02 };
+
+/**
+ * Automatic shares that ran out, though they need nobody's word: each that outlasts all outages, and the others where
+ * they are more than outages explain.
+ */
+export function lostShares(calls: readonly Call[], stored: Stored): string[] {
+  const { deleted } = askedIn(calls);
+  const automatic = [...stored.onboardings].filter(([, { acceptance }]) => acceptance === 'automatic');
+  const isLost = ([tokenId, onboarding]: (typeof automatic)[number]) =>
+    (onboarding.status === 'expired' || onboarding.status === 'undeliverable') &&
+    !deleted.has(onboarding.source) &&
+    !takenByAnother(tokenId, onboarding, stored);
+  const livesLong = ([tokenId]: (typeof automatic)[number]) => {
+    const token = stored.tokens.get(tokenId);
+    return token !== undefined && token.expiresAt - token.issuedAt >= LONG_LIFE_MS;
+  };
+  const short = automatic.filter((share) => !livesLong(share));
+  const ranOut = short.filter(isLost).length;
+  const tooMany = ranOut > Math.max(FEW.number, FEW.share * short.length);
+  return [
+    ...automatic
+      .filter((share) => livesLong(share) && isLost(share))
+      .map(([tokenId, { status }]) => `onboarding ${tokenId} is ${status}, and needed nobody's word`),
+    ...(tooMany ? [`${ranOut} of ${short.length} automatic shares of a short life ran out`] : []),
+  ];
+}
+
 const isAcceptance = (call: Call) => call.wish === 'acknowledge' && isSuccess(call);
 
 /** A word of the partner holds through every outage: its import comes, unless somebody ended the share ({@link hasGround}). */

@@ -16,8 +16,8 @@ export interface Quiet {
 type QuietRig = Pick<Rig, 'postgres' | 'fleet' | 'brands' | 'ledger' | 'partner' | 'quick' | 'say'>;
 
 /**
- * A token that lives for longer, and was sent at least once, may wait for its partner while the invariants are checked;
- * nothing happens to it.
+ * A token that lives for longer, was sent at least once and has its next attempt within that time, may wait for its partner
+ * while the invariants are checked; nothing happens to it.
  */
 const LEFT_ALONE = `interval '5 minutes'`;
 
@@ -37,7 +37,8 @@ const UNDER_WAY = `
      left join onboarding o on o.token_id = e.token_id
      where v.ended_at is null and v.state <> 'held' and ${LEFT_TO_HOUSEKEEPING} is not true
        and not (v.owner = 'onboarding' and o.ended_at is null and t.expires_at > handoff_now() + ${LEFT_ALONE}
-                and v.lease_until is null and v.attempts > 0)) as deliveries,
+                and v.lease_until is null and v.attempts > 0
+                and v.next_at between handoff_now() and handoff_now() + ${LEFT_ALONE})) as deliveries,
     (select count(*)::int from onboarding o left join share_token t on t.token_id = o.token_id
      where o.ended_at is null and not (t.token_id is not null and t.expires_at > handoff_now() + ${LEFT_ALONE}
        and o.acceptance <> 'automatic' and o.status in ('delivering', 'waiting')
@@ -46,11 +47,19 @@ const UNDER_WAY = `
     ) as onboardings,
     (select count(*)::int from audit_unsealed) as unsealed`;
 
+/** How many of each are under way. */
 interface UnderWay {
   readonly wishes: number;
   readonly deliveries: number;
   readonly onboardings: number;
   readonly unsealed: number;
+}
+
+/** Counts what keeps the run from being at rest. */
+export async function underWay(rig: Pick<Rig, 'postgres'>): Promise<UnderWay> {
+  const [row] = await readRows<UnderWay & Record<string, unknown>>(rig, UNDER_WAY);
+  if (row === undefined) throw new Error('a count has a row');
+  return row;
 }
 
 /**
@@ -65,8 +74,7 @@ export async function untilQuiet(rig: QuietRig): Promise<Quiet> {
   const limitMs = (rig.quick ? 4 : 15) * 60_000;
   let still = 0;
   for (let round = 0; ; round += 1) {
-    const [row] = await readRows<UnderWay & Record<string, unknown>>(rig, UNDER_WAY);
-    if (row === undefined) throw new Error('a count has a row');
+    const row = await underWay(rig);
     const left = Object.entries(row).filter(([, count]) => Number(count) > 0);
     still = left.length === 0 ? still + 1 : 0;
     const seconds = Math.round((Date.now() - began) / 1_000);

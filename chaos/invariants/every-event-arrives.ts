@@ -18,12 +18,15 @@ interface EventRow {
   readonly sessionGone: boolean;
   /** Its share waits for the partner, and its delivery with it. */
   readonly tokenOpen: boolean;
-  /** Its share ended before anybody had to send it: taken back, its source gone, or its time over. */
+  /** Its share ended before anybody had to send it: taken back, its source gone, or its short time over. */
   readonly overEarly: boolean;
   /** Whether anything was sent, as far as the log knows. */
   readonly tried: boolean;
   readonly leftToHousekeeping: boolean;
 }
+
+/** Token `t` outlasted every outage that a run brings about, and every rest of a receiver. */
+const LIVED_LONG = `t.expires_at - t.issued_at >= interval '5 minutes'`;
 
 /** Every event that a living destination had subscribed to when it came, with its delivery, if there is one. */
 const EVENTS = `
@@ -31,7 +34,7 @@ const EVENTS = `
     v.last_reason as "lastReason", v.owner, v.ended_at is not null as ended, p.event_id is not null as "hasPayload",
     e.session_id is not null and s.session_id is null as "sessionGone",
     coalesce(o.ended_at is null and t.expires_at > handoff_now(), false) as "tokenOpen",
-    coalesce(o.status in ('revoked', 'rejected') or o.ended_at >= t.expires_at, false) as "overEarly",
+    coalesce(o.status in ('revoked', 'rejected') or (o.ended_at >= t.expires_at and not ${LIVED_LONG}), false) as "overEarly",
     exists (select 1 from delivery_attempt a where a.delivery_id = v.delivery_id) as tried,
     coalesce(${LEFT_TO_HOUSEKEEPING}, false) as "leftToHousekeeping"
   from event e
@@ -61,8 +64,9 @@ const UNDELIVERABLE = `
             join delivery_attempt a on a.delivery_id = v.delivery_id
             where e.token_id = o.token_id and e.type = 'share.received') as tried,
     exists (select 1 from webhook_destination d
-            where d.application_id = o.partner_id and d.enabled and d.deleted_at is null) as "hasDestination"
-  from onboarding o where o.status = 'undeliverable'`;
+            where d.application_id = o.partner_id and d.enabled and d.deleted_at is null) as "hasDestination",
+    coalesce(${LIVED_LONG}, false) as "livedLong"
+  from onboarding o left join share_token t on t.token_id = o.token_id where o.status = 'undeliverable'`;
 
 /** Destinations of the brands that are off or gone: no client switches one off, and no receiver asks for it. */
 const SWITCHED_OFF = `
@@ -93,6 +97,9 @@ export const everyEventArrives: Invariant = {
     for (const { about, reason } of undeliverable.filter(isOddly)) {
       breaks.push(`onboarding ${about} is undeliverable (${String(reason)}), and its partner has a destination`);
     }
+    for (const { about } of undeliverable.filter(({ tried, livedLong }) => livedLong && !tried)) {
+      breaks.push(`onboarding ${about} is undeliverable, and its token lived for minutes without one attempt`);
+    }
     const destinations = [rig.brands.map(({ destinationId }) => destinationId)];
     for (const { about, how } of await readRows<{ about: string; how: string }>(rig, SWITCHED_OFF, destinations)) {
       breaks.push(`destination ${about} is ${how}, and nobody asked for it`);
@@ -110,6 +117,8 @@ interface UndeliverableRow {
   readonly reason: string | null;
   readonly tried: boolean;
   readonly hasDestination: boolean;
+  /** Its token lived for five minutes or longer. */
+  readonly livedLong: boolean;
 }
 
 const isOddly = ({ reason, hasDestination }: UndeliverableRow) => reason !== 'token_expired' && hasDestination;

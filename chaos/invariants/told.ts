@@ -3,7 +3,7 @@ import { decodeJwt } from 'jose';
 import type { JsonObject } from '../../src/domain/json.ts';
 import { ENDINGS, ONBOARDING_STATUSES } from '../../src/domain/onboarding.ts';
 import { createCaller, isSuccess } from '../caller.ts';
-import { endingProblems, importProblems } from '../endings.ts';
+import { endingProblems, importProblems, lostShares } from '../endings.ts';
 import type { Invariant } from '../invariant.ts';
 import type { Call } from '../ledger.ts';
 import { serverUrls } from '../fleet.ts';
@@ -32,6 +32,7 @@ export const told: Invariant = {
       ...refused.flatMap((call) => refusalProblem(call, stored) ?? []),
       ...endingProblems(calls, stored),
       ...importProblems(calls, stored),
+      ...lostShares(calls, stored),
     ];
     const records = successes.filter(
       (call) => (call.wish === 'take-in' || call.wish === 'import') && !gone.has(sessionOf(call)),

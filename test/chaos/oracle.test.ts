@@ -12,7 +12,7 @@ import type { Member } from '../../chaos/fleet.ts';
 import { INVARIANTS } from '../../chaos/invariants/index.ts';
 import { openLedger, type Call, type Heard, type Ledger } from '../../chaos/ledger.ts';
 import { startPartnerSimulator } from '../../chaos/partner-simulator.ts';
-import { untilQuiet } from '../../chaos/quiet.ts';
+import { underWay, untilQuiet } from '../../chaos/quiet.ts';
 import { createRandom } from '../../chaos/random.ts';
 import type { Rig } from '../../chaos/rig.ts';
 import { look, onboard, share, tokenIdOf, TRESPASS, trespass } from '../../chaos/stories.ts';
@@ -366,6 +366,10 @@ it('I3 tells of a share that was stopped without one attempt, and of one that wa
   expect(await breaksOf('I3')).toEqual([]);
   await change(`update onboarding set status = 'undeliverable', reason = 'no_destination' where token_id = $1`, share);
   expect(await breaksOf('I3')).toContainEqual(expect.stringContaining('is undeliverable (no_destination)'));
+  await change(`update share_token set expires_at = issued_at + interval '1 minute' where token_id = $1`, share);
+  expect(await breaksOf('I3')).not.toContainEqual(expect.stringContaining('without one attempt'));
+  await change(`update share_token set expires_at = issued_at + interval '15 minutes' where token_id = $1`, share);
+  expect(await breaksOf('I3')).toContainEqual(expect.stringContaining('lived for minutes without one attempt'));
   await change(`update onboarding set ended_at = null where token_id = $1`, share);
   await change(`update share_token set expires_at = handoff_now() + interval '1 hour' where token_id = $1`, share);
   expect(await breaksOf('I3')).toContainEqual(expect.stringContaining('was stopped while its token lives'));
@@ -374,6 +378,14 @@ it('I3 tells of a share that was stopped without one attempt, and of one that wa
   await change(moved, [eventId, rows[0]?.id]);
   await change(`update onboarding set status = 'waiting', reason = null where token_id = $1`, share);
   expect(await breaksOf('I3')).toEqual([]);
+  for (const [next, deliveries] of [
+    ['1 minute', 0],
+    ['20 minutes', 1],
+    ['-1 minute', 1],
+  ]) {
+    await change(`update delivery set next_at = handoff_now() + $2::interval where event_id = $1`, [eventId, next]);
+    expect(await underWay(rig), String(next)).toMatchObject({ deliveries });
+  }
   await change(`update event set token_id = null where event_id = $1`, [eventId]);
   expect(await breaksOf('I3')).toContain(`onboarding ${tokenId} is waiting, and its partner was never sent a token`);
 });
