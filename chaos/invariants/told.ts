@@ -13,6 +13,7 @@ import { refusalProblem, sessionInPath } from '../refusals.ts';
 import type { Rig } from '../rig.ts';
 import { readStored, type Stored } from '../stored.ts';
 import { decisionWish } from '../stories.ts';
+import { redemptionProblems } from './redemptions.ts';
 
 /** Sessions whose content is read again and compared; rows are looked up for all. */
 const READ_AGAIN = { quick: 150, whole: 1_500 } as const;
@@ -33,6 +34,7 @@ export const told: Invariant = {
       ...endingProblems(calls, stored),
       ...importProblems(calls, stored),
       ...lostShares(calls, stored),
+      ...(await redemptionProblems(rig, stored, gone)),
     ];
     const records = successes.filter(
       (call) => (call.wish === 'take-in' || call.wish === 'import') && !gone.has(sessionOf(call)),

@@ -305,6 +305,32 @@ it('I2 tells of a token without an onboarding that nobody asked to redeem', asyn
   ]);
 });
 
+it('I2 tells of an import whose session is not the partner’s, and of one that a side was never told of', async () => {
+  const { tokenId } = await callOfImport('acknowledge');
+  const { rows } = await stack.database.pool.query<{ session: string; partner: string; issuer: string }>(
+    `select r.session_id as session, r.partner_id as partner, r.issuer_id as issuer from redemption r where token_id = $1`,
+    [tokenId],
+  );
+  const { session, partner, issuer } = first(rows, () => true);
+  const other = randomUUID();
+  const rename = 'update redemption set session_id = $2 where token_id = $1';
+  await change(rename, [tokenId, other]);
+  expect(await breaksOf('I2')).toEqual(
+    expect.arrayContaining([
+      `token ${tokenId} made session ${other} of ${partner}; stored is none`,
+      `token ${tokenId} made session ${other}; its onboarding names ${session}`,
+    ]),
+  );
+  await change(rename, [tokenId, session]);
+  const retype = 'update event set type = $3 where token_id = $1 and application_id = $2 and type = $4';
+  for (const side of [issuer, partner]) {
+    await change(retype, [tokenId, side, 'share.expired', 'share.imported']);
+    expect(await breaksOf('I2')).toEqual([`the import by token ${tokenId} was never told to ${side}`]);
+    await change(retype, [tokenId, side, 'share.imported', 'share.expired']);
+  }
+  expect(await breaksOf('I2')).toEqual([]);
+});
+
 it('I3 tells of an event that was lost, is still under way, or arrived by the log alone', async () => {
   const { event_id: eventId = '' } = said(heardOf('share.minted'));
   const heard = rig.ledger.heard.filter(({ rawBody }) => !rawBody.includes(eventId));
