@@ -1,5 +1,6 @@
 import type { Invariant } from '../invariant.ts';
 import { answers } from './answers.ts';
+import { auditChain } from './audit-chain.ts';
 import { duplicates } from './duplicates.ts';
 import { everyEventArrives } from './every-event-arrives.ts';
 import { notStuck } from './not-stuck.ts';
@@ -25,5 +26,6 @@ export const INVARIANTS: readonly Invariant[] = [
   ownDataOnly,
   nothingReadable,
   replayable,
+  auditChain,
   answers,
 ];

@@ -45,7 +45,7 @@ beforeAll(async () => {
     random,
     say: () => undefined,
     onEnd: () => undefined,
-    env: { TEMPORAL_NAMESPACE: process.env['TEMPORAL_NAMESPACE'] ?? '' },
+    env: { TEMPORAL_NAMESPACE: process.env['TEMPORAL_NAMESPACE'] ?? '', ...auditSettings() },
     postgres: { url: stack.database.url } as Rig['postgres'],
     temporal: { address: inject('temporalAddress'), databases: [] } as unknown as Rig['temporal'],
     proxies: {} as Rig['proxies'],
@@ -76,6 +76,11 @@ afterAll(async () => {
   rig.ledger.close();
   rmSync(folder, { recursive: true, force: true });
 });
+
+function auditSettings(): Record<string, string> {
+  const names = ['AUDIT_ANCHORS', 'AUDIT_SIGNING_KEY', 'CONTENT_ENCRYPTION_KEYS'];
+  return Object.fromEntries(names.map((name) => [name, stack.env[name] ?? '']));
+}
 
 /** Breaks that one invariant finds, when the ledger is as given. */
 async function breaksOf(id: string, lies: Partial<Pick<Ledger, 'calls' | 'heard'>> = {}): Promise<readonly string[]> {
@@ -131,6 +136,15 @@ it('of a true run every invariant holds, and has looked at something', async () 
     expect([invariant.id, ...breaks]).toEqual([invariant.id]);
     expect(looked, invariant.id).toMatch(/[1-9]/);
   }
+});
+
+// First of all: what the others change by hand is not as it was sealed.
+it('the chain tells of an event that is not as it was sealed', async () => {
+  const { event_id: eventId = '' } = said(heardOf('share.minted'));
+  await change('update event set sequence = sequence + 1 where event_id = $1', [eventId]);
+  expect(await breaksOf('chain')).toEqual([expect.stringMatching(`event_altered: .*${eventId}`)]);
+  await change('update event set sequence = sequence - 1 where event_id = $1', [eventId]);
+  expect(await breaksOf('chain')).toEqual([]);
 });
 
 it('I1 tells of a second success, and of a second living import', async () => {
