@@ -23,11 +23,12 @@ export interface FaultProxy {
   /** `127.0.0.1:port`, the same for its life. */
   readonly address: string;
   /**
-   * Breaks the way for connections that are open and for new ones; resolves to what mends it.
+   * Breaks the way for connections that are open and for new ones; resolves to what mends it, which in turn says how
+   * many connections and pieces of bytes were struck: 0 when nobody went that way meanwhile.
    *
    * @throws {Error} when that direction is broken already
    */
-  break(toxic: Toxic, direction?: Direction): Promise<() => Promise<void>>;
+  break(toxic: Toxic, direction?: Direction): Promise<() => Promise<number>>;
   close(): Promise<void>;
 }
 
@@ -46,10 +47,13 @@ const STRETCH_MS = 50;
 /** What is wrong with one direction now, and a wake-up for those that wait for it to change. */
 class Way {
   toxic: Toxic | null = null;
+  /** Pieces that the present toxic kept back, and connections that it reset. */
+  struck = 0;
   #change = Promise.withResolvers<void>();
 
   set(toxic: Toxic | null): void {
     this.toxic = toxic;
+    if (toxic !== null) this.struck = 0;
     this.#change.resolve();
     this.#change = Promise.withResolvers();
   }
@@ -67,10 +71,14 @@ export async function startFaultProxy(target: number): Promise<FaultProxy> {
   let closed = false;
 
   const resetAll = () => {
+    ways.up.struck += open.size;
     for (const socket of open) socket.resetAndDestroy();
   };
   const server = createServer({ allowHalfOpen: true }, (client) => {
-    if (ways.up.toxic?.kind === 'reset_peer') return void client.on('error', () => undefined).resetAndDestroy();
+    if (ways.up.toxic?.kind === 'reset_peer') {
+      ways.up.struck += 1;
+      return void client.on('error', () => undefined).resetAndDestroy();
+    }
     const behind = connect({ host: '127.0.0.1', port: target, allowHalfOpen: true });
     for (const socket of [client, behind]) {
       socket.setNoDelay(true);
@@ -94,10 +102,12 @@ export async function startFaultProxy(target: number): Promise<FaultProxy> {
       await unheard;
       let mended = false;
       return async () => {
-        if (mended || closed) return;
+        const struck = broken.reduce((sum, way) => sum + way.struck, 0);
+        if (mended || closed) return struck;
         mended = true;
         for (const way of broken) way.set(null);
         if (toxic.kind === 'down') await listen(server, port);
+        return struck;
       };
     },
     close: async () => {
@@ -147,6 +157,7 @@ async function carry(from: Socket, to: Socket, way: Way): Promise<void> {
       continue;
     }
     const { bytes, thenMs } = portion(piece.bytes, way.toxic);
+    if (thenMs > 0) way.struck += 1;
     if (bytes.length < piece.bytes.length) waiting[0] = { ...piece, bytes: piece.bytes.subarray(bytes.length) };
     else waiting.shift();
     // What was lost on the other side, its own carrier tells.
@@ -161,12 +172,14 @@ async function carry(from: Socket, to: Socket, way: Way): Promise<void> {
 async function mustWait({ at }: Piece, way: Way): Promise<boolean> {
   const { toxic } = way;
   if (toxic?.kind === 'timeout') {
+    way.struck += 1;
     await way.changed();
     return true;
   }
   if (toxic?.kind !== 'latency') return false;
   const left = at + toxic.ms - performance.now();
   if (left > 0) {
+    way.struck += 1;
     const enough = new AbortController();
     await Promise.race([pause(left, undefined, { signal: enough.signal }).catch(() => undefined), way.changed()]);
     enough.abort();

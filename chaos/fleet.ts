@@ -17,6 +17,8 @@ export interface Member {
   readonly url: string | null;
   /** Holds what all its processes wrote, the restarts one after the other. */
   readonly logFile: string;
+  /** How each of its processes ended that nobody asked to end: `code 1`. */
+  readonly endedByItself: readonly string[];
   /** Whether it runs. */
   isRunning(): boolean;
   /** SIGKILL. Does nothing when it does not run. */
@@ -126,6 +128,8 @@ function createMember({ name, kind, port, args, logs, env }: MemberOptions): Mem
   const own = kind === 'server' ? { HOST: '127.0.0.1', PORT: String(port) } : { HEALTH_PORT: String(port) };
   let child: RunningChild | null = null;
   let starting: Promise<void> | null = null;
+  const endedByItself: string[] = [];
+  const asked = new Set<RunningChild>();
 
   async function begin(more: Readonly<Record<string, string>>): Promise<void> {
     try {
@@ -140,8 +144,10 @@ function createMember({ name, kind, port, args, logs, env }: MemberOptions): Mem
         graceMs: GRACE_MS,
       });
       child = begun;
-      void begun.ended.then(() => {
+      void begun.ended.then((how) => {
         if (child === begun) child = null;
+        const mayKillItself = Object.keys(more).length > 0;
+        if (!asked.has(begun) && !(mayKillItself && how.includes('SIGKILL'))) endedByItself.push(how);
       });
     } catch (error) {
       const killedItself = Object.keys(more).length > 0 && String(error).includes('ended with signal SIGKILL');
@@ -154,6 +160,7 @@ function createMember({ name, kind, port, args, logs, env }: MemberOptions): Mem
     kind,
     url: kind === 'server' ? origin : null,
     logFile,
+    endedByItself,
     get pid() {
       return child?.pid ?? null;
     },
@@ -161,6 +168,7 @@ function createMember({ name, kind, port, args, logs, env }: MemberOptions): Mem
     kill: async () => {
       const victim = child;
       if (victim === null) return;
+      asked.add(victim);
       process.kill(victim.pid, 'SIGKILL');
       await victim.ended;
       await victim.stop();
@@ -168,6 +176,7 @@ function createMember({ name, kind, port, args, logs, env }: MemberOptions): Mem
     stop: async () => {
       const ending = child;
       if (ending === null) return null;
+      asked.add(ending);
       await ending.stop();
       return ending.ended;
     },

@@ -7,10 +7,16 @@ import type { Rig } from './rig.ts';
 
 /** What `--json` writes: what was found, and all that somebody needs to run it again and compare. */
 export interface Report {
+  /** Whether no row failed. */
+  readonly ok: boolean;
   readonly seed: number;
+  /** How long it went round at least; null when each fault had its turn once. */
+  readonly minutes: number | null;
   readonly quick: boolean;
   /** Stories a second that were asked for. */
   readonly rate: number;
+  /** Of the checkout, see `checkedOutCommit`. */
+  readonly commit: string | null;
   /** ISO 8601. */
   readonly begun: string;
   readonly seconds: number;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startProgress } from '../src/dev/progress.ts';
+import { checkedOutCommit } from '../test/support/commit.ts';
 import { endOnSignal } from '../test/support/ending.ts';
 import { machine } from '../test/support/machine.ts';
 import { table, type TableRow } from '../torture/table.ts';
@@ -25,16 +26,17 @@ const USAGE = `npm run chaos -- [--seed N] [--minutes M] [--faults F2,F4,…] [-
 
   Starts Postgres, Temporal, three servers and six workers as processes of their own, has brands share sessions with each
   other through them, and breaks one thing after the other meanwhile. Then all is mended, and what clients were told and
-  partners heard is held against what is stored. It needs nothing but this checkout, and ends with 1 when a row failed.
+  partners heard is held against what is stored. It ends with 1 when a row failed or it was interrupted, and with 2 when it
+  was called wrongly.
 
   --seed N         repeats the order of faults, victims and pauses; by default a new one, which is printed
-  --minutes M      goes round the faults under load, in their short form and in another order each time, until so much
-                   time is over; then those in labs, once. By default each has its turn once
+  --minutes M      goes round the faults under load, in their short form and in another order each time, once at least and
+                   until so much time is over; then those in labs, once. By default each has its turn once
   --faults A,B     these alone
   --quick          short faults, and small labs: about 25 minutes for all in the place of some six hours
-  --rate N         stories a second that clients begin, default ${RATE}
+  --rate N         stories a second that clients begin, onboardings and shares by token, default ${RATE}
   --json FILE      writes the rows there, with the seed, the machine and the versions
-  --keep           leaves data, logs and ledgers behind, and says where
+  --keep           leaves data, logs and ledgers behind, and says where; as it does when a row failed
   --temporal-server FOLDER
                    with the real Temporal server on a Postgres of its own, in the place of the dev server; the folder
                    holds its programs server and sql
@@ -45,27 +47,35 @@ ${list(FAULTS.map(({ id, what }) => ({ id, text: what })))}
 Invariants, once all is mended and has come to rest:
 ${list(INVARIANTS.map(({ id, says }) => ({ id, text: says })))}`;
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    minutes: { type: 'string' },
-    faults: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    rate: { type: 'string', default: String(RATE) },
-    json: { type: 'string' },
-    keep: { type: 'boolean', default: false },
-    'temporal-server': { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
+const values = parsed();
+
+function parsed() {
+  try {
+    return parseArgs({
+      options: {
+        seed: { type: 'string' },
+        minutes: { type: 'string' },
+        faults: { type: 'string' },
+        quick: { type: 'boolean', default: false },
+        rate: { type: 'string', default: String(RATE) },
+        json: { type: 'string' },
+        keep: { type: 'boolean', default: false },
+        'temporal-server': { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
 
 function refuse(problem: string): never {
-  console.log(`${problem}\n${USAGE}`);
-  process.exit(1);
+  console.error(`${problem}\nnpm run chaos -- --help says what there is.`);
+  process.exit(2);
 }
 
 function numberOf(name: string, text: string, least: number): number {
-  const value = Number(text);
+  const value = text.trim() === '' ? Number.NaN : Number(text);
   return Number.isFinite(value) && value >= least ? value : refuse(`--${name} must be a number from ${least} on.`);
 }
 
@@ -73,7 +83,7 @@ function chosenFaults(text: string | undefined): readonly Fault[] {
   if (text === undefined) return FAULTS;
   return text
     .split(',')
-    .map((id) => FAULTS.find((fault) => fault.id === id.trim()) ?? refuse(`No fault is called ${id}.`));
+    .map((id) => FAULTS.find((fault) => fault.id === id.trim()) ?? refuse(`--faults: none is called "${id}".`));
 }
 
 function programs(folder: string | undefined): TemporalPrograms | null {
@@ -98,7 +108,7 @@ if (values.help) {
   process.exit(0);
 }
 const seed = values.seed === undefined ? randomInt(2 ** 31) : Math.floor(numberOf('seed', values.seed, 0));
-const minutes = values.minutes === undefined ? null : numberOf('minutes', values.minutes, 0);
+const minutes = values.minutes === undefined ? null : numberOf('minutes', values.minutes, 0.1);
 const rate = numberOf('rate', values.rate, 0.1);
 const faults = chosenFaults(values.faults);
 const temporalPrograms = programs(values['temporal-server']);
@@ -109,8 +119,9 @@ const begun = new Date();
 const folder = mkdtempSync(join(tmpdir(), 'handoff-chaos-'));
 // What others put down for a while goes with it.
 process.env['TMPDIR'] = folder;
+let failed = false;
 process.once('exit', () => {
-  if (values.keep) console.log(`Data, logs and ledgers are in ${folder}`);
+  if (values.keep || failed) console.log(`Data, logs and ledgers are in ${folder}`);
   else rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 say(`Seed ${seed}`);
@@ -122,19 +133,21 @@ endOnSignal(say, () => {
 });
 
 const run: string[] = [];
-let ok = false;
 try {
   const rig = await opened.rig;
   const rows = await torment(rig, { faults, rate, onBegin: (fault) => run.push(fault.id) });
   const seconds = (Date.now() - begun.getTime()) / 1_000;
-  ok = rows.every((row) => row.ok);
+  failed = rows.some((row) => !row.ok);
   // Before all that may still go wrong.
   console.log(`\n${table(rows)}\n\n${summary(rows)}`);
   if (json !== null && !interrupted) {
     writeReport(json, {
+      ok: !failed,
       seed,
+      minutes,
       quick: values.quick,
       rate,
+      commit: checkedOutCommit(),
       begun: begun.toISOString(),
       seconds,
       faults: run,
@@ -147,7 +160,7 @@ try {
 } finally {
   await opened.close();
 }
-process.exit(ok && !interrupted ? 0 : 1);
+process.exit(failed || interrupted ? 1 : 0);
 
 function summary(rows: readonly TableRow[]): string {
   const failed = rows.filter((row) => !row.ok).length;

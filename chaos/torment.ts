@@ -37,7 +37,7 @@ export async function torment(rig: Rig, { faults, rate, onBegin }: Torment): Pro
 
 /**
  * Breaks one thing after the other while the load goes on, mends all, waits for quiet, and asks what must hold. Where its
- * time is set, the faults come round in an order that is another one each time, and none begins after it.
+ * time is set, the faults come round in an order that is another one each time; after it none begins that had its turn.
  */
 async function underLoad(rig: Rig, { faults, rate, onBegin }: Torment): Promise<TableRow[]> {
   const { random, say } = rig;
@@ -50,7 +50,7 @@ async function underLoad(rig: Rig, { faults, rate, onBegin }: Torment): Promise<
   do {
     turn += 1;
     for (const fault of random.shuffled(faults)) {
-      if (rig.minutes !== null && isOver()) break;
+      if (turn > 1 && isOver()) break;
       onBegin(fault);
       rows.push(...(await rowsOf(inTurn(rig), fault, turn)));
       await pause(random.between(2_000, 5_000));
@@ -59,7 +59,7 @@ async function underLoad(rig: Rig, { faults, rate, onBegin }: Torment): Promise<
 
   say('All is mended: the load ends, and what is under way comes to rest');
   rows.push(
-    ...(await guarded('load', async () => {
+    ...(await guarded(rig, 'load', async () => {
       await load.stop();
       const { quiet, left, seconds } = await untilQuiet(rig);
       return [
@@ -76,7 +76,7 @@ async function underLoad(rig: Rig, { faults, rate, onBegin }: Torment): Promise<
   for (const invariant of INVARIANTS) {
     const { id, says } = invariant;
     rows.push(
-      ...(await guarded(id, async () => {
+      ...(await guarded(rig, id, async () => {
         const { looked, breaks } = await invariant.check(rig);
         for (const broken of breaks) say(`${id}: ${broken}`);
         return [
@@ -91,8 +91,13 @@ async function underLoad(rig: Rig, { faults, rate, onBegin }: Torment): Promise<
       })),
     );
   }
+  const ended = rig.fleet.members.flatMap(({ name, endedByItself }) => endedByItself.map((how) => `${name} (${how})`));
+  rows.push({
+    part: 'logs',
+    ...same('processes of ours that ended by themselves', ended.join(', ') || 'none', 'none'),
+  });
   rows.push(
-    ...(await guarded('logs', async () => {
+    ...(await guarded(rig, 'logs', async () => {
       const lines = unexpectedLines(rig.fleet.members);
       for (const line of lines.slice(0, 20)) say(`Unexpected: ${line}`);
       return [{ part: 'logs', ...same('unexpected lines in logs', lines.length, 0) }];
@@ -107,11 +112,11 @@ async function underLoad(rig: Rig, { faults, rate, onBegin }: Torment): Promise<
  */
 async function rowsOf(rig: Rig, fault: Fault, turn: number): Promise<TableRow[]> {
   rig.say(`${fault.id} begins: ${fault.what}`);
-  const rows = await guarded(fault.id, async () => {
+  const rows = await guarded(rig, fault.id, async () => {
     const found = await fault.run({ ...rig, random: streamOf(rig.seed, fault.id, turn) });
     return found.map((row) => ({ part: fault.id, ...row }));
   });
-  const mended = await guarded(fault.id, async () => {
+  const mended = await guarded(rig, fault.id, async () => {
     await rig.postgres.start();
     await rig.temporal.start();
     await rig.fleet.heal();
@@ -123,8 +128,11 @@ async function rowsOf(rig: Rig, fault: Fault, turn: number): Promise<TableRow[]>
 }
 
 /** What breaks instead of finding something is a row that failed. */
-async function guarded(part: string, work: () => Promise<TableRow[]>): Promise<TableRow[]> {
-  return work().catch((error: unknown) => [
-    { part, what: 'runs to its end', expected: 'yes', seen: String((error as Error).stack ?? error), ok: false },
-  ]);
+async function guarded(rig: Pick<Rig, 'say'>, part: string, work: () => Promise<TableRow[]>): Promise<TableRow[]> {
+  return work().catch((error: unknown) => {
+    const { stack = String(error), message } = error as Error;
+    rig.say(`${part} broke: ${stack}`);
+    const [seen = ''] = message.split('\n');
+    return [{ part, what: 'runs to its end', expected: 'yes', seen, ok: false }];
+  });
 }

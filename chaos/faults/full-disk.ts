@@ -54,7 +54,7 @@ export const fillDisk: Lack = {
     const place = join(disk, 'tables');
     mkdirSync(place, { mode: 0o700 });
     chownSync(place, account.uid, account.gid);
-    await withDatabase(rig, async (database) => {
+    const refusals = await withDatabase(rig, async (database) => {
       await database.query(`create tablespace ${TABLESPACE} location '${place}'`);
       const ballast = join(disk, 'ballast');
       // Whatever was moved goes back, also when another table could not be.
@@ -63,6 +63,7 @@ export const fillDisk: Lack = {
         const until = Date.now() + ms;
         // What Postgres frees meanwhile is taken too.
         for (; Date.now() < until; await pause(500)) fill(ballast);
+        return (await hasRoom(database)) ? 0 : 1;
       } finally {
         rmSync(ballast, { force: true });
         await moveTables(database, 'pg_default');
@@ -72,7 +73,7 @@ export const fillDisk: Lack = {
       }
     });
     await unmount();
-    return null;
+    return { refusals };
   },
 };
 
@@ -92,6 +93,22 @@ async function moveTables(database: Client, tablespace: string): Promise<void> {
     [GROWING],
   );
   for (const { move } of rows) await database.query(move);
+}
+
+const DISK_FULL = '53100';
+
+/** Whether a new table of a megabyte still finds its place there. */
+async function hasRoom(database: Client): Promise<boolean> {
+  try {
+    await database.query(
+      `create table chaos_probe tablespace ${TABLESPACE} as select repeat('x', 1000) from generate_series(1, 1000)`,
+    );
+    await database.query('drop table chaos_probe');
+    return true;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === DISK_FULL) return false;
+    throw error;
+  }
 }
 
 /** Appends to a file until there is no room for another byte. */

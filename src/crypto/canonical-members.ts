@@ -38,11 +38,17 @@ export function textOfMembers(members: CanonicalMembers): string {
   return `${text === '' ? '{' : text}}`;
 }
 
-/** Bytes of {@link textOfMembers}. */
-export function bytesOfMembers(members: CanonicalMembers): number {
-  let bytes = '{}'.length + Math.max(0, members.size - 1);
-  for (const [name, text] of members) bytes += name.length + '"":'.length + Buffer.byteLength(text);
-  return bytes;
+/** No UTF-16 unit takes more bytes in UTF-8. */
+const MOST_BYTES_OF_A_UNIT = 3;
+
+/** Whether {@link textOfMembers} has more bytes than that; they are counted only where its length leaves it open. */
+export function takesMoreThan(bytes: number, members: CanonicalMembers): boolean {
+  const size = (lengthOf: (text: string) => number) => {
+    let sum = '{}'.length + Math.max(0, members.size - 1);
+    for (const [name, text] of members) sum += name.length + '"":'.length + lengthOf(text);
+    return sum;
+  };
+  return size((text) => text.length * MOST_BYTES_OF_A_UNIT) > bytes && size((text) => Buffer.byteLength(text)) > bytes;
 }
 
 /** A member's value; undefined when there is none of that name. */

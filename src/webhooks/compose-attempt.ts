@@ -1,8 +1,8 @@
 import { canonicalJson } from '../crypto/canonical-json.ts';
 import {
-  bytesOfMembers,
   membersOf,
   readMember,
+  takesMoreThan,
   textOfMembers,
   type CanonicalMembers,
 } from '../crypto/canonical-members.ts';
@@ -79,7 +79,7 @@ function leftOutOf(content: CanonicalMembers, { eventType, payloadMode }: Claime
   // A ping's metadata is a mark of ours.
   if (eventType === 'webhook.ping') return [];
   if (payloadMode === 'thin') return LEFT_OUT_OF_THIN.filter((name) => content.has(name));
-  return content.has('decision') && bytesOfMembers(content) > MAX_BODY_BYTES ? ['decision'] : [];
+  return content.has('decision') && takesMoreThan(MAX_BODY_BYTES, content) ? ['decision'] : [];
 }
 
 /**

@@ -226,3 +226,23 @@ it('is broken in one way at a time for each direction', async () => {
     await proxy.break({ kind: 'latency', ms: 1 })
   )();
 });
+
+it('says how much it struck, and that nobody went that way', async () => {
+  const idle = await proxy.break({ kind: 'timeout' });
+  expect(await idle()).toBe(0);
+  const { client, atFar } = await dial();
+  for (const toxic of [
+    { kind: 'timeout' },
+    { kind: 'latency', ms: 60_000 },
+    { kind: 'slicer', bytes: 1, delayMs: 1 },
+    { kind: 'bandwidth', bytesPerSecond: 1_000 },
+    { kind: 'reset_peer' },
+  ] as const) {
+    const said = atFar().length;
+    const mend = await proxy.break(toxic, 'up');
+    if (toxic.kind !== 'reset_peer') client.write('xx');
+    await pause(A_WHILE);
+    expect(await mend(), toxic.kind).toBeGreaterThan(0);
+    if (toxic.kind !== 'reset_peer') await until(() => atFar().length === said + 2);
+  }
+});

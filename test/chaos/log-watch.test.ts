@@ -23,7 +23,10 @@ describe('a line of a log', () => {
     ['a request that failed by an outage', line({ level: 50, fault: { type: 'Error', code: 'ECONNRESET' }, msg: 'x' })],
     ['a deadlock', line({ level: 50, error: 'DatabaseError', code: '40P01', msg: 'relay: will try again' })],
     ['a full disk', line({ level: 50, fault: { type: 'DatabaseError', code: '53100' }, msg: 'request failed' })],
-    ['a database that does not know yet', line({ level: 40, fault: { type: 'DatabaseError', code: '42P01' }, msg: 'x' })],
+    [
+      'a database that does not know yet',
+      line({ level: 40, fault: { type: 'DatabaseError', code: '42P01' }, msg: 'x' }),
+    ],
     ['a Temporal that is away', line({ level: 50, error: 'ServiceError', code: '14', msg: 'x' })],
     ['nothing', ''],
     ['an entry that a kill cut short', '{"level":30,"time":17'],

@@ -5,10 +5,19 @@ import { expect, test } from 'vitest';
 
 const COMMAND = fileURLToPath(new URL('../../chaos/run.ts', import.meta.url));
 
-test('a report that cannot be written is refused before anything starts', async () => {
-  const refused = promisify(execFile)(process.execPath, [COMMAND, '--json', '/none/report.json']);
+test.for([
+  [['--json', '/none/report.json'], '--json names a file in /none, which is no folder.'],
+  [['--minutes', '0'], '--minutes must be a number from 0.1 on.'],
+  [['--minutes='], '--minutes must be a number from 0.1 on.'],
+  [['--faults', 'F1,F99'], '--faults: none is called "F99".'],
+  [['--fault', 'F1'], "Unknown option '--fault'"],
+  [['F1'], "Unexpected argument 'F1'"],
+])('called with %j it starts nothing, and says what is wrong', async ([args, problem]) => {
+  const refused = promisify(execFile)(process.execPath, [COMMAND, ...(args as string[])]);
   await expect(refused).rejects.toMatchObject({
-    code: 1,
-    stdout: expect.stringMatching(/^--json names a file in \/none, which is no folder\.\nnpm run chaos[^]*$/) as string,
+    code: 2,
+    stdout: '',
+    stderr: expect.stringMatching(/\nnpm run chaos -- --help says what there is\.\n$/) as string,
   });
+  await expect(refused).rejects.toMatchObject({ stderr: expect.stringContaining(problem as string) as string });
 });
