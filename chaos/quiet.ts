@@ -78,11 +78,10 @@ export async function untilQuiet(rig: QuietRig): Promise<Quiet> {
     const left = Object.entries(row).filter(([, count]) => Number(count) > 0);
     still = left.length === 0 ? still + 1 : 0;
     const seconds = Math.round((Date.now() - began) / 1_000);
-    // Twice, so that what one reading set off is seen by the next.
-    if (still === 2) {
-      await rig.partner.settled();
-      return { quiet: true, left: '', seconds };
-    }
+    // A partner that takes its time may yet take a share that was left alone.
+    if (still > 0) await rig.partner.settled();
+    // Twice, so that what one reading, or a partner meanwhile, set off is seen by the next.
+    if (still === 2) return { quiet: true, left: '', seconds };
     const told = left.map(([what, count]) => `${String(count)} ${what}`).join(', ');
     if (Date.now() - began > limitMs) return { quiet: false, left: told, seconds };
     if (round % 10 === 0 && told !== '') rig.say(`Waiting for quiet (${seconds} s): ${told}`);
