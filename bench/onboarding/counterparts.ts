@@ -20,7 +20,20 @@ export interface Counterparts {
    * @throws Error when the server refuses, when it ends otherwise, or when it does not end within two minutes
    */
   onboard(order: ShareOrder, onOpened?: (tokenId: string) => void): Promise<string>;
+  /** Leaves webhooks that come from now on unanswered and unheeded, until they are released. */
+  hold(): Hold;
   stop(): Promise<void>;
+}
+
+/** Webhooks that wait for their answer. */
+export interface Hold {
+  count(): number;
+  /**
+   * Answers them and heeds what they say, but for those whose sender has gone meanwhile: nobody has heard these.
+   *
+   * @returns how many those are
+   */
+  release(): number;
 }
 
 /** What is heard of one onboarding. */
@@ -32,12 +45,19 @@ interface Story {
   readonly fail: (error: Error) => void;
 }
 
+/** A webhook without its answer. */
+interface Held {
+  readonly response: ServerResponse;
+  readonly answer: () => void;
+}
+
 const PATIENCE_MS = 120_000;
 
 /** Starts their receiver on a free port. */
 export async function startCounterparts(http: HttpCalls): Promise<Counterparts> {
   const brands = new Map<string, { readonly brand: BenchBrand; readonly secret: string }>();
   const stories = new Map<string, Story>();
+  let held: Held[] | null = null;
   // A webhook may come before the answer of the call that opened its onboarding.
   const storyOf = (tokenId: string): Story => {
     const known = stories.get(tokenId);
@@ -52,7 +72,11 @@ export async function startCounterparts(http: HttpCalls): Promise<Counterparts> 
   const listener = createServer({ keepAliveTimeout: PATIENCE_MS }, (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => answer(request, Buffer.concat(chunks), response));
+    request.on('end', () => {
+      const answerIt = () => answer(request, Buffer.concat(chunks), response);
+      if (held === null) answerIt();
+      else held.push({ response, answer: answerIt });
+    });
   });
   const server = await listen(listener);
 
@@ -95,6 +119,19 @@ export async function startCounterparts(http: HttpCalls): Promise<Counterparts> 
         clearTimeout(late);
       }
       return tokenId;
+    },
+    hold: () => {
+      const waiting: Held[] = [];
+      held = waiting;
+      return {
+        count: () => waiting.length,
+        release: () => {
+          held = null;
+          const heard = waiting.filter(({ response }) => !response.destroyed);
+          for (const one of heard) one.answer();
+          return waiting.length - heard.length;
+        },
+      };
     },
     stop: () => server.close(),
   };

@@ -4,6 +4,7 @@ import type { OwnProcess } from '../../test/support/worker-process.ts';
 import { openCalls } from '../http-calls.ts';
 import { inFlight, type Timing } from '../in-flight.ts';
 import { environment, openDatabase, startServer, startWorker, type Lab, type LabDatabase } from '../lab.ts';
+import { until } from '../until.ts';
 import { makeIssuers, takeInToShare, type Acceptance, type Issuer, type ShareOrder } from './brands.ts';
 import { startCounterparts, type Counterparts } from './counterparts.ts';
 
@@ -18,14 +19,20 @@ export interface OnboardingBrands {
   readonly issuers: readonly Issuer[];
   /** Takes sessions in, and orders each to be shared. */
   orders(acceptance: Acceptance, count: number): Promise<ShareOrder[]>;
-  /** Runs onboardings, each from the HTTP call that opens it until both sides were told of the import. */
-  onboard(orders: readonly ShareOrder[], atATime: number): Promise<Onboarded>;
+  /**
+   * Runs onboardings, each from the HTTP call that opens it until both sides were told of the import.
+   *
+   * @param onEnded called once for each that was
+   */
+  onboard(orders: readonly ShareOrder[], atATime: number, onEnded?: () => void): Promise<Onboarded>;
   /**
    * Waits until the runs of such onboardings have ended, which is outside of their time.
    *
    * @throws Error unless each is imported and told of in Postgres, and its run has succeeded
    */
   readonly settled: (onboarded: Onboarded) => Promise<void>;
+  /** Waits until all that follows from commits is done: no wish is left, no delivery open, no event unsealed. */
+  readonly atRest: () => Promise<void>;
 }
 
 /** All that an onboarding goes through, as processes of their own: one server, and one worker of each kind. */
@@ -86,8 +93,12 @@ export async function meetBrands(
     counterparts,
     issuers,
     orders: (acceptance, count) => takeInToShare(http, issuers, acceptance, count),
-    onboard: async (orders, atATime) => {
-      const { results: tokenIds, ...timing } = await inFlight(orders, atATime, (order) => counterparts.onboard(order));
+    onboard: async (orders, atATime, onEnded) => {
+      const { results: tokenIds, ...timing } = await inFlight(orders, atATime, async (order) => {
+        const tokenId = await counterparts.onboard(order);
+        onEnded?.();
+        return tokenId;
+      });
       return { ...timing, tokenIds };
     },
     settled: async ({ tokenIds }) => {
@@ -96,7 +107,24 @@ export async function meetBrands(
       if (made !== tokenIds.length)
         throw new Error(`${made} of ${tokenIds.length} onboardings were imported and told of`);
     },
+    atRest: () => until('rest after what was committed', () => rests(database)),
   };
+}
+
+/** The database's clock, as Postgres writes it. */
+export async function databaseTime({ database }: Pick<OnboardingStack, 'database'>): Promise<string> {
+  const { rows } = await database.pool.query<{ now: string }>('select clock_timestamp()::text as now');
+  return rows[0]?.now ?? '';
+}
+
+async function rests({ pool }: LabDatabase): Promise<boolean> {
+  // A token's delivery that nobody is at belongs to an onboarding that ended without it.
+  const { rows } = await pool.query<{ rests: boolean }>(
+    `select not exists (select 1 from outbox) and not exists (select 1 from audit_unsealed)
+       and not exists (select 1 from delivery where ended_at is null
+                       and (owner <> 'onboarding' or lease_until > handoff_now())) as rests`,
+  );
+  return rows[0]?.rests === true;
 }
 
 /** How many of some onboardings ended with an import, and have their notify step done. */

@@ -10,7 +10,7 @@ import { measureRecovery } from './recovery.ts';
 
 const IN_FLIGHT = 50;
 
-/** Parts b, c and f: a whole onboarding against a bare workflow, against one on DBOS, and after its worker was killed. */
+/** Parts b, c and f: a whole onboarding against a bare workflow, against one on DBOS, and after a worker was killed. */
 export const onboarding: Part = {
   name: 'onboarding',
   shows: 'a full onboarding against a bare workflow with four no-op activities on the same Temporal server',
@@ -25,7 +25,7 @@ export const dbos: Part = {
 
 export const recovery: Part = {
   name: 'recovery',
-  shows: 'time from a killed onboarding worker to the next progress of the onboardings under way',
+  shows: 'time from a killed worker to the next progress of the onboardings under way',
   run: measureAll,
 };
 

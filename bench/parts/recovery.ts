@@ -4,13 +4,14 @@ import type { OwnProcess } from '../../test/support/worker-process.ts';
 import { percentile, type Findings } from '../frame.ts';
 import { inFlight } from '../in-flight.ts';
 import { amount, startWorker, type Lab } from '../lab.ts';
-import { startOnboardingStack, type OnboardingStack } from '../onboarding/stack.ts';
+import { databaseTime, startOnboardingStack, type OnboardingStack } from '../onboarding/stack.ts';
+import { killSenders } from './killed-sender.ts';
 
 /** Onboardings under way when the worker is killed. */
 const UNDER_WAY = 20;
 const MOST_TRIES = 5;
 
-/** A worker that was killed while another one ran, or the only one, which is started again at once. */
+/** An onboarding worker that was killed while another one ran, or the only one, which is started again at once. */
 const SITUATIONS = ['another', 'only'] as const;
 type Situation = (typeof SITUATIONS)[number];
 
@@ -20,37 +21,54 @@ interface Mortal {
   worker: OwnProcess;
 }
 
+/** Of one round, for each that was under way: the seconds from the kill until it got on. */
+type Round = Readonly<Record<Situation | 'webhooks', readonly number[]>>;
+
 /**
- * SIGKILL for the onboarding worker in the middle of onboardings, and the time until they get on: once for each situation
- * and round. Both situations at once, as most of it is waiting: the second one in a stack and a namespace of its own.
+ * SIGKILL for a worker in the middle of onboardings, and the time until they get on: once for each situation and round. All
+ * situations at once, as most of it is waiting: each but the first in a stack and a namespace of its own.
  */
 export async function measureRecovery(lab: Lab, stack: OnboardingStack): Promise<Findings> {
-  const count = amount(lab, { full: 150, quick: 50 });
   const { address } = await lab.servers.temporal();
-  const second = await startOnboardingStack(lab, await createNamespace(address));
-  const mortals: Readonly<Record<Situation, Mortal>> = {
+  const anotherStack = async () => startOnboardingStack(lab, await createNamespace(address));
+  const [second, third] = await Promise.all([anotherStack(), anotherStack()]);
+  const both = killOnboardingWorkers(lab, {
     another: { stack, worker: stack.processes.onboarding },
     only: { stack: second, worker: second.processes.onboarding },
-  };
+  });
+  const senders = killSenders(lab, third);
+  // Both to their ends, also when one breaks: the other would start workers while all is cleared away.
+  await Promise.allSettled([both, senders]);
+  const webhooks = await senders;
+  const rounds = (await both).map((round, at): Round => ({ ...round, webhooks: webhooks[at] ?? [] }));
   const figures: Record<string, number[]> = {};
-  const slowest: number[] = [];
-  for (let round = 1; round <= lab.rounds; round += 1) {
-    const times = await Promise.all(
-      SITUATIONS.map(async (situation) => {
-        const seconds = await recoverySeconds(lab, mortals[situation], situation, count);
-        const figure = (name: string, value: number) => (figures[`recovery_${situation}_${name}`] ??= []).push(value);
-        figure('p50S', percentile(seconds, 0.5));
-        figure('maxS', Math.max(...seconds));
-        figure('underWay', seconds.length);
-        lab.say(
-          `round ${round} of ${lab.rounds}, ${situation}: ${seconds.length} under way, ${Math.max(...seconds)} s`,
-        );
-        return Math.max(...seconds);
-      }),
-    );
-    slowest.push(Math.max(...times));
+  for (const [at, round] of rounds.entries()) {
+    for (const [situation, seconds] of Object.entries(round)) {
+      const figure = (name: string, value: number) => (figures[`recovery_${situation}_${name}`] ??= []).push(value);
+      figure('p50S', percentile(seconds, 0.5));
+      figure('maxS', Math.max(...seconds));
+      figure('underWay', seconds.length);
+      lab.say(
+        `round ${at + 1} of ${lab.rounds}, ${situation}: ${seconds.length} under way, ${Math.max(...seconds)} s`,
+      );
+    }
   }
-  return { ratios: { recovery_seconds: slowest }, figures };
+  return { ratios: { recovery_seconds: rounds.map((round) => Math.max(...Object.values(round).flat())) }, figures };
+}
+
+async function killOnboardingWorkers(
+  lab: Lab,
+  mortals: Readonly<Record<Situation, Mortal>>,
+): Promise<Record<Situation, number[]>[]> {
+  const count = amount(lab, { full: 150, quick: 50 });
+  const rounds: Record<Situation, number[]>[] = [];
+  for (let round = 1; round <= lab.rounds; round += 1) {
+    const kills = SITUATIONS.map((situation) => recoverySeconds(lab, mortals[situation], situation, count));
+    await Promise.allSettled(kills);
+    const [another = [], only = []] = await Promise.all(kills);
+    rounds.push({ another, only });
+  }
+  return rounds;
 }
 
 /** Kills the worker until it had something under way; tells for each such onboarding the seconds until its run got on. */
@@ -84,11 +102,6 @@ async function killAndWait(lab: Lab, mortal: Mortal, situation: Situation, count
   mortal.worker = next;
   await stack.settled({ ...timing, tokenIds });
   return secondsToProgress(stack, tokens, killedAt);
-}
-
-async function databaseTime({ database }: OnboardingStack): Promise<string> {
-  const { rows } = await database.pool.query<{ now: string }>('select clock_timestamp()::text as now');
-  return rows[0]?.now ?? '';
 }
 
 /** Seconds from the kill to the next step that the run's own worker took; one without any left to take is left out. */
