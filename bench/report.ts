@@ -47,9 +47,25 @@ export function missed({ ratios }: Report): string[] {
     .map(([name]) => name);
 }
 
-/** What the command ends with: 1 when a part broke, and where `check` asks for it when a ratio has missed its least. */
-export function exitCode(report: Report, { check, broken }: { readonly check: boolean; readonly broken: boolean }) {
-  return broken || (check && missed(report).length > 0) ? 1 : 0;
+/** Names of targets of these parts that the report has no ratio for. */
+export function unmeasured({ ratios }: Report, parts: readonly string[]): string[] {
+  return Object.entries(TARGETS)
+    .filter(([name, { part }]) => parts.includes(part) && !(name in ratios))
+    .map(([name]) => name);
+}
+
+/**
+ * What the command ends with: 1 when a part broke, and where `check` asks for it when a ratio has missed its least or one
+ * with a target was not measured.
+ *
+ * @param parts names of those that were to be measured
+ */
+export function exitCode(
+  report: Report,
+  { check, parts, broken }: { readonly check: boolean; readonly parts: readonly string[]; readonly broken: boolean },
+): 0 | 1 {
+  const failed = missed(report).length > 0 || unmeasured(report, parts).length > 0;
+  return broken || (check && failed) ? 1 : 0;
 }
 
 /** What the figures of processor time end with. */

@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,8 +7,9 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { percentile, race, spreadOf } from '../../bench/frame.ts';
 import { makingRows } from '../../bench/made-rows.ts';
-import { exitCode, missed, reportOf, tablesOf, type Report } from '../../bench/report.ts';
-import { judge } from '../../bench/targets.ts';
+import { readOptions } from '../../bench/options.ts';
+import { exitCode, missed, reportOf, tablesOf, unmeasured, type Report } from '../../bench/report.ts';
+import { judge, TARGETS } from '../../bench/targets.ts';
 import { testDatabase } from '../support/database.ts';
 
 const FORMATTER = fileURLToPath(new URL('../../node_modules/oxfmt/bin/oxfmt', import.meta.url));
@@ -72,12 +73,74 @@ describe('the command', () => {
     expect(readdirSync(folder)).toEqual(['numbers.json']);
   }, 180_000);
 
-  it('refuses what it does not know, and says how it is called', async () => {
-    const refused = bench('--only', 'nothing', '--rounds', '0', '--scale', '2');
-    await expect(refused).rejects.toMatchObject({
-      code: 1,
-      stdout: expect.stringMatching(/No part is called nothing\.\n--rounds .*\n--scale .*\nnpm run bench/) as string,
-    });
+  it('refuses what it does not know on the error stream, and names its help', async () => {
+    const refused = (...args: string[]) =>
+      bench(...args).then(
+        () => expect.fail('it was not refused'),
+        ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => {
+          expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+          expect(stderr).toMatch(/\nnpm run bench -- --help tells of all options\.\n$/);
+          return stderr;
+        },
+      );
+    expect(await refused('--only', 'nothing', '--rounds', '0', '--scale', '2')).toMatch(
+      /^--only: no part is called "nothing"\n--rounds .*\n--scale .*\n/,
+    );
+    expect(await refused('--quik')).toContain("'--quik'");
+    const { stdout } = await bench('--help');
+    expect(stdout).toMatch(/^npm run bench/);
+  });
+});
+
+describe('options', () => {
+  const problemsOf = (...args: string[]) => {
+    const options = readOptions(args);
+    return 'problems' in options ? options.problems.join('\n') : '';
+  };
+
+  it.each([
+    [['--only='], '--only: no part is called ""'],
+    [['--only', 'a,'], '--only: no part is called ""'],
+    [['--rounds', '0'], '--rounds'],
+    [['--rounds', '1.5'], '--rounds'],
+    [['--rounds='], '--rounds'],
+    [['--scale', 'half'], '--scale'],
+    [['--json'], '--json'],
+    [['--json='], '--json'],
+    [['a'], "'a'"],
+  ])('%j are refused, by name', (args, named) => {
+    expect(problemsOf(...args)).toContain(named);
+  });
+
+  it('says which were given to npm alone', () => {
+    const env = { npm_lifecycle_event: 'bench', npm_config_quick: 'true' };
+    expect(readOptions([], env)).toEqual({ problems: [expect.stringMatching(/^--quick went to npm/) as string] });
+    expect(readOptions([], { ...env, npm_lifecycle_event: 'test' })).toMatchObject({ size: { quick: false } });
+  });
+
+  it('takes a file that can be written, and leaves it as it was', () => {
+    const [there, fresh] = [join(folder, 'there.json'), join(folder, 'fresh.json')];
+    writeFileSync(there, 'before');
+    for (const file of [there, fresh]) expect(readOptions(['--json', file])).toMatchObject({ json: file });
+    expect(readFileSync(there, 'utf8')).toBe('before');
+    expect(existsSync(fresh)).toBe(false);
+    rmSync(there);
+    expect(problemsOf('--json', folder)).toMatch(/^--json names a file that cannot be written: EISDIR/);
+    expect(problemsOf('--json', join(folder, 'none', 'numbers.json'))).toContain('ENOENT');
+  });
+
+  it('chooses parts by letter or name, all by default', () => {
+    const lettersOf = (...args: string[]) => {
+      const options = readOptions(args);
+      return 'problems' in options ? options.problems : options.parts.map(([letter]) => letter).join('');
+    };
+    expect([lettersOf(), lettersOf('--only', 'webhooks,a')]).toEqual(['abcdef', 'ad']);
+  });
+
+  it('has a part for every target', () => {
+    const options = readOptions([]);
+    const names = 'problems' in options ? [] : options.parts.map(([, { name }]) => name);
+    expect(names).toEqual(expect.arrayContaining(Object.values(TARGETS).map(({ part }) => part)));
   });
 });
 
@@ -123,15 +186,25 @@ describe('the report', () => {
     expect(missed(some)).toEqual(['webhook_vs_undici', 'recovery_seconds']);
     const none = report({ webhook_vs_undici: [0.9, 0.1, 0.8], recovery_seconds: [24] }, { growth_mint: [9] });
     expect(missed(none)).toEqual([]);
+    const parts = ['webhooks', 'recovery'];
     const codes = [some, none].map((one) => [
-      exitCode(one, { check: true, broken: false }),
-      exitCode(one, { check: false, broken: false }),
-      exitCode(one, { check: false, broken: true }),
+      exitCode(one, { check: true, parts, broken: false }),
+      exitCode(one, { check: false, parts, broken: false }),
+      exitCode(one, { check: false, parts, broken: true }),
     ]);
     expect(codes).toEqual([
       [1, 0, 1],
       [0, 0, 1],
     ]);
+  });
+
+  it('names targets of the chosen parts that were not measured, and fails for them likewise', () => {
+    const parts = ['webhooks', 'dbos'];
+    const some = report({ webhook_vs_undici: [0.8] });
+    expect(unmeasured(some, parts)).toEqual(['onboarding_vs_dbos']);
+    expect(unmeasured(some, ['webhooks'])).toEqual([]);
+    const codes = [true, false].map((check) => exitCode(some, { check, parts, broken: false }));
+    expect(codes).toEqual([1, 0]);
   });
 
   it('shows ratios with their targets, processor time by process, and other figures', () => {
