@@ -29,7 +29,7 @@ export const USAGE = `npm run bench -- [--quick] [--only PART,…] [--rounds N] 
   --scale F    all amounts times F, e.g. 0.01 for a look at the command itself; what it then shows means nothing
   --json FILE  writes the numbers there too
   --markdown   prints the tables as Markdown
-  --check      ends with 1 when a ratio is below its least, or one that has a target was not measured
+  --check      ends with 1 when the median of a ratio misses what it must reach, or is not there
 
 Parts; those of onboardings are measured together, on the same processes:
 ${Object.entries(PARTS)

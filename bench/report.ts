@@ -40,10 +40,10 @@ export function reportOf(
   };
 }
 
-/** Names of ratios that have missed their least. */
+/** Names of ratios whose medians miss what they must reach. */
 export function missed({ ratios }: Report): string[] {
   return Object.entries(ratios)
-    .filter(([name, { median }]) => judge(name, median) === 'below')
+    .filter(([name, { median }]) => judge(name, median) === 'missed')
     .map(([name]) => name);
 }
 
@@ -55,8 +55,8 @@ export function unmeasured({ ratios }: Report, parts: readonly string[]): string
 }
 
 /**
- * What the command ends with: 1 when a part broke, and where `check` asks for it when a ratio has missed its least or one
- * with a target was not measured.
+ * What the command ends with: 1 when a part broke, and where `check` asks for it when a ratio misses what it must reach
+ * or one with a target was not measured.
  *
  * @param parts names of those that were to be measured
  */
@@ -89,7 +89,7 @@ export function tablesOf(report: Report, form: 'text' | 'markdown'): string {
   });
   const figures = Object.entries(report.figures).filter(([name]) => !/cpuMs$/i.test(name));
   const tables = [
-    [['ratio', 'median', 'min', 'max', 'least', 'aim', 'reached'], ...ratios],
+    [['ratio', 'median', 'min', 'max', 'must', 'aim', 'reached'], ...ratios],
     cpuTable(report.figures, named),
     [['figure', 'median', 'min', 'max'], ...figures.map(([name, spread]) => cells(name, spread))],
   ].filter((rows) => rows.length > 1);

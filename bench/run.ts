@@ -28,8 +28,8 @@ console.log(
     .join(', ')}`,
 );
 for (const { name, error } of broken) console.error(`${name} broke: ${String((error as Error).stack ?? error)}`);
-const below = missed(report);
-if (below.length > 0) console.log(`Below the least: ${below.join(', ')}`);
+const short = missed(report);
+if (short.length > 0) console.log(`Missed: ${short.join(', ')}`);
 const names = parts.map(([, { name }]) => name);
 const absent = unmeasured(report, names);
 if (absent.length > 0) console.log(`Not measured: ${absent.join(', ')}`);

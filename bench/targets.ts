@@ -27,8 +27,8 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   recovery_seconds: less('recovery', 25, 10),
 };
 
-/** How a number stands to its target: below the least that it must be, there, or where it should be. */
-export type Verdict = 'below' | 'ok' | 'aim';
+/** How a number stands to its target: it misses what it must reach, is there, or where it should be. */
+export type Verdict = 'missed' | 'ok' | 'aim';
 
 /** Null for a name without a target, or one that is only reported. */
 export function judge(name: string, median: number): Verdict | null {
@@ -37,5 +37,5 @@ export function judge(name: string, median: number): Verdict | null {
   const reaches = (limit: number) => (target.better === 'more' ? median >= limit : median <= limit);
   if (target.aim !== null && reaches(target.aim)) return 'aim';
   if (target.must === null) return null;
-  return reaches(target.must) ? 'ok' : 'below';
+  return reaches(target.must) ? 'ok' : 'missed';
 }
