@@ -20,7 +20,7 @@ const PARTS: Readonly<Record<string, Part>> = {
 export const USAGE = `npm run bench -- [--quick] [--only PART,…] [--rounds N] [--scale F] [--json FILE] [--markdown] [--check]
 
   Measures this service against the least that its work could cost, all on this machine and in one run, in rounds in
-  which the contenders take turns; and a table of the ratios: the median of the rounds, the least and the most of them.
+  which the contenders take turns; and prints a table of the ratios: median, minimum and maximum of the rounds.
   It needs nothing running and a quiet machine; about half an hour, or five minutes with --quick.
 
   --quick      smaller amounts, and growth to 100,000 sessions instead of 1,000,000
@@ -75,14 +75,19 @@ export function readOptions(
   const { quick, only, rounds, scale, json, markdown, check, help } = given.values;
   const size: LabSize = { quick, rounds: Number(rounds), scale: Number(scale) };
   const all = Object.entries(PARTS);
-  const isNamed = (name: string) => ([letter, part]: [string, Part]) => name === letter || name === part.name;
+  const isNamed =
+    (name: string) =>
+    ([letter, part]: [string, Part]) =>
+      name === letter || name === part.name;
   const names = only?.split(',');
   const problems = [
     ...keptByNpm(env).map((name) => `--${name} went to npm: put a -- before it, as in npm run bench -- --${name}`),
     ...(names ?? []).filter((name) => !all.some(isNamed(name))).map((name) => `--only: no part is called "${name}"`),
     ...(Number.isInteger(size.rounds) && size.rounds > 0 ? [] : ['--rounds takes a whole number, 1 or more']),
     ...(size.scale > 0 && size.scale <= 1 ? [] : ['--scale takes a number above 0, and 1 at most']),
-    ...(json === undefined ? [] : whyUnwritable(json).map((why) => `--json names a file that cannot be written: ${why}`)),
+    ...(json === undefined
+      ? []
+      : whyUnwritable(json).map((why) => `--json names a file that cannot be written: ${why}`)),
   ];
   if (problems.length > 0) return { problems };
   const parts = all.filter((part) => names === undefined || names.some((name) => isNamed(name)(part)));

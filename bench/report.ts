@@ -5,6 +5,10 @@ import { judge, TARGETS } from './targets.ts';
 
 /** What `--json` writes. */
 export interface Report {
+  /** When the run began, in ISO 8601. */
+  readonly begun: string;
+  /** Of our code, as {@link commit} has it. */
+  readonly commit: string | null;
   readonly ratios: Readonly<Record<string, Spread>>;
   readonly figures: Readonly<Record<string, Spread>>;
   /** A short run's numbers are no more than a hint. */
@@ -13,19 +17,19 @@ export interface Report {
   readonly versions: Readonly<Record<string, string>>;
   /** By the letters of parts that were measured together, and of `all`. */
   readonly elapsed_seconds: Readonly<Record<string, number>>;
+  /** Names of the parts that broke: what they would have measured is not there. */
+  readonly broken: readonly string[];
 }
+
+/** What a report holds beside what was found. */
+export type About = Pick<Report, 'begun' | 'commit' | 'size' | 'versions' | 'elapsed_seconds' | 'broken'>;
 
 /**
  * The medians of what all parts found.
  *
- * @param versions of the servers that were started
+ * @param about its `versions` are of the servers that were started
  */
-export function reportOf(
-  findings: readonly Findings[],
-  size: Report['size'],
-  versions: Readonly<Record<string, string>>,
-  elapsed: Report['elapsed_seconds'],
-): Report {
+export function reportOf(findings: readonly Findings[], about: About): Report {
   const spreads = (kind: 'ratios' | 'figures') =>
     Object.fromEntries(
       findings.flatMap((found) => Object.entries(found[kind]).map(([name, numbers]) => [name, spreadOf(numbers)])),
@@ -33,10 +37,9 @@ export function reportOf(
   return {
     ratios: spreads('ratios'),
     figures: spreads('figures'),
-    size,
+    ...about,
     machine: machine(),
-    versions: { ...ownVersions(), ...versions },
-    elapsed_seconds: elapsed,
+    versions: { ...ownVersions(), ...about.versions },
   };
 }
 
@@ -62,10 +65,10 @@ export function unmeasured({ ratios }: Report, parts: readonly string[]): string
  */
 export function exitCode(
   report: Report,
-  { check, parts, broken }: { readonly check: boolean; readonly parts: readonly string[]; readonly broken: boolean },
+  { check, parts }: { readonly check: boolean; readonly parts: readonly string[] },
 ): 0 | 1 {
   const failed = missed(report).length > 0 || unmeasured(report, parts).length > 0;
-  return broken || (check && failed) ? 1 : 0;
+  return report.broken.length > 0 || (check && failed) ? 1 : 0;
 }
 
 /** What the figures of processor time end with. */

@@ -48,9 +48,7 @@ export async function measureRecovery(lab: Lab, stack: OnboardingStack): Promise
       figure('p50S', percentile(seconds, 0.5));
       figure('maxS', Math.max(...seconds));
       figure('underWay', seconds.length);
-      lab.say(
-        `round ${at + 1} of ${lab.rounds}, ${situation}: ${seconds.length} under way, ${Math.max(...seconds)} s`,
-      );
+      lab.say(`round ${at + 1} of ${lab.rounds}, ${situation}: ${seconds.length} under way, ${Math.max(...seconds)} s`);
     }
   }
   return { ratios: { recovery_seconds: rounds.map((round) => Math.max(...Object.values(round).flat())) }, figures };

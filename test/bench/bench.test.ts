@@ -8,8 +8,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { percentile, race, spreadOf } from '../../bench/frame.ts';
 import { makingRows } from '../../bench/made-rows.ts';
 import { readOptions } from '../../bench/options.ts';
-import { exitCode, missed, reportOf, tablesOf, unmeasured, type Report } from '../../bench/report.ts';
+import { exitCode, missed, reportOf, tablesOf, unmeasured, type About, type Report } from '../../bench/report.ts';
 import { judge, TARGETS } from '../../bench/targets.ts';
+import { commit } from '../support/commit.ts';
 import { testDatabase } from '../support/database.ts';
 
 const FORMATTER = fileURLToPath(new URL('../../node_modules/oxfmt/bin/oxfmt', import.meta.url));
@@ -41,8 +42,20 @@ describe('the command', () => {
     ];
     const { stdout } = await bench(...args);
     const report = JSON.parse(readFileSync(json, 'utf8')) as Report;
-    const keys = ['elapsed_seconds', 'figures', 'machine', 'ratios', 'size', 'versions'];
-    expect(Object.keys(report).sort()).toEqual(keys);
+    expect(Object.keys(report).sort()).toEqual([
+      'begun',
+      'broken',
+      'commit',
+      'elapsed_seconds',
+      'figures',
+      'machine',
+      'ratios',
+      'size',
+      'versions',
+    ]);
+    expect(new Date(report.begun).toISOString()).toBe(report.begun);
+    expect(report.commit).toBe(commit());
+    expect(report.broken).toEqual([]);
     expect(Object.keys(report.ratios)).toEqual(
       expect.arrayContaining([
         'mint_http_vs_sql',
@@ -89,6 +102,12 @@ describe('the command', () => {
     expect(await refused('--quik')).toContain("'--quik'");
     const { stdout } = await bench('--help');
     expect(stdout).toMatch(/^npm run bench/);
+  });
+});
+
+describe('the commit', () => {
+  it('is that of the checkout, or none', () => {
+    expect(commit() ?? '0'.repeat(40)).toMatch(/^[0-9a-f]{40}(-dirty)?$/);
   });
 });
 
@@ -166,8 +185,16 @@ describe('a race', () => {
 });
 
 describe('the report', () => {
+  const ABOUT: About = {
+    begun: '2026-11-24T00:00:00.000Z',
+    commit: null,
+    size: { quick: true, rounds: 1, scale: 1 },
+    versions: {},
+    elapsed_seconds: { a: 1 },
+    broken: [],
+  };
   const report = (ratios: Record<string, number[]>, figures: Record<string, number[]> = {}) =>
-    reportOf([{ ratios, figures }], { quick: true, rounds: 1, scale: 1 }, {}, { a: 1 });
+    reportOf([{ ratios, figures }], ABOUT);
 
   it('judges medians by their targets, whichever way is better', () => {
     expect([0.59, 0.6, 0.79, 0.8].map((median) => judge('mint_http_vs_sql', median))).toEqual([
@@ -188,9 +215,9 @@ describe('the report', () => {
     expect(missed(none)).toEqual([]);
     const parts = ['webhooks', 'recovery'];
     const codes = [some, none].map((one) => [
-      exitCode(one, { check: true, parts, broken: false }),
-      exitCode(one, { check: false, parts, broken: false }),
-      exitCode(one, { check: false, parts, broken: true }),
+      exitCode(one, { check: true, parts }),
+      exitCode(one, { check: false, parts }),
+      exitCode({ ...one, broken: ['webhooks'] }, { check: false, parts }),
     ]);
     expect(codes).toEqual([
       [1, 0, 1],
@@ -203,7 +230,7 @@ describe('the report', () => {
     const some = report({ webhook_vs_undici: [0.8] });
     expect(unmeasured(some, parts)).toEqual(['onboarding_vs_dbos']);
     expect(unmeasured(some, ['webhooks'])).toEqual([]);
-    const codes = [true, false].map((check) => exitCode(some, { check, parts, broken: false }));
+    const codes = [true, false].map((check) => exitCode(some, { check, parts }));
     expect(codes).toEqual([1, 0]);
   });
 
