@@ -33,8 +33,8 @@ export interface Part {
 }
 
 /**
- * Lets the contenders take turns: one round after the other, each contender once a round, every second round in the
- * opposite order, so that a machine that slows down or warms up does so for all of them alike.
+ * Lets the contenders take turns: one round after the other, each contender once a round. Each round begins with another
+ * one, so that a machine that slows down or warms up does so for all of them alike.
  *
  * @returns `lab.rounds` rounds
  */
@@ -46,7 +46,8 @@ export async function race<Names extends string, Measured extends Sample>(
   const rounds: Round<Names, Measured>[] = [];
   for (let round = 1; round <= lab.rounds; round += 1) {
     const samples: Partial<Record<Names, Measured>> = {};
-    for (const name of round % 2 === 1 ? names : names.toReversed()) {
+    const first = (round - 1) % names.length;
+    for (const name of [...names.slice(first), ...names.slice(0, first)]) {
       const sample = await contenders[name](round);
       samples[name] = sample;
       lab.say(`round ${round} of ${lab.rounds}, ${name}: ${shown(sample)}`);

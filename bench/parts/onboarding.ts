@@ -59,8 +59,11 @@ export async function measureOnboardings(lab: Lab, stack: OnboardingStack, { bar
   const servers = { postgres: [postgres.pid], temporal: [temporal.pid] };
   const { server, onboarding: steps, webhooks } = stack.processes;
   const ours = { ...servers, server: [server.pid], onboardingWorker: [steps.pid], webhooksWorker: [webhooks.pid] };
+  // What an earlier turn left to be done would burden the next one's time; so would what orders leave.
+  const atRest = () => Promise.all([stack.atRest(), dbos?.atRest()]);
   const handOver = (acceptance: Acceptance, count: number, atATime: number) => async () => {
     const orders = await stack.orders(acceptance, count);
+    await atRest();
     return costed(ours, count, () => stack.onboard(orders, atATime), stack.settled);
   };
   const many = amount(lab, { full: 600, quick: 90 });
@@ -74,6 +77,7 @@ export async function measureOnboardings(lab: Lab, stack: OnboardingStack, { bar
     const processes = { postgres: [postgres.pid], server: [server], sender: [sender] };
     const onDbos = (count: number) => async () => {
       const orders = await dbos.orders('acknowledge', count);
+      await atRest();
       return costed(processes, count, () => dbos.onboard(orders, IN_FLIGHT), dbos.settled);
     };
     contenders['dbos'] = onDbos(many);
@@ -82,15 +86,17 @@ export async function measureOnboardings(lab: Lab, stack: OnboardingStack, { bar
   contenders['onboarding'] = handOver('acknowledge', many, IN_FLIGHT);
   if (bare !== null) {
     const workers = bare.workers.map(({ pid }) => pid);
-    const run = (count: number, atATime: number) => () =>
-      costed({ ...servers, workers }, count, () => bare.run(count, atATime));
+    const run = (count: number, atATime: number) => async () => {
+      await atRest();
+      return costed({ ...servers, workers }, count, () => bare.run(count, atATime));
+    };
     contenders['bare'] = run(many, IN_FLIGHT);
     contenders['automatic'] = handOver('automatic', many, IN_FLIGHT);
     contenders['onboarding_alone'] = handOver('acknowledge', few, 1);
     contenders['bare_alone'] = run(few, 1);
     warmUps.push(handOver('automatic', first, IN_FLIGHT), run(first, IN_FLIGHT));
   }
-  await Promise.all(warmUps.map((warmUp) => warmUp(0)));
+  for (const warmUp of warmUps) await warmUp(0);
   lab.say('all are warm');
   const rounds = await race(lab, contenders);
   const ratio = (figure: string, [one, other]: readonly [string, string]) =>
