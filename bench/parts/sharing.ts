@@ -36,17 +36,19 @@ export const sharing: Part = {
   run: async (lab) => {
     const database = await openDatabase(lab);
     const env = environment(lab, database);
-    const server = await startServer(lab, env);
-    const direct = startDirect(lab, env);
-    const calls = openCalls(lab, server.url, CONNECTIONS);
-
-    const warmUp = amount(lab, { full: 200, quick: 64 });
     const size = {
       mint: amount(lab, { full: 4_000, quick: 800 }),
       import: amount(lab, { full: 2_000, quick: 300 }),
     };
-    const inTurn = Math.max(size.mint, size.import);
-    const pairs = await preparePairs(lab, database.url, calls, 2 * (warmUp + lab.rounds * inTurn));
+    // For both contenders, with a turn each to warm up.
+    const count = 2 * (lab.rounds + 1) * Math.max(size.mint, size.import);
+    // By a server of its own, so that neither contender has worked before.
+    const intake = await startServer(lab, env);
+    const pairs = await preparePairs(lab, database.url, openCalls(lab, intake.url, CONNECTIONS), count);
+    await intake.stop();
+    const server = await startServer(lab, env);
+    const direct = startDirect(lab, env);
+    const calls = openCalls(lab, server.url, CONNECTIONS);
     const take = (count: number) => pairs.splice(0, count);
     const tokens: Record<'http' | 'sql', Token[]> = { http: [], sql: [] };
     const settled = () => dispatched(database.pool);
@@ -82,7 +84,9 @@ export const sharing: Part = {
           }),
         );
 
-    for (const does of [mint.http, mint.sql, redeem.http, redeem.sql]) await does(warmUp);
+    // As much as a turn, for each alike.
+    for (const does of [mint.http, mint.sql]) await does(size.mint);
+    for (const does of [redeem.http, redeem.sql]) await does(size.import);
     await settled();
     lab.say('mint');
     const mints = await race(lab, {
