@@ -8,6 +8,7 @@ import { startChild, type RunningChild } from '../../src/dev/child-process.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { inFlight, type Timing } from '../in-flight.ts';
 import type { Lab } from '../lab.ts';
+import { within } from '../until.ts';
 import { BARE_QUEUE } from './queue.ts';
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
@@ -48,7 +49,8 @@ export async function startBareWorkflows(lab: Lab, temporal: Client): Promise<Ba
     run: (count, atATime) =>
       inFlight(Array.from({ length: count }), atATime, async () => {
         const order = { workflowId: randomUUID(), taskQueue: BARE_QUEUE };
-        const result: unknown = await temporal.workflow.execute('BareWorkflow', order);
+        const run: Promise<unknown> = temporal.workflow.execute('BareWorkflow', order);
+        const result = await within('the end of a bare workflow', run);
         if (result !== 'done') throw new Error(`a bare workflow answered ${String(result)}`);
       }),
   };

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Pool } from 'pg';
 import { startChild } from '../../src/dev/child-process.ts';
@@ -7,6 +6,7 @@ import { createDatabase, dropDatabase } from '../../src/dev/embedded-database.ts
 import { freePort } from '../../src/dev/free-port.ts';
 import { environment, openDatabase, type Lab, type LabDatabase } from '../lab.ts';
 import { meetBrands, type OnboardingBrands } from '../onboarding/stack.ts';
+import { until } from '../until.ts';
 
 /** The same onboarding on DBOS. */
 export interface DbosStack extends OnboardingBrands {
@@ -55,18 +55,16 @@ export async function startDbosStack(lab: Lab): Promise<DbosStack> {
   ]);
 
   /** Asks until all have ended, which they mostly have once both sides were told. */
-  const ended = async (tokenIds: readonly string[]) => {
-    for (;;) {
+  const ended = (tokenIds: readonly string[]) =>
+    until('the end of workflows on DBOS', async () => {
       const { rows } = await system.query<{ id: string; status: string }>(
         'select workflow_uuid as id, status from dbos.workflow_status where workflow_uuid = any ($1)',
         [tokenIds],
       );
       const other = rows.find(({ status }) => status !== 'SUCCESS' && status !== 'PENDING');
       if (other !== undefined) throw new Error(`the workflow of ${other.id} is ${other.status}`);
-      if (rows.filter(({ status }) => status === 'SUCCESS').length === tokenIds.length) return;
-      await pause(20);
-    }
-  };
+      return rows.filter(({ status }) => status === 'SUCCESS').length === tokenIds.length;
+    });
   const brands = await meetBrands(lab, database, `http://127.0.0.1:${port}`, ended);
   return { ...brands, database, processes: { server, sender } };
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { addBrands } from '../brands.ts';
 import { percentile } from '../frame.ts';
 import { openCalls } from '../http-calls.ts';
@@ -6,6 +5,7 @@ import { inFlight } from '../in-flight.ts';
 import { amount, residentMiB, type Lab } from '../lab.ts';
 import { startOnboardingStack } from '../onboarding/stack.ts';
 import { startReceiver } from '../receiver.ts';
+import { until } from '../until.ts';
 import { smallDocument } from './small-document.ts';
 
 /** Opened at a time. */
@@ -48,7 +48,7 @@ export async function measureOpenOnboardings(lab: Lab) {
     for (let open = await waiting(); open < count; open = await waiting()) {
       const wanted = Array.from({ length: Math.min(count - open, SLICE) }, () => order);
       await inFlight(wanted, AT_A_TIME, (one) => calls.call(issuer, 'POST', '/v1/onboardings/', one));
-      while ((await waiting()) < open + wanted.length) await sleep(50);
+      await until('onboardings that wait', async () => (await waiting()) >= open + wanted.length);
     }
   };
   const alone = amount(lab, { full: 40, quick: 10 });

@@ -4,7 +4,7 @@ import type { OwnProcess } from '../../test/support/worker-process.ts';
 import { openCalls } from '../http-calls.ts';
 import { inFlight, type Timing } from '../in-flight.ts';
 import { environment, openDatabase, startServer, startWorker, type Lab, type LabDatabase } from '../lab.ts';
-import { until } from '../until.ts';
+import { until, within } from '../until.ts';
 import { makeIssuers, takeInToShare, type Acceptance, type Issuer, type ShareOrder } from './brands.ts';
 import { startCounterparts, type Counterparts } from './counterparts.ts';
 
@@ -66,7 +66,8 @@ export async function startOnboardingStack(lab: Lab, namespace = 'default'): Pro
   ]);
   const temporal = temporalAt(lab, env);
   const ended = async (tokenIds: readonly string[]) => {
-    await inFlight(tokenIds, RESULTS_AT_A_TIME, (tokenId) => temporal.workflow.result(tokenId));
+    const results = inFlight(tokenIds, RESULTS_AT_A_TIME, (tokenId) => temporal.workflow.result(tokenId));
+    await within('the end of runs', results);
   };
   const brands = await meetBrands(lab, database, server.url, ended);
   return { ...brands, database, temporal, url: server.url, processes: { server, onboarding, webhooks }, env };

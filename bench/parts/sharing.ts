@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { readSample } from '../../test/support/brands.ts';
 import { addBrands, type BenchBrand } from '../brands.ts';
@@ -8,6 +7,7 @@ import { openCalls, type HttpCalls } from '../http-calls.ts';
 import { inFlight, rateOf, type Rate, type Timing } from '../in-flight.ts';
 import { amount, environment, openDatabase, startServer, type Lab } from '../lab.ts';
 import { makingRows, rowsOf } from '../made-rows.ts';
+import { until } from '../until.ts';
 
 /** Under way at once, for both contenders. */
 const CONNECTIONS = 32;
@@ -160,5 +160,5 @@ function callOf(token: Token): RedeemCall {
 
 /** Until what follows a commit is done, so that it is no burden of the next turn. */
 async function dispatched(pool: Pool): Promise<void> {
-  while ((await rowsOf(pool, 'outbox')) > 0) await sleep(20);
+  await until('an empty outbox', async () => (await rowsOf(pool, 'outbox')) === 0);
 }

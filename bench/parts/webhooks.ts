@@ -1,5 +1,4 @@
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { signWebhook } from '../../src/crypto/webhook-signature.ts';
 import { newId } from '../../src/postgres/new-id.ts';
 import { readSample } from '../../test/support/brands.ts';
@@ -11,6 +10,7 @@ import { amount, environment, openDatabase, type Lab, type LabDatabase } from '.
 import type { PostOutcome, PostWork } from '../posts.ts';
 import { startReceiver, type Received } from '../receiver.ts';
 import { openTold } from '../told.ts';
+import { until } from '../until.ts';
 
 const DESTINATIONS = 8;
 /** As the sender has at one destination. */
@@ -106,15 +106,14 @@ export const webhooks: Part = {
 
 /** Until no delivery is open. */
 async function allDelivered({ pool }: LabDatabase): Promise<void> {
-  for (;;) {
+  await until('the end of all deliveries', async () => {
     const { rows } = await pool.query<{ open: boolean; failed: boolean }>(
       `select exists (select 1 from delivery where ended_at is null) as open,
          exists (select 1 from delivery where ended_at is not null and state <> 'delivered') as failed`,
     );
     if (rows[0]?.failed === true) throw new Error('a delivery has failed');
-    if (rows[0]?.open === false) return;
-    await sleep(20);
-  }
+    return rows[0]?.open === false;
+  });
 }
 
 /** What the sender wrote itself; the rest is the connection's. */

@@ -10,6 +10,7 @@ import { makingRows } from '../../bench/made-rows.ts';
 import { readOptions } from '../../bench/options.ts';
 import { exitCode, missed, reportOf, tablesOf, unmeasured, type About, type Report } from '../../bench/report.ts';
 import { judge, TARGETS } from '../../bench/targets.ts';
+import { until, within } from '../../bench/until.ts';
 import { commit } from '../support/commit.ts';
 import { testDatabase } from '../support/database.ts';
 
@@ -264,6 +265,18 @@ describe('the report', () => {
     execFileSync(process.execPath, [FORMATTER, page]);
     expect(readFileSync(page, 'utf8')).toBe(tables);
     rmSync(page);
+  });
+});
+
+describe('waiting', () => {
+  it('ends when something is there, and names what does not come', async () => {
+    let asked = 0;
+    await until('the third time', () => (asked += 1) === 3);
+    expect(asked).toBe(3);
+    await expect(until('never', () => false, 50)).rejects.toThrow('never: not there after 0.05 s');
+    await expect(within('an answer', Promise.resolve('here'))).resolves.toBe('here');
+    await expect(within('an answer', new Promise(() => {}), 50)).rejects.toThrow('an answer: not there after 0.05 s');
+    await expect(within('an answer', Promise.reject(new Error('broken')))).rejects.toThrow('broken');
   });
 });
 
