@@ -15,7 +15,7 @@ export interface Report {
   readonly quick: boolean;
   /** Stories a second that were asked for. */
   readonly rate: number;
-  /** Of the checkout, see `checkedOutCommit`. */
+  /** Of the checkout, see `commit`. */
   readonly commit: string | null;
   /** ISO 8601. */
   readonly begun: string;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startProgress } from '../src/dev/progress.ts';
-import { checkedOutCommit } from '../test/support/commit.ts';
+import { commit } from '../test/support/commit.ts';
 import { endOnSignal } from '../test/support/ending.ts';
 import { machine } from '../test/support/machine.ts';
 import { table, type TableRow } from '../torture/table.ts';
@@ -147,7 +147,7 @@ try {
       minutes,
       quick: values.quick,
       rate,
-      commit: checkedOutCommit(),
+      commit: commit(),
       begun: begun.toISOString(),
       seconds,
       faults: run,
