@@ -49,7 +49,7 @@ export function startDelivery(order: {
     retry: {
       // A round that ends names its own wait, of five minutes at most. This one, which does not grow with the rounds before,
       // is after a worker or Postgres was lost.
-      initialInterval: '5s',
+      initialInterval: '2s',
       backoffCoefficient: 1,
       maximumInterval: '5m',
       ...(order.attempts === undefined ? {} : { maximumAttempts: order.attempts }),
