@@ -14,7 +14,7 @@ const DUPLICATES = 1_000;
 /** Signals that are under way at once. */
 const AT_ONCE = 50;
 const MOST_EVENTS = 5_000;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 180_000;
 /**
  * Causes of failed workflow tasks that a flood of signals brings by itself: one came while the run decided, or the server
  * had too many to keep aside. The task is done again.
@@ -131,7 +131,7 @@ async function toldOfImport({ database }: LabStack, issuer: Brand, tokenId: stri
   return rows[0]?.count ?? Number.NaN;
 }
 
-/** @throws Error after a minute */
+/** @throws Error after {@link PATIENCE_MS} */
 async function until(there: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
   // A run that was not started yet is not there.
