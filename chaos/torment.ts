@@ -130,7 +130,7 @@ async function rowsOf(rig: Rig, fault: Fault, turn: number): Promise<TableRow[]>
 /** What breaks instead of finding something is a row that failed. */
 async function guarded(rig: Pick<Rig, 'say'>, part: string, work: () => Promise<TableRow[]>): Promise<TableRow[]> {
   return work().catch((error: unknown) => {
-    const { stack = String(error), message } = error as Error;
+    const { stack = String(error), message = stack } = error as Partial<Error>;
     rig.say(`${part} broke: ${stack}`);
     const [seen = ''] = message.split('\n');
     return [{ part, what: 'runs to its end', expected: 'yes', seen, ok: false }];
