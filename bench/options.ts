@@ -1,5 +1,6 @@
-import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { keptByNpm } from '../test/support/kept-by-npm.ts';
+import { whyUnwritable } from '../test/support/report-file.ts';
 import type { Part } from './frame.ts';
 import type { LabSize } from './lab.ts';
 import { growth } from './parts/growth.ts';
@@ -81,23 +82,15 @@ export function readOptions(
       name === letter || name === part.name;
   const names = only?.split(',');
   const problems = [
-    ...keptByNpm(env).map((name) => `--${name} went to npm: put a -- before it, as in npm run bench -- --${name}`),
+    ...keptByNpm('bench', Object.keys(DESCRIPTIONS), env),
     ...(names ?? []).filter((name) => !all.some(isNamed(name))).map((name) => `--only: no part is called "${name}"`),
     ...(Number.isInteger(size.rounds) && size.rounds > 0 ? [] : ['--rounds takes a whole number, 1 or more']),
     ...(size.scale > 0 && size.scale <= 1 ? [] : ['--scale takes a number above 0, and 1 at most']),
-    ...(json === undefined
-      ? []
-      : whyUnwritable(json).map((why) => `--json names a file that cannot be written: ${why}`)),
+    ...(json === undefined ? [] : whyUnwritable(json)),
   ];
   if (problems.length > 0) return { problems };
   const parts = all.filter((part) => names === undefined || names.some((name) => isNamed(name)(part)));
   return { size, parts, json, markdown, check, help };
-}
-
-/** Names of options that were given to `npm run` and not to the command. */
-function keptByNpm(env: NodeJS.ProcessEnv): string[] {
-  if (env['npm_lifecycle_event'] !== 'bench') return [];
-  return Object.keys(DESCRIPTIONS).filter((name) => env[`npm_config_${name}`] !== undefined);
 }
 
 function parsed(args: readonly string[]) {
@@ -105,17 +98,5 @@ function parsed(args: readonly string[]) {
     return parseArgs({ args: [...args], options: DESCRIPTIONS });
   } catch (error) {
     return { problems: [(error as Error).message] };
-  }
-}
-
-/** Opens the file for writing, and leaves no new one behind. */
-function whyUnwritable(file: string): string[] {
-  const isNew = !existsSync(file);
-  try {
-    closeSync(openSync(file, 'a'));
-    if (isNew) rmSync(file);
-    return [];
-  } catch (error) {
-    return [(error as Error).message];
   }
 }

@@ -1,12 +1,14 @@
 import { randomInt } from 'node:crypto';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startProgress } from '../src/dev/progress.ts';
 import { commit } from '../test/support/commit.ts';
 import { endOnSignal } from '../test/support/ending.ts';
+import { keptByNpm } from '../test/support/kept-by-npm.ts';
 import { machine } from '../test/support/machine.ts';
+import { whyUnwritable } from '../test/support/report-file.ts';
 import { table, type TableRow } from '../torture/table.ts';
 import { FAULTS } from './faults/index.ts';
 import { INVARIANTS } from './invariants/index.ts';
@@ -47,23 +49,25 @@ ${list(FAULTS.map(({ id, what }) => ({ id, text: what })))}
 Invariants, once all is mended and has come to rest:
 ${list(INVARIANTS.map(({ id, says }) => ({ id, text: says })))}`;
 
+const OPTIONS = {
+  seed: { type: 'string' },
+  minutes: { type: 'string' },
+  faults: { type: 'string' },
+  quick: { type: 'boolean', default: false },
+  rate: { type: 'string', default: String(RATE) },
+  json: { type: 'string' },
+  keep: { type: 'boolean', default: false },
+  'temporal-server': { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const;
+
 const values = parsed();
 
 function parsed() {
+  const [lost] = keptByNpm('chaos', Object.keys(OPTIONS), process.env);
+  if (lost !== undefined) refuse(lost);
   try {
-    return parseArgs({
-      options: {
-        seed: { type: 'string' },
-        minutes: { type: 'string' },
-        faults: { type: 'string' },
-        quick: { type: 'boolean', default: false },
-        rate: { type: 'string', default: String(RATE) },
-        json: { type: 'string' },
-        keep: { type: 'boolean', default: false },
-        'temporal-server': { type: 'string' },
-        help: { type: 'boolean', default: false },
-      },
-    }).values;
+    return parseArgs({ options: OPTIONS }).values;
   } catch (error) {
     return refuse((error as Error).message);
   }
@@ -94,13 +98,9 @@ function programs(folder: string | undefined): TemporalPrograms | null {
   }
 }
 
-/** Hours later would be too late to say so. */
 function reportFile(file: string | undefined): string | null {
-  if (file === undefined) return null;
-  const folder = dirname(resolve(file));
-  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true
-    ? file
-    : refuse(`--json names a file in ${folder}, which is no folder.`);
+  const [problem] = file === undefined ? [] : whyUnwritable(file);
+  return problem === undefined ? (file ?? null) : refuse(problem);
 }
 
 if (values.help) {
