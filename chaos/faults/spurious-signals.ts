@@ -37,13 +37,13 @@ const signals: Part = {
     const rounds = lab.quick ? 1 : 5;
     for (let round = 1; round <= rounds; round += 1) {
       const tokenId = await brands.open(issuer, partner, await brands.takeIn(issuer, 'kyc-approved'));
-      await until(async () => (await client.queryOnboarding(tokenId)).status === 'waiting');
+      await until(client, tokenId, async () => (await client.queryOnboarding(tokenId)).status === 'waiting');
       lab.say(`F14: ${DUPLICATES} signals that nothing stands behind, round ${round}`);
       await flood(client, tokenId);
       // Nobody has said a word: none of it may have imported anything.
       total.imports += await importsOf(stack, tokenId);
       for (const answer of await acknowledgeOften(stack, partner, tokenId)) words.add(answer);
-      await until(async () => (await client.describeOnboarding(tokenId)) === 'completed');
+      await until(client, tokenId, async () => (await client.describeOnboarding(tokenId)) === 'completed');
       total.late += await signalLate(client, tokenId);
       total.imports += await importsOf(stack, tokenId);
       total.told += await toldOfImport(stack, issuer, tokenId);
@@ -131,12 +131,29 @@ async function toldOfImport({ database }: LabStack, issuer: Brand, tokenId: stri
   return rows[0]?.count ?? Number.NaN;
 }
 
-/** @throws Error after {@link PATIENCE_MS} */
-async function until(there: () => Promise<boolean>): Promise<void> {
+/** What a run waits for, and how often its workflow task was tried, as Temporal has it. */
+async function standing({ temporal }: HandoffClient, tokenId: string): Promise<string> {
+  const handle = temporal.workflow.getHandle(tokenId);
+  const { raw } = await handle.describe();
+  const events = (await handle.fetchHistory()).events ?? [];
+  return JSON.stringify({
+    pendingWorkflowTask: raw.pendingWorkflowTask,
+    pendingActivities: raw.pendingActivities?.length,
+    events: events.length,
+    last: events.slice(-6).map(({ eventType, eventTime }) => [eventType, eventTime]),
+  });
+}
+
+/** @throws Error after {@link PATIENCE_MS}, with what is found instead */
+async function until(client: HandoffClient, tokenId: string, there: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
   // A run that was not started yet is not there.
   while (!(await there().catch(() => false))) {
-    if (Date.now() > deadline) throw new Error(`it did not come to pass in ${PATIENCE_MS / 1_000} s`);
+    if (Date.now() > deadline) {
+      throw new Error(
+        `it did not come to pass in ${PATIENCE_MS / 1_000} s: ${await standing(client, tokenId).catch(String)}`,
+      );
+    }
     await pause(50);
   }
 }
