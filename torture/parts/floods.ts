@@ -26,6 +26,7 @@ export const floods: Part = {
       if (answer.status === 429 && !told.every((name) => answer.headers.has(name))) untold += 1;
       return answer;
     };
+    const alone = await timeCalls(calmly, FLOOD_MS, 1);
     const before = api.memory();
     const [beside] = await Promise.all([timeCalls(calmly, FLOOD_MS, 1), timeCalls(flood, FLOOD_MS, 64)]);
     const grown = api.memory() - before;
@@ -40,9 +41,10 @@ export const floods: Part = {
       within('calls of the other key, all 200', beside.times.length, [20, Infinity]),
       same('calls of the other key that were not 200', beside.failed, 0),
       {
-        what: 'p99 of the other key',
+        // The flood itself is made on the same cores.
+        what: 'p99 of the other key, alone and beside the flood',
         expected: 'measured',
-        seen: `${(quantile(beside.times, 0.99) - CALM_PAUSE_MS).toFixed(1)} ms`,
+        seen: [alone, beside].map(({ times }) => `${(quantile(times, 0.99) - CALM_PAUSE_MS).toFixed(1)} ms`).join(', '),
         ok: true,
       },
       within('memory that the flood takes', grown, [-200, 200], ' MiB'),
