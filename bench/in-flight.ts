@@ -21,7 +21,12 @@ export async function inFlight<Item, Result>(
       const index = next;
       next += 1;
       const begun = performance.now();
-      results[index] = await work(items[index] as Item);
+      try {
+        results[index] = await work(items[index] as Item);
+      } catch (error) {
+        next = items.length;
+        throw error;
+      }
       latencies.push(performance.now() - begun);
     }
   };

@@ -111,17 +111,20 @@ async function turn({ calls, pool, brand, issuer, partner, toShare }: Filled, co
   return { mint: minting.latencies, import: importing.latencies, list: listing.latencies };
 }
 
-/** Ids of any of a brand's sessions, wherever they lie. */
+/** Ids of so many different sessions of a brand, picked from all of them. */
 export async function anySessions(pool: Pool, brand: BenchBrand, count: number): Promise<string[]> {
-  const { rows: numbers } = await pool.query<{ number: number }>(
-    `select (1 + floor(random() * living))::float8 as number from session_counter, generate_series(1, $2)
-     where application_id = $1 and session_kind = 'user'`,
-    [brand.id, count],
+  const { rows: counters } = await pool.query<{ living: number }>(
+    `select living::float8 as living from session_counter where application_id = $1 and session_kind = 'user'`,
+    [brand.id],
   );
+  const living = counters[0]?.living ?? 0;
+  if (count > living) throw new Error(`${count} sessions are wanted, and ${living} are stored`);
+  const numbers = new Set<number>();
+  while (numbers.size < count) numbers.add(1 + randomInt(living));
   const { rows } = await pool.query<{ id: string }>(
     `select session_id as id from unnest($2::bigint[]) as wanted(number)
      join session on application_id = $1 and session_kind = 'user' and session_number = wanted.number`,
-    [brand.id, numbers.map(({ number }) => number)],
+    [brand.id, [...numbers]],
   );
   return rows.map(({ id }) => id);
 }
