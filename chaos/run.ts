@@ -98,11 +98,6 @@ function programs(folder: string | undefined): TemporalPrograms | null {
   }
 }
 
-function reportFile(file: string | undefined): string | null {
-  const [problem] = file === undefined ? [] : whyUnwritable(file);
-  return problem === undefined ? (file ?? null) : refuse(problem);
-}
-
 if (values.help) {
   console.log(USAGE);
   process.exit(0);
@@ -112,7 +107,8 @@ const minutes = values.minutes === undefined ? null : numberOf('minutes', values
 const rate = numberOf('rate', values.rate, 0.1);
 const faults = chosenFaults(values.faults);
 const temporalPrograms = programs(values['temporal-server']);
-const json = reportFile(values.json);
+const json = values.json ?? null;
+if (json !== null) whyUnwritable(json).forEach(refuse);
 
 const say = startProgress();
 const begun = new Date();

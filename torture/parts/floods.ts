@@ -26,7 +26,8 @@ export const floods: Part = {
       if (answer.status === 429 && !told.every((name) => answer.headers.has(name))) untold += 1;
       return answer;
     };
-    const alone = await timeCalls(calmly, FLOOD_MS, 1);
+    // Both together stay below the limit.
+    const alone = await timeCalls(calmly, FLOOD_MS / 2, 1);
     const before = api.memory();
     const [beside] = await Promise.all([timeCalls(calmly, FLOOD_MS, 1), timeCalls(flood, FLOOD_MS, 64)]);
     const grown = api.memory() - before;
@@ -39,7 +40,7 @@ export const floods: Part = {
       same('other answers to the flood', others, 0),
       same('429 without Retry-After and X-RateLimit-*', untold, 0),
       within('calls of the other key, all 200', beside.times.length, [20, Infinity]),
-      same('calls of the other key that were not 200', beside.failed, 0),
+      same('calls of the other key that were not 200', alone.failed + beside.failed, 0),
       {
         // The flood itself is made on the same cores.
         what: 'p99 of the other key, alone and beside the flood',
