@@ -22,7 +22,7 @@ export const USAGE = `npm run bench -- [--quick] [--only PART,…] [--rounds N] 
 
   Measures this service against the least that its work could cost, all on this machine and in one run, in rounds in
   which the contenders take turns; and prints a table of the ratios: median, minimum and maximum of the rounds.
-  It needs nothing running and a quiet machine; by estimate an hour, or about five minutes with --quick.
+  It needs nothing running and a quiet machine; about 35 minutes, or five with --quick.
 
   --quick      smaller amounts, and growth to 100,000 sessions instead of 1,000,000
   --only PART  these parts alone, by letter or name, separated by commas

@@ -66,10 +66,10 @@ export async function measureOnboardings(lab: Lab, stack: OnboardingStack, { bar
     await atRest();
     return costed(ours, count, () => stack.onboard(orders, atATime), stack.settled);
   };
-  const many = amount(lab, { full: 600, quick: 90 });
+  const many = amount(lab, { full: 600, quick: 80 });
   const few = amount(lab, { full: 60, quick: 10 });
   // Code is compiled, connections are made, statements are planned.
-  const first = amount(lab, { full: 200, quick: 50 });
+  const first = amount(lab, { full: 200, quick: 40 });
   const contenders: Record<string, Contender> = {};
   const warmUps: Contender[] = [handOver('acknowledge', first, IN_FLIGHT)];
   if (dbos !== null) {

@@ -37,8 +37,8 @@ export const sharing: Part = {
     const database = await openDatabase(lab);
     const env = environment(lab, database);
     const size = {
-      mint: amount(lab, { full: 4_000, quick: 800 }),
-      import: amount(lab, { full: 2_000, quick: 300 }),
+      mint: amount(lab, { full: 4_000, quick: 600 }),
+      import: amount(lab, { full: 2_000, quick: 220 }),
     };
     // For both contenders, with a turn each to warm up.
     const count = 2 * (lab.rounds + 1) * Math.max(size.mint, size.import);
