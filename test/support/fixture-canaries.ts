@@ -14,7 +14,7 @@ const PERSONAL =
   /^(first_name|last_name|full_name|date_of_birth|document_number|personal_number|mrz_string|address|formatted_address|email|phone_number|company_name|registration_number)$/;
 /** Shorter ones are words of other things too. */
 const MIN_CHARACTERS = 8;
-/** Sealed bytes, as Postgres writes them, hold eight given digits by chance once in some hundred runs of all tests. */
+/** Sealed bytes, as Postgres writes them, hold eight given digits by chance once in a while. */
 const HEXADECIMAL = /^[0-9a-f]*$/i;
 
 function personalTexts(value: JsonValue, member = ''): string[] {
