@@ -40,7 +40,7 @@ beforeAll(async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   end = resolve;
   const opened = Promise.withResolvers<void>();
-  ended = withLab({ quick: true, rounds: 1, scale: 0.04, servers, folder, say: () => {} }, async (given) => {
+  ended = withLab({ quick: true, rounds: 1, scale: 0.05, servers, folder, say: () => {} }, async (given) => {
     lab = given;
     stack = await startOnboardingStack(lab);
     bare = await startBareWorkflows(lab, stack.temporal);
