@@ -13,4 +13,6 @@ export interface PostWork {
 /** What it answers. */
 export interface PostOutcome {
   readonly seconds: number;
+  /** What the process that posts took of the processors, in milliseconds, with the system's part. */
+  readonly cpuMs: number;
 }

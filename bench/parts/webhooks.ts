@@ -56,12 +56,12 @@ export const webhooks: Part = {
     // As much as a turn: until code is compiled, its length counts and not its work.
     for (const by of ['undici', 'attempts'] as const) await post({ ...request, by, count: posted });
 
-    const counted = async (count: number, work: () => Promise<number>) => {
+    const counted = async <Outcome>(count: number, work: () => Promise<Outcome>): Promise<Outcome> => {
       const before = receiver.count();
-      const seconds = await work();
+      const outcome = await work();
       const came = receiver.count() - before;
       if (came !== count) throw new Error(`${came} requests came instead of ${count}`);
-      return { perSecond: count / seconds };
+      return outcome;
     };
     const send = (count: number) =>
       counted(count, async () => {
@@ -71,10 +71,12 @@ export const webhooks: Part = {
         const begun = performance.now();
         process.kill(sender.pid, 'SIGCONT');
         await allDelivered(database);
-        return (performance.now() - begun) / 1000;
+        return { perSecond: count / ((performance.now() - begun) / 1000) };
       });
-    const postBy = (by: PostWork['by'], count: number) =>
-      counted(count, async () => (await post({ ...request, by, count })).seconds);
+    const postBy = async (by: PostWork['by'], count: number) => {
+      const { seconds, cpuMs } = await counted(count, () => post({ ...request, by, count }));
+      return { perSecond: count / seconds, cpuUs: (1000 * cpuMs) / count };
+    };
     const rounds = await race(lab, {
       attempts: () => postBy('attempts', posted),
       drain: () => send(committed),
