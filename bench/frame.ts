@@ -6,7 +6,7 @@ import type { Lab } from './lab.ts';
 export type Sample = Readonly<Record<string, number>>;
 
 /** Does its work once and says what it measured. It throws when the work did not come about. */
-export type Contender<Measured extends Sample = Sample> = (round: number) => Promise<Measured>;
+export type Contender<Measured extends Sample = Sample> = () => Promise<Measured>;
 
 /** One round: each contender's sample, by its name. */
 export type Round<Names extends string = string, Measured extends Sample = Sample> = Readonly<Record<Names, Measured>>;
@@ -48,7 +48,7 @@ export async function race<Names extends string, Measured extends Sample>(
     const samples: Partial<Record<Names, Measured>> = {};
     const first = (round - 1) % names.length;
     for (const name of [...names.slice(first), ...names.slice(0, first)]) {
-      const sample = await contenders[name](round);
+      const sample = await contenders[name]();
       samples[name] = sample;
       lab.say(`round ${round} of ${lab.rounds}, ${name}: ${shown(sample)}`);
     }

@@ -1,7 +1,7 @@
 import { createWebhookDestination } from '../src/accounts/applications.ts';
 import { createBlindIndex } from '../src/crypto/blind-index.ts';
 import { parseKeyRing } from '../src/crypto/key-ring.ts';
-import { createSealer, type Sealer } from '../src/crypto/payload-seal.ts';
+import { createSealer } from '../src/crypto/payload-seal.ts';
 import type { JsonObject } from '../src/domain/json.ts';
 import { dispatchEvents } from '../src/postgres/deliveries.ts';
 import { handoffTenants } from '../src/postgres/handoff-tenants.ts';
@@ -12,7 +12,6 @@ import type { Lab, LabDatabase } from './lab.ts';
 
 /** Brands that are told of something, by the statements that the service has for it. */
 export interface Told {
-  readonly sealer: Sealer;
   /** Commits a `status.updated` with this decision for so many sessions of a brand, and their deliveries. */
   tell(brand: BenchBrand, count: number, decision: JsonObject): Promise<void>;
 }
@@ -69,7 +68,6 @@ export async function openTold(
   }
 
   return {
-    sealer,
     tell: async (brand, count, decision) => {
       for (let left = count; left > 0; left -= BATCH) await tellBatch(brand, Math.min(left, BATCH), decision);
     },

@@ -96,7 +96,7 @@ export async function measureOnboardings(lab: Lab, stack: OnboardingStack, { bar
     contenders['bare_alone'] = run(few, 1);
     warmUps.push(handOver('automatic', first, IN_FLIGHT), run(first, IN_FLIGHT));
   }
-  for (const warmUp of warmUps) await warmUp(0);
+  for (const warmUp of warmUps) await warmUp();
   lab.say('all are warm');
   const rounds = await race(lab, contenders);
   const ratio = (figure: string, [one, other]: readonly [string, string]) =>
