@@ -167,14 +167,15 @@ describe('options', () => {
 describe('a race', () => {
   it('begins each round with another contender, and keeps every sample', async () => {
     const order: string[] = [];
-    const contender = (name: string) => async (round: number) => {
+    const contender = (name: string) => async () => {
       order.push(name);
-      return { round };
+      return { turn: order.length };
     };
     const contenders = { a: contender('a'), b: contender('b'), c: contender('c') };
     const rounds = await race({ rounds: 4, say: () => {} }, contenders);
     expect(order.join('')).toBe('abcbcacababc');
-    expect(rounds).toEqual([1, 2, 3, 4].map((round) => ({ a: { round }, b: { round }, c: { round } })));
+    const turns = (a: number, b: number, c: number) => ({ a: { turn: a }, b: { turn: b }, c: { turn: c } });
+    expect(rounds).toEqual([turns(1, 2, 3), turns(6, 4, 5), turns(8, 9, 7), turns(10, 11, 12)]);
   });
 
   it('gives the middle and the ends of its numbers', () => {
