@@ -72,6 +72,8 @@ describe('an API key', () => {
     ['expires_at', { expires_at: '2030-01-01' }],
     ['expires_at', { expires_at: '2030-01-01T00:00:00' }],
     ['expires_at', { expires_at: 7 }],
+    ['expires_at', { expires_at: '0000-01-01T00:00:00Z' }],
+    ['expires_at', { expires_at: '9999-12-31T23:59:59-23:59' }],
     ['allowed_addresses', { allowed_addresses: '10.0.0.0/8' }],
     ['allowed_addresses.1', { allowed_addresses: ['10.0.0.0/8', '10.0.0.1/8'] }],
     ['allowed_addresses.0', { allowed_addresses: ['example.com'] }],
@@ -186,6 +188,10 @@ describe('an API key', () => {
     });
     await sleep(1_000);
     expect(await use(String(key))).toMatchObject(DENIED);
+    // A zone that Postgres does not read.
+    expect((await person.call('PATCH', path, { expires_at: '2099-01-01T16:00:00+16:00' })).body).toMatchObject({
+      expires_at: '2099-01-01T00:00:00.000000Z',
+    });
     expect((await person.call('PATCH', path, { expires_at: '2020-01-01T00:00:00Z' })).body).toHaveProperty(
       'expires_at',
     );

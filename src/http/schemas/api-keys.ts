@@ -5,7 +5,7 @@ import { pageQuery } from '../paging.ts';
 import { accountBodyErrors, accountIdErrors, accountListErrors, accountPostErrors } from './account-errors.ts';
 import type { RouteContract } from './contract.ts';
 import { errorBody } from './errors.ts';
-import { oneOf, text, time, uuid } from './fields.ts';
+import { instant, oneOf, text, time, uuid } from './fields.ts';
 import { pageReply } from './pages.ts';
 
 const GRANTS = ['none', 'read', 'write'] as const;
@@ -22,9 +22,6 @@ const privileges = z
   .transform((grants): Privileges =>
     Object.fromEntries(Object.entries(grants).filter(([, granted]) => granted === 'read' || granted === 'write')),
   );
-
-const NO_TIME = 'Must be a time with its zone, such as 2027-01-31T00:00:00Z.';
-const expiresAt = z.iso.datetime({ offset: true, error: NO_TIME }).nullable();
 
 const NO_NETWORK = 'Must be an IP address or a network in CIDR form, such as 203.0.113.7 or 10.0.0.0/8.';
 const allowedAddresses = z
@@ -46,7 +43,7 @@ const name = text(255);
 export const createKeyBody = z.object({
   name,
   privileges,
-  expires_at: expiresAt.optional(),
+  expires_at: instant.nullable().optional(),
   allowed_addresses: allowedAddresses.optional(),
 });
 
